@@ -1,0 +1,67 @@
+import type { Code } from "./code.js";
+
+export interface ErrorDetails {
+  /** The request or config field at fault, as the user wrote it: `publish.text`, `sources[0].pattern`. */
+  field?: string;
+  /** What the user can do about it, as a sentence. */
+  remedy?: string;
+  /** How long to wait before the same call may succeed, in milliseconds. */
+  retryAfterMs?: number;
+  cause?: unknown;
+}
+
+/**
+ * The one error type for what the world does to us. The message says what was attempted and what was wrong; it
+ * never holds payload. Mistakes of our own are assertions (see assert.ts) and crash the process.
+ */
+export class CodedError extends Error {
+  readonly code: Code;
+  readonly field: string | undefined;
+  readonly remedy: string | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: Code, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = "CodedError";
+    this.code = code;
+    this.field = details.field;
+    this.remedy = details.remedy;
+    this.retryAfterMs = details.retryAfterMs;
+  }
+
+  /** Turns anything that was caught into a CodedError; what it cannot place is `internal`, the original the cause. */
+  static from(caught: unknown, attempted = "operation"): CodedError {
+    if (caught instanceof CodedError) return caught;
+    const message = caught instanceof Error ? caught.message : String(caught);
+    return new CodedError(codeFromSystem(caught), `${attempted}: ${message}`, { cause: caught });
+  }
+
+  /** One line for a person: what, which field, what to do. */
+  override toString(): string {
+    const field = this.field === undefined ? "" : ` (field: ${this.field})`;
+    const remedy = this.remedy === undefined ? "" : ` ${this.remedy}`;
+    return `${this.code}: ${this.message}${field}.${remedy}`;
+  }
+}
+
+/** Node's system errors that mean something to a caller; the rest is `internal`. */
+function codeFromSystem(caught: unknown): Code {
+  switch ((caught as { code?: unknown } | null)?.code) {
+    case "ENOENT":
+      return "not_found";
+    case "EACCES":
+    case "EPERM":
+      return "permission_denied";
+    case "ENOSPC":
+    case "EMFILE":
+      return "resource_exhausted";
+    case "ECONNREFUSED":
+    case "ECONNRESET":
+    case "EPIPE":
+      return "unavailable";
+    case "ETIMEDOUT":
+      return "deadline_exceeded";
+    default:
+      return "internal";
+  }
+}
