@@ -1,1 +1,2 @@
-export {};
+/** The descriptors of every contract as one FileDescriptorSet, for gRPC reflection. */
+export const descriptorImage: URL = new URL("../image.binpb", import.meta.url);
