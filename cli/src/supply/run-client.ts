@@ -30,7 +30,7 @@ const killAfterMs = 2_000;
  * The client has its own process group, which ends with it and with us.
  */
 export async function runClient(run: ClientRun): Promise<ClientResult> {
-  run.signal?.throwIfAborted();
+  if (run.signal?.aborted) throw interrupted(run.command);
   const child = spawn(run.command, run.args, {
     cwd: run.cwd,
     env: run.env ?? process.env,
@@ -51,6 +51,10 @@ export async function runClient(run: ClientRun): Promise<ClientResult> {
     killGroup(child, "SIGKILL");
     release();
   }
+}
+
+function interrupted(command: string): CodedError {
+  return new CodedError("canceled", `${command} was interrupted`);
 }
 
 function ended(child: ChildProcess, command: string) {
@@ -88,7 +92,7 @@ function watchForLife(child: ChildProcess, run: ClientRun): LifeWatch {
     killGroup(child, "SIGTERM");
     setTimeout(() => killGroup(child, "SIGKILL"), killAfterMs).unref();
   };
-  const cancel = () => stop(new CodedError("canceled", `${run.command} was interrupted`));
+  const cancel = () => stop(interrupted(run.command));
   const timer = setInterval(async () => {
     const bytes = run.watchDir === undefined ? watchedBytes : await folderBytes(run.watchDir);
     if (bytes !== watchedBytes) sign();
