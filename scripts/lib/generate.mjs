@@ -1,0 +1,50 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { mustRun } from "./command.mjs";
+import { filesBelow } from "./packages.mjs";
+import { installed, root } from "./places.mjs";
+
+const generated = ["libs/proto/src/gen", "libs/proto/image.binpb"];
+
+/**
+ * Writes what is made from proto/: the TypeScript and the image (descriptors) that reflection serves.
+ *
+ * @param {string} base the checkout, or a folder to compare it with
+ */
+export async function generate(base) {
+  const cwd = join(root, "proto");
+  const buf = installed("buf");
+  mkdirSync(join(base, "libs", "proto"), { recursive: true });
+  // proto/buf.gen.yaml names its outputs relative to proto/.
+  mkdirSync(join(base, "proto"), { recursive: true });
+  await mustRun("generate from proto/", [buf, "generate", "--output", join(base, "proto")], { cwd });
+  await mustRun("write the image", [buf, "build", "--output", join(base, "libs", "proto", "image.binpb")], { cwd });
+}
+
+/** The generated files that differ from what proto/ makes now; empty when all are fresh. */
+export async function staleFiles() {
+  mkdirSync(join(root, ".cache"), { recursive: true });
+  const aside = mkdtempSync(join(root, ".cache", "gen-"));
+  try {
+    await generate(aside);
+    const base = aside.slice(root.length + 1);
+    const fresh = generated.flatMap((path) => filesBelow(join(base, path), "").concat(path));
+    const names = new Set([...fresh.map((path) => path.replace(`${base}/`, "")), ...committed()]);
+    return [...names].filter((name) => read(join(root, name)) !== read(join(aside, name))).sort();
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
+  }
+}
+
+function committed() {
+  return generated.flatMap((path) => filesBelow(path, ".ts"));
+}
+
+/** @param {string} path a file; a folder or nothing reads as nothing */
+function read(path) {
+  try {
+    return readFileSync(path).toString("base64");
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,79 @@
+import { relative, resolve } from "node:path";
+import { run } from "node:test";
+import { root } from "./places.mjs";
+
+/**
+ * @typedef {object} Failure
+ * @property {string} file relative to the checkout
+ * @property {string} name of the test; the file's own when it crashed
+ * @property {string} error
+ *
+ * @typedef {object} TestCount
+ * @property {number} passed
+ * @property {number} skipped
+ * @property {Failure[]} failures
+ */
+
+/** The last of what a file printed on stderr: enough for a crash's stack. */
+const stderrCharsMax = 8_000;
+
+/**
+ * Runs the files, each in a process of its own.
+ *
+ * @param {string[]} files relative to the checkout
+ * @param {{ concurrency: number, timeoutMs: number, onFile?: (file: string) => void }} options timeoutMs is per file
+ * @returns {Promise<TestCount>}
+ */
+export async function runTests(files, options) {
+  const count = { passed: 0, skipped: 0, failures: /** @type {Failure[]} */ ([]) };
+  if (files.length === 0) return count;
+  const stderr = /** @type {Map<string, string>} */ (new Map());
+  const paths = files.map((file) => resolve(root, file));
+  const events = run({ files: paths, concurrency: options.concurrency, timeout: options.timeoutMs });
+  for await (const event of events) {
+    if (event.type === "test:stderr") keepStderr(stderr, event.data);
+    if (event.type === "test:pass" || event.type === "test:fail") {
+      countTest(count, { passed: event.type === "test:pass", ...event.data }, stderr);
+    }
+  }
+  return count;
+}
+
+/**
+ * A file's own event (its name is its path) comes only when the file crashed, hung or held no test. A suite, and a
+ * test that failed only because of its subtests, repeat what is counted already.
+ *
+ * @param {TestCount} count
+ * @param {{ passed: boolean, name: string, file?: string, skip?: unknown, details: { type?: string, error?: unknown } }} test
+ * @param {Map<string, string>} stderr by file
+ */
+function countTest(count, test, stderr) {
+  const file = test.file ?? test.name;
+  const isFile = resolve(root, test.name) === file;
+  const failure = /** @type {{ failureType?: string, cause?: unknown } | undefined} */ (test.details.error);
+  if (test.details.type === "suite" && failure?.failureType !== "hookFailed") return;
+  if (failure?.failureType === "subtestsFailed") return;
+  if (test.skip !== undefined && test.skip !== false) count.skipped += 1;
+  else if (test.passed && !isFile) count.passed += 1;
+  else {
+    const shown = relative(root, file);
+    const error = test.passed ? "the file holds no test" : explain(failure);
+    const said = isFile ? (stderr.get(file) ?? "") : "";
+    count.failures.push({ file: shown, name: isFile ? shown : test.name, error: `${error}\n${said}`.trimEnd() });
+  }
+}
+
+/** @param {unknown} error */
+function explain(error) {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  if (!(cause instanceof Error)) return String(cause);
+  return cause.stack ?? cause.message;
+}
+
+/**
+ * @param {Map<string, string>} stderr
+ * @param {{ file?: string, message: string }} part
+ */
+function keepStderr(stderr, { file = "", message }) {
+  stderr.set(file, ((stderr.get(file) ?? "") + message).slice(-stderrCharsMax));
+}
