@@ -1,1 +1,11 @@
-export {};
+export { backoffMs, type Clock, type Random, systemClock, systemRandom } from "./clock.js";
+export { type BaseConfig, baseConfig, parseConfig } from "./config.js";
+export { callUnary, insecure, internalChannel } from "./grpc/client.js";
+export { createGrpcServer, type GrpcServer, type GrpcService } from "./grpc/server.js";
+export { fromStatus, toStatus } from "./grpc/status.js";
+export { createHealthServer, type HealthServer, listenError } from "./health-server.js";
+export { type Component, createLifecycle, type Lifecycle } from "./lifecycle.js";
+export { createLogger, type Fields, type Logger, silentLogger } from "./logger.js";
+export { createMetrics, type Metrics } from "./metrics.js";
+export { type BuildService, type Runtime, runService, type ServiceDefinition, version } from "./run-service.js";
+export { createTracing } from "./tracing.js";

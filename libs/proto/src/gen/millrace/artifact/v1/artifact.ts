@@ -68,6 +68,7 @@ export interface AddTextResponse {
 }
 
 export interface GetContentRequest {
+  stream: string;
   artifact: string;
   contentId: string;
 }
@@ -606,16 +607,19 @@ export const AddTextResponse: MessageFns<AddTextResponse> = {
 };
 
 function createBaseGetContentRequest(): GetContentRequest {
-  return { artifact: "", contentId: "" };
+  return { stream: "", artifact: "", contentId: "" };
 }
 
 export const GetContentRequest: MessageFns<GetContentRequest> = {
   encode(message: GetContentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
     if (message.artifact !== "") {
-      writer.uint32(10).string(message.artifact);
+      writer.uint32(18).string(message.artifact);
     }
     if (message.contentId !== "") {
-      writer.uint32(18).string(message.contentId);
+      writer.uint32(26).string(message.contentId);
     }
     return writer;
   },
@@ -638,11 +642,19 @@ export const GetContentRequest: MessageFns<GetContentRequest> = {
               break;
             }
 
-            message.artifact = reader.string();
+            message.stream = reader.string();
             continue;
           }
           case 2: {
             if (tag !== 18) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
               break;
             }
 
@@ -666,6 +678,7 @@ export const GetContentRequest: MessageFns<GetContentRequest> = {
   },
   fromPartial(object: DeepPartial<GetContentRequest>): GetContentRequest {
     const message = createBaseGetContentRequest();
+    message.stream = object.stream ?? "";
     message.artifact = object.artifact ?? "";
     message.contentId = object.contentId ?? "";
     return message;

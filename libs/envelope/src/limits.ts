@@ -1,0 +1,20 @@
+/** Bounds that several services must agree on; each derived where it stands. */
+export const limits = {
+  /** One message. NATS carries 1 MiB a message; a quarter is left for headers, columns and annotations. */
+  messageBytesMax: 768 * 1024,
+  /** A batch's messages: 8,192 one-byte columns and 2-byte lengths stay far below a NATS message. */
+  batchMessagesMax: 8192,
+  /** A batch's body: large enough to spread the cost of a hop, small enough to keep 256 in flight in 256 MiB. */
+  batchBytesMax: 1024 * 1024,
+  /** Bodies up to this travel on the bus, larger ones by segment (see libs/segments `place`). */
+  inlineBytesMax: 64 * 1024,
+  /** Header, columns and annotations of a batch. */
+  columnsBytesMax: 768 * 1024,
+  /** Toward inference: a batch is at most about one second of work. */
+  inferenceMessagesMax: 64,
+  sourceIdCharsMax: 256,
+  attributesMax: 64,
+  attributeNameCharsMax: 128,
+  attributeValueBytesMax: 8 * 1024,
+  idempotencyKeyCharsMax: 128,
+} as const;

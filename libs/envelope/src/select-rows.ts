@@ -1,0 +1,122 @@
+import type { Annotations, Columns } from "@millrace/proto/batch";
+import { idBytes, idText, outputId } from "./ids.js";
+import { type OpenBatch, rowOffsets, rowPositions, stride } from "./open-batch.js";
+
+/**
+ * Rows [from, to) of a batch as a batch of their own: columns cut, annotations re-numbered, the body a view into the
+ * old one. The id is derived from the old one, `stage` and `index`.
+ */
+export function selectRows(open: OpenBatch, from: number, to: number, as: { stage: string; index: number }): OpenBatch {
+  if (from === 0 && to === open.header.count) return open;
+  const offsets = rowOffsets(open.header, open.columns);
+  const positions = rowPositions(open.header, open.columns);
+  const start = offsets[from] as number;
+  const end = offsets[to] as number;
+  return {
+    header: {
+      ...open.header,
+      id: idBytes(outputId(idText(open.header.id), as.stage, as.index)),
+      positionFrom: positions[from] as number,
+      positionTo: positions[to] as number,
+      count: to - from,
+      bodyBytes: end - start,
+    },
+    columns: cutColumns(open.columns, from, to),
+    body: open.body.subarray(start, end),
+    annotations: cutAnnotations(open.annotations, from, to),
+    passport: open.passport,
+  };
+}
+
+/** Cuts a batch into pieces of at most `rowsMax` messages and about `bytesMax` bytes (one message may be larger). */
+export function splitBatch(open: OpenBatch, rowsMax: number, bytesMax: number, stage: string): OpenBatch[] {
+  const pieces: OpenBatch[] = [];
+  const gap = stride(open.header.framing);
+  let from = 0;
+  let bytes = 0;
+  for (let row = 0; row < open.header.count; row++) {
+    const size = (open.columns.lengths[row] as number) + gap;
+    if (row > from && (row - from >= rowsMax || bytes + size > bytesMax)) {
+      pieces.push(selectRows(open, from, row, { stage, index: pieces.length }));
+      from = row;
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  pieces.push(selectRows(open, from, open.header.count, { stage, index: pieces.length }));
+  return pieces;
+}
+
+function cutColumns(columns: Columns, from: number, to: number): Columns {
+  const sliced = (column: number[]): number[] => (column.length === 0 ? column : column.slice(from, to));
+  return {
+    lengths: columns.lengths.slice(from, to),
+    positionDeltas: sliced(columns.positionDeltas),
+    eventTimeBaseMs: columns.eventTimeBaseMs,
+    eventTimeDeltasMs: sliced(columns.eventTimeDeltasMs),
+    kind: columns.kind,
+    kinds: columns.kinds.length === 0 ? columns.kinds : columns.kinds.slice(from, to),
+    sourceIds: columns.sourceIds,
+    sourceIdIndexes: sliced(columns.sourceIdIndexes),
+    ids: columns.ids.length === 0 ? columns.ids : columns.ids.subarray(16 * from, 16 * to),
+    attributes: columns.attributes
+      .map((column) => {
+        const kept = rowsWithin(column.rows, from, to);
+        return {
+          name: column.name,
+          rows: kept.map((at) => (column.rows[at] as number) - from),
+          values: kept.map((at) => column.values[at] ?? ""),
+        };
+      })
+      .filter((column) => column.rows.length > 0),
+    rowsWithoutEmbedding: shiftRows(columns.rowsWithoutEmbedding, from, to),
+  };
+}
+
+function cutAnnotations(annotations: Annotations, from: number, to: number): Annotations {
+  const { findings, embeddings, sentiments } = annotations;
+  const pick = (column: readonly number[], kept: readonly number[]): number[] => kept.map((at) => column[at] as number);
+  const inBody = findings === undefined ? [] : rowsWithin(findings.rows, from, to);
+  const inNames = findings === undefined ? [] : rowsWithin(findings.nameRows, from, to);
+  const embedded = embeddings === undefined ? [] : rowsWithin(embeddings.rows, from, to);
+  const judged = sentiments === undefined ? [] : rowsWithin(sentiments.rows, from, to);
+  return {
+    findings: findings && {
+      rows: pick(findings.rows, inBody).map((row) => row - from),
+      types: pick(findings.types, inBody),
+      starts: pick(findings.starts, inBody),
+      lengths: pick(findings.lengths, inBody),
+      nameRows: pick(findings.nameRows, inNames).map((row) => row - from),
+      nameTypes: pick(findings.nameTypes, inNames),
+    },
+    // Rows are sorted, so the kept ones are one run of vectors.
+    embeddings: embeddings && {
+      ...embeddings,
+      rows: pick(embeddings.rows, embedded).map((row) => row - from),
+      vectors: embeddings.vectors.subarray(
+        (embedded[0] ?? 0) * embeddings.dimensions * 2,
+        ((embedded.at(-1) ?? -1) + 1) * embeddings.dimensions * 2,
+      ),
+    },
+    sentiments: sentiments && {
+      model: sentiments.model,
+      rows: pick(sentiments.rows, judged).map((row) => row - from),
+      scores: pick(sentiments.scores, judged),
+      labels: judged.map((at) => sentiments.labels[at] ?? 0),
+    },
+  };
+}
+
+/** Indexes into a sorted row column whose rows lie in [from, to). */
+function rowsWithin(rows: readonly number[], from: number, to: number): number[] {
+  const kept: number[] = [];
+  for (let at = 0; at < rows.length; at++) {
+    const row = rows[at] as number;
+    if (row >= from && row < to) kept.push(at);
+  }
+  return kept;
+}
+
+function shiftRows(rows: readonly number[], from: number, to: number): number[] {
+  return rows.filter((row) => row >= from && row < to).map((row) => row - from);
+}

@@ -1,0 +1,88 @@
+import { readFileSync } from "node:fs";
+import { CodedError } from "@millrace/errors";
+import type { Component, Logger } from "@millrace/runtime";
+import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { Kvm } from "@nats-io/kv";
+import { connect, nkeyAuthenticator, type NatsConnection } from "@nats-io/transport-node";
+import { inboxPrefix } from "./permissions.js";
+
+export interface BrokerOptions {
+  url: string;
+  /** The user of the permission table; names the connection and its inbox. */
+  user: string;
+  seedFile?: string | undefined;
+  log: Logger;
+  /** Called once when the connection is gone for good: the process must end, never linger as if it were well. */
+  onClosed(error: CodedError): void;
+}
+
+/** One connection to the broker, shared by all that a service does on it. */
+export interface Broker extends Component {
+  connection: NatsConnection;
+  js: JetStreamClient;
+  manager: JetStreamManager;
+  kv: Kvm;
+  log: Logger;
+  isConnected(): boolean;
+}
+
+/** Connects, waiting for a broker that is not up yet. The client's own defaults give up for ever after 20 s. */
+export async function connectBroker(options: BrokerOptions): Promise<Broker> {
+  const { log } = options;
+  let connected = true;
+  const connection = await connect({
+    servers: options.url,
+    name: options.user,
+    inboxPrefix: inboxPrefix(options.user),
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    reconnectJitter: 250,
+    // Two lost pings find a half-open socket in 20 s; the default takes minutes.
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    waitOnFirstConnect: true,
+    ignoreAuthErrorAbort: true,
+    timeout: 5_000,
+    ...(options.seedFile === undefined ? {} : { authenticator: nkeyAuthenticator(readSeed(options.seedFile)) }),
+  });
+  let closing = false;
+  void (async () => {
+    for await (const status of connection.status()) {
+      if (status.type === "disconnect") connected = false;
+      if (status.type === "reconnect") connected = true;
+      if (status.type === "error") log.warn("broker reported an error", { error: String(status.error) });
+      if (status.type === "disconnect" || status.type === "reconnect") log.warn("broker connection changed", { status: status.type });
+    }
+  })();
+  void connection.closed().then((cause) => {
+    connected = false;
+    if (!closing) options.onClosed(new CodedError("unavailable", "broker connection closed for good", { cause }));
+  });
+  const js = jetstream(connection, { timeout: 5_000 });
+  return {
+    name: "broker",
+    connection,
+    js,
+    manager: await jetstreamManager(connection, { checkAPI: false, timeout: 5_000 }),
+    kv: new Kvm(js),
+    log,
+    isConnected: () => connected,
+    health: () => (connected ? undefined : "not connected to the broker"),
+    stop: async () => {
+      closing = true;
+      await Promise.race([connection.drain(), new Promise((resolve) => setTimeout(resolve, 2_000))]);
+    },
+  };
+}
+
+function readSeed(path: string): Uint8Array {
+  try {
+    return new TextEncoder().encode(readFileSync(path, "utf8").trim());
+  } catch (cause) {
+    throw new CodedError("not_found", `read nkey seed ${path}: cannot be read`, {
+      field: "nats.seedFile",
+      remedy: "Name the file that holds this service's nkey seed.",
+      cause,
+    });
+  }
+}

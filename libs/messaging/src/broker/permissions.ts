@@ -1,0 +1,154 @@
+import { buckets, consumerPlans } from "./streams.js";
+
+/**
+ * Who may do what on the broker: the one table from which local mode and the chart render their users. What is not
+ * listed is denied. Stream reads (`MSG.GET`, `DIRECT.GET`, consumer creation) are listed like any other subject, since
+ * they bypass subject permissions of the messages themselves.
+ */
+export interface Permissions {
+  publish: string[];
+  subscribe: string[];
+}
+
+export const serviceUsers = [
+  "gateway",
+  "ingestion",
+  "buffer",
+  "privacy",
+  "inference",
+  "semantic-search",
+  "output",
+] as const;
+
+export type ServiceUser = (typeof serviceUsers)[number];
+
+/** Provisions streams and consumers, and reads what an operator reads; no service runs as it. */
+export const adminUser = "provisioner";
+
+export const inboxPrefix = (user: string): string => `_INBOX_${user}`;
+
+interface Grant {
+  publish?: string[];
+  subscribe?: string[];
+}
+
+const publishTo = (...subjects: string[]): Grant => ({ publish: subjects });
+
+/** Acks in both forms that servers use: plain, and with domain and account. */
+const consume = (consumer: string): Grant => {
+  const plan = consumerPlans.find((known) => known.name === consumer);
+  const stream = plan?.stream ?? "";
+  return publishTo(
+    `$JS.API.CONSUMER.INFO.${stream}.${consumer}`,
+    `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
+    `$JS.ACK.${stream}.${consumer}.>`,
+    `$JS.ACK.*.*.${stream}.${consumer}.>`,
+  );
+};
+
+/** Ephemeral ordered reading of a whole stream. */
+const tail = (stream: string): Grant =>
+  publishTo(
+    `$JS.API.STREAM.INFO.${stream}`,
+    `$JS.API.CONSUMER.CREATE.${stream}.>`,
+    `$JS.API.CONSUMER.INFO.${stream}.*`,
+    `$JS.API.CONSUMER.DELETE.${stream}.*`,
+    `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`,
+    `$JS.ACK.${stream}.>`,
+    `$JS.ACK.*.*.${stream}.>`,
+    `$JS.FC.${stream}.>`,
+  );
+
+/** How many batches are stored, and which. Shows subjects and sequence numbers, never content. */
+const inspect = (...streams: string[]): Grant => publishTo(...streams.map((stream) => `$JS.API.STREAM.INFO.${stream}`));
+
+const purge = (...streams: string[]): Grant => publishTo(...streams.map((stream) => `$JS.API.STREAM.PURGE.${stream}`));
+
+const read = (bucket: string): Grant => {
+  const watched = tail(`KV_${bucket}`).publish ?? [];
+  return publishTo(...watched, `$JS.API.DIRECT.GET.KV_${bucket}.>`, `$JS.API.DIRECT.GET.KV_${bucket}`);
+};
+
+const write = (bucket: string, ...keys: string[]): Grant => publishTo(...keys.map((key) => `$KV.${bucket}.${key}`));
+
+const serve = (user: ServiceUser, askers: readonly ServiceUser[]): Grant => ({
+  subscribe: [`work.${user}.>`],
+  publish: askers.map((asker) => `${inboxPrefix(asker)}.>`),
+});
+
+const ask = (...verbs: string[]): Grant => publishTo(...verbs.map((verb) => `work.${verb}`));
+
+const grants: Record<ServiceUser, readonly Grant[]> = {
+  gateway: [
+    read(buckets.config),
+    write(buckets.config, "stream.>", "source.>"),
+    read(buckets.ledger),
+    read(buckets.reports),
+    inspect("RAW", "CLEAN", "ENRICHED"),
+    tail("RESULT"),
+    tail("EVENTS"),
+    publishTo("$JS.API.DIRECT.GET.CONTENT", "$JS.API.DIRECT.GET.CONTENT.>"),
+    purge("RESULT", "EVENTS", "CONTENT", "EMBEDDINGS", `KV_${buckets.ledger}`, `KV_${buckets.reports}`),
+    ask("privacy.clean", "inference.embed", "semantic-search.find"),
+  ],
+  ingestion: [read(buckets.config), write(buckets.reports, ">"), publishTo("event.*.*.source_failed")],
+  buffer: [
+    read(buckets.config),
+    read(buckets.ledger),
+    write(buckets.ledger, "buffer.>"),
+    inspect("RAW"),
+    publishTo("raw.>", "dlq.raw.>", "event.*.*.dead_letter"),
+  ],
+  privacy: [
+    consume("privacy-high"),
+    consume("privacy-batch"),
+    read(buckets.config),
+    read(buckets.ledger),
+    write(buckets.ledger, "privacy.>"),
+    inspect("CLEAN", "ENRICHED"),
+    publishTo("clean.>", "enriched.>", "dlq.raw.>", "event.*.*.dead_letter"),
+    serve("privacy", ["gateway"]),
+  ],
+  inference: [
+    consume("inference-high"),
+    consume("inference-batch"),
+    read(buckets.config),
+    read(buckets.ledger),
+    write(buckets.ledger, "inference.>"),
+    inspect("ENRICHED"),
+    publishTo("enriched.>", "dlq.clean.>", "event.*.*.dead_letter"),
+    serve("inference", ["gateway"]),
+  ],
+  "semantic-search": [
+    consume("search"),
+    read(buckets.config),
+    read(buckets.ledger),
+    write(buckets.ledger, "search.>"),
+    tail("EMBEDDINGS"),
+    publishTo("embedding.>", "dlq.clean.>", "event.*.*.dead_letter"),
+    serve("semantic-search", ["gateway"]),
+  ],
+  output: [
+    consume("results"),
+    consume("store"),
+    read(buckets.config),
+    read(buckets.ledger),
+    write(buckets.ledger, "results.>", "store.>"),
+    purge("RESULT"),
+    publishTo("result.>", "content.>", "event.*.*.new_data", "event.*.*.dead_letter", "dlq.clean.>"),
+  ],
+};
+
+export function permissionsOf(user: ServiceUser): Permissions {
+  const publish = new Set<string>();
+  const subscribe = new Set<string>([`${inboxPrefix(user)}.>`]);
+  for (const grant of grants[user]) {
+    for (const subject of grant.publish ?? []) publish.add(subject);
+    for (const subject of grant.subscribe ?? []) subscribe.add(subject);
+  }
+  return { publish: [...publish].sort(), subscribe: [...subscribe].sort() };
+}
+
+export function permissionsOfAdmin(): Permissions {
+  return { publish: ["$JS.>", "$KV.>"], subscribe: [`${inboxPrefix(adminUser)}.>`] };
+}

@@ -1,0 +1,40 @@
+import { CodedError } from "@millrace/errors";
+import { JetStreamApiError } from "@nats-io/jetstream";
+import type { Broker } from "./broker.js";
+import { buckets, consumerConfig, consumerPlans, streamConfig, streamPlans } from "./streams.js";
+
+export interface ProvisionOptions {
+  /** Bytes of the broker's store that Millrace may fill. */
+  storeBytes: number;
+  replicas?: number;
+}
+
+const streamNotFound = 10059;
+
+/**
+ * Creates or updates every stream, consumer and bucket. Run before anything publishes: an interest stream without a
+ * consumer acknowledges and drops.
+ */
+export async function provision(broker: Broker, options: ProvisionOptions): Promise<void> {
+  const replicas = options.replicas ?? 1;
+  for (const plan of streamPlans) {
+    const config = { ...streamConfig(plan, options.storeBytes), num_replicas: replicas };
+    if (await exists(broker, plan.name)) await broker.manager.streams.update(plan.name, config);
+    else await broker.manager.streams.add(config);
+  }
+  for (const plan of consumerPlans) await broker.manager.consumers.add(plan.stream, consumerConfig(plan));
+  const share = Math.floor(options.storeBytes * 0.02);
+  for (const bucket of Object.values(buckets)) {
+    await broker.kv.create(bucket, { history: 1, replicas, max_bytes: share, allow_direct: true });
+  }
+}
+
+async function exists(broker: Broker, stream: string): Promise<boolean> {
+  try {
+    await broker.manager.streams.info(stream);
+    return true;
+  } catch (caught) {
+    if (caught instanceof JetStreamApiError && caught.code === streamNotFound) return false;
+    throw CodedError.from(caught, `inspect stream ${stream}`);
+  }
+}

@@ -1,0 +1,105 @@
+import { AckPolicy, type ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig } from "@nats-io/jetstream";
+
+const seconds = (count: number): number => count * 1e9;
+const hours = (count: number): number => seconds(count * 3600);
+
+/**
+ * Twice the redelivery horizon plus the longest tolerated outage: 2 × (120 + 30) s. Ids are counted into the broker's
+ * memory, so not longer.
+ */
+export const duplicateWindowSeconds = 300;
+
+/** Redelivery after a holder died; a living holder says `working` every third of it. */
+export const ackWaitMs = 10_000;
+
+export interface StreamPlan {
+  name: string;
+  subjects: string[];
+  retention: RetentionPolicy;
+  discard: DiscardPolicy;
+  /** Share of the broker's store; the shares add up to less than one, so our limit trips before the disk's. */
+  share: number;
+  maxAge?: number;
+  maxPerSubject?: number;
+  perMessageTtl?: boolean;
+  direct?: boolean;
+}
+
+export const streamPlans: readonly StreamPlan[] = [
+  plan("RAW", ["raw.>"], RetentionPolicy.Workqueue, DiscardPolicy.New, 0.2),
+  plan("CLEAN", ["clean.>"], RetentionPolicy.Workqueue, DiscardPolicy.New, 0.1),
+  plan("ENRICHED", ["enriched.>"], RetentionPolicy.Interest, DiscardPolicy.New, 0.2),
+  { ...plan("RESULT", ["result.>"], RetentionPolicy.Limits, DiscardPolicy.Old, 0.15), perMessageTtl: true },
+  { ...plan("EVENTS", ["event.>"], RetentionPolicy.Limits, DiscardPolicy.Old, 0.03), maxAge: hours(7 * 24) },
+  { ...plan("CONTENT", ["content.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.1), maxPerSubject: 1, direct: true },
+  { ...plan("EMBEDDINGS", ["embedding.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.08), maxPerSubject: 1 },
+  { ...plan("DLQ_RAW", ["dlq.raw.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.02), maxAge: hours(14 * 24) },
+  { ...plan("DLQ", ["dlq.clean.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.02), maxAge: hours(14 * 24) },
+];
+
+function plan(
+  name: string,
+  subjects: string[],
+  retention: RetentionPolicy,
+  discard: DiscardPolicy,
+  share: number,
+): StreamPlan {
+  return { name, subjects, retention, discard, share };
+}
+
+export function streamConfig(of: StreamPlan, storeBytes: number): Partial<StreamConfig> & { name: string } {
+  return {
+    name: of.name,
+    subjects: of.subjects,
+    retention: of.retention,
+    discard: of.discard,
+    storage: StorageType.File,
+    max_bytes: Math.floor(storeBytes * of.share),
+    max_msg_size: 1024 * 1024,
+    max_age: of.maxAge ?? 0,
+    duplicate_window: seconds(duplicateWindowSeconds),
+    max_msgs_per_subject: of.maxPerSubject ?? -1,
+    allow_direct: of.direct ?? false,
+    ...(of.perMessageTtl === true ? { allow_msg_ttl: true } : {}),
+  };
+}
+
+export interface ConsumerPlan {
+  stream: string;
+  name: string;
+  filter: string;
+  /** Deliveries in flight over all replicas. */
+  ackPendingMax: number;
+}
+
+export const consumerPlans: readonly ConsumerPlan[] = [
+  { stream: "RAW", name: "privacy-high", filter: "raw.high.any.>", ackPendingMax: 256 },
+  { stream: "RAW", name: "privacy-batch", filter: "raw.batch.any.>", ackPendingMax: 256 },
+  // A batch here is up to a second of work: 32 is plenty to keep every core busy.
+  { stream: "CLEAN", name: "inference-high", filter: "clean.high.any.>", ackPendingMax: 32 },
+  { stream: "CLEAN", name: "inference-batch", filter: "clean.batch.any.>", ackPendingMax: 32 },
+  { stream: "ENRICHED", name: "search", filter: "enriched.y.*.*.>", ackPendingMax: 256 },
+  { stream: "ENRICHED", name: "results", filter: "enriched.*.y.*.>", ackPendingMax: 256 },
+  { stream: "ENRICHED", name: "store", filter: "enriched.*.*.y.>", ackPendingMax: 256 },
+];
+
+/** Names are fixed: autoscalers and dashboards find them. Attempts are ours to count, so the broker never gives up. */
+export function consumerConfig(of: ConsumerPlan): Partial<ConsumerConfig> {
+  return {
+    durable_name: of.name,
+    filter_subject: of.filter,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: ackWaitMs * 1e6,
+    max_deliver: -1,
+    max_ack_pending: of.ackPendingMax,
+  };
+}
+
+export const buckets = {
+  /** Streams, sources and policies: watched, so changes are live. */
+  config: "CONFIG",
+  /** What is settled, per stage and source. */
+  ledger: "LEDGER",
+  /** What sources report of themselves; one value a source. */
+  reports: "REPORTS",
+} as const;

@@ -1,0 +1,58 @@
+import { Lane } from "@millrace/proto/batch";
+
+/**
+ * Every subject literal of Millrace. Tokens go from wide to narrow; user-chosen tokens are names of [a-z0-9-], so they
+ * hold no dot, star or blank. Ordered streams will use partitions p00…p31 in the place of `any`.
+ */
+export const anyPartition = "any";
+
+export type LaneToken = "high" | "batch";
+
+export interface Route {
+  lane: Lane;
+  partition: string;
+  tenant: string;
+  stream: string;
+}
+
+export interface EnrichedFlags {
+  search: boolean;
+  results: boolean;
+  store: boolean;
+}
+
+export function laneToken(lane: Lane): LaneToken {
+  return lane === Lane.LANE_HIGH ? "high" : "batch";
+}
+
+const flag = (on: boolean): "y" | "n" => (on ? "y" : "n");
+const tail = (route: Route): string =>
+  `${laneToken(route.lane)}.${route.partition}.${route.tenant}.${route.stream}`;
+
+export const subjects = {
+  raw: (route: Route): string => `raw.${tail(route)}`,
+  clean: (route: Route): string => `clean.${tail(route)}`,
+  enriched: (flags: EnrichedFlags, route: Route): string =>
+    `enriched.${flag(flags.search)}.${flag(flags.results)}.${flag(flags.store)}.${tail(route)}`,
+  result: (tenant: string, stream: string): string => `result.${tenant}.${stream}`,
+  event: (tenant: string, stream: string, type: string): string => `event.${tenant}.${stream}.${type}`,
+  content: (tenant: string, stream: string, artifact: string, content: string): string =>
+    `content.${tenant}.${stream}.${artifact}.${content}`,
+  contentsOf: (tenant: string, stream: string): string => `content.${tenant}.${stream}.>`,
+  /** Shards spread replicas' indexes; one until an index outgrows a process. */
+  embedding: (tenant: string, stream: string, content: string): string =>
+    `embedding.${tenant}.${stream}.s0.${content}`,
+  embeddingsOf: (tenant: string, stream: string): string => `embedding.${tenant}.${stream}.>`,
+  deadLetter: (side: "raw" | "clean", tenant: string, stream: string): string => `dlq.${side}.${tenant}.${stream}`,
+  /** Requests that wait for an answer. */
+  work: (service: string, verb: string): string => `work.${service}.${verb}`,
+} as const;
+
+/** Filters by which a stream's stored batches are counted, stage by stage. */
+export function stageFilters(tenant: string, stream: string): { stage: string; jetStream: string; filter: string }[] {
+  return [
+    { stage: "privacy", jetStream: "RAW", filter: `raw.*.*.${tenant}.${stream}` },
+    { stage: "inference", jetStream: "CLEAN", filter: `clean.*.*.${tenant}.${stream}` },
+    { stage: "sinks", jetStream: "ENRICHED", filter: `enriched.*.*.*.*.*.${tenant}.${stream}` },
+  ];
+}

@@ -1,0 +1,98 @@
+import { readFileSync } from "node:fs";
+import { CodedError } from "@millrace/errors";
+import { z } from "zod";
+
+/** What every service is told: who it is, where its health is served, how it stops, and the broker. */
+export const baseConfig = {
+  /** Replica name: in metrics, segment logs and leases. */
+  instance: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/).default("0"),
+  http: z
+    .strictObject({
+      host: z.string().default("127.0.0.1"),
+      /** Probes and metrics. 0 takes any free port. */
+      port: z.int().min(0).max(65535).default(0),
+    })
+    .prefault({}),
+  logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  /** How long in-flight work may take to finish after SIGTERM; must stay below the pod's grace period. */
+  drainTimeoutMs: z.int().min(100).max(600_000).default(20_000),
+  nats: z
+    .strictObject({
+      url: z.string().default("nats://127.0.0.1:4222"),
+      /** File that holds the nkey seed of this service's user. */
+      seedFile: z.string().optional(),
+      /** Refuse to start unless the broker is known to sync before it acknowledges. */
+      requireDurable: z.boolean().default(false),
+    })
+    .prefault({}),
+};
+
+export type BaseConfig = z.infer<z.ZodObject<typeof baseConfig, z.core.$strict>>;
+
+/** Parses settings; unknown keys and bad values are refused by name. The result is frozen. */
+export function parseConfig<T extends z.ZodType>(schema: T, value: unknown, from: string): z.infer<T> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) {
+    Object.freeze(parsed.data);
+    return parsed.data;
+  }
+  const issue = parsed.error.issues[0];
+  if (issue === undefined) throw new CodedError("invalid_argument", `read config ${from}: refused`);
+  const path = issue.path.join(".");
+  if (issue.code === "unrecognized_keys") {
+    const field = [...issue.path, issue.keys[0]].join(".");
+    throw new CodedError("invalid_argument", `read config ${from}: unknown key ${field}`, {
+      field,
+      remedy: "Remove it or correct its name; --print-schema lists the known keys.",
+    });
+  }
+  throw new CodedError("invalid_argument", `read config ${from}: ${path || "(root)"}: ${issue.message}`, {
+    field: path,
+    remedy: "Correct the value; --print-schema shows what is allowed.",
+  });
+}
+
+export interface Arguments {
+  configPath: string | undefined;
+  checkOnly: boolean;
+  printSchema: boolean;
+}
+
+export function parseArguments(argv: readonly string[]): Arguments {
+  const result: Arguments = { configPath: undefined, checkOnly: false, printSchema: false };
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at];
+    if (word === "--config") result.configPath = argv[++at];
+    else if (word === "--check-config") result.checkOnly = true;
+    else if (word === "--print-schema") result.printSchema = true;
+    else {
+      throw new CodedError("invalid_argument", `read arguments: unknown argument ${word}`, {
+        field: "arguments",
+        remedy: "Known: --config <file>, --check-config, --print-schema.",
+      });
+    }
+  }
+  return result;
+}
+
+export function readConfigFile(path: string | undefined): unknown {
+  if (path === undefined) return {};
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new CodedError("not_found", `read config ${path}: cannot be read`, {
+      field: "--config",
+      remedy: "Name a JSON file that this user may read.",
+      cause,
+    });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new CodedError("invalid_argument", `read config ${path}: not JSON: ${(cause as Error).message}`, {
+      field: "--config",
+      cause,
+    });
+  }
+}

@@ -1,0 +1,41 @@
+import { Metadata, type ServiceError, type StatusObject } from "@grpc/grpc-js";
+import { CodedError, codeOf, codes } from "@millrace/errors";
+import { decodeRpcStatus, encodeRpcStatus, type RpcStatus } from "@millrace/proto/rpc-status";
+
+const detailsKey = "grpc-status-details-bin";
+
+/** A CodedError as gRPC status with google.rpc details; what is internal stays inside and only says so. */
+export function toStatus(caught: unknown): Partial<StatusObject> {
+  const error = CodedError.from(caught);
+  const hidden = error.code === "internal" || error.code === "unknown";
+  const message = hidden ? "internal error; see the service's log" : error.message;
+  const field = hidden ? undefined : error.field;
+  const remedy = hidden ? undefined : error.remedy;
+  const status: RpcStatus = {
+    code: codes[error.code],
+    message,
+    errorInfo: {
+      reason: error.code.toUpperCase(),
+      domain: "millrace",
+      metadata: { ...(field === undefined ? {} : { field }), ...(remedy === undefined ? {} : { remedy }) },
+    },
+    ...(field === undefined ? {} : { fieldViolations: [{ field, description: remedy ?? message }] }),
+    ...(error.retryAfterMs === undefined ? {} : { retryDelayMs: error.retryAfterMs }),
+  };
+  const metadata = new Metadata();
+  metadata.set(detailsKey, Buffer.from(encodeRpcStatus(status)));
+  return { code: status.code, details: message, metadata };
+}
+
+/** The CodedError that a peer's status carries. */
+export function fromStatus(error: ServiceError, attempted: string): CodedError {
+  const bytes = error.metadata?.get(detailsKey)[0];
+  const details = bytes instanceof Uint8Array ? decodeRpcStatus(bytes) : undefined;
+  const { field, remedy } = details?.errorInfo?.metadata ?? {};
+  return new CodedError(codeOf(error.code), `${attempted}: ${error.details || error.message}`, {
+    ...(field === undefined ? {} : { field }),
+    ...(remedy === undefined ? {} : { remedy }),
+    ...(details?.retryDelayMs === undefined ? {} : { retryAfterMs: details.retryDelayMs }),
+    cause: error,
+  });
+}
