@@ -1,0 +1,3 @@
+export { cacheDir, manifestPath } from "./cache-dir.js";
+export { type PulledModel, type PullOptions, pullModels } from "./pull.js";
+export { resolveTextModel } from "./resolve-text-model.js";

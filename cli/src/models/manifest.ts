@@ -1,0 +1,94 @@
+import { readFile } from "node:fs/promises";
+import { CodedError } from "@millrace/errors";
+
+export type Registry = "maven" | "npm" | "pypi";
+
+export interface PackageSource {
+  registry: Registry;
+  /** As the registry's client writes it; for Maven `group:artifact`. */
+  package: string;
+  version: string;
+}
+
+export interface ModelFile {
+  /** Path inside the package. */
+  from: string;
+  /** Path below the model's own folder. */
+  to: string;
+  sha256: string;
+}
+
+/** What `models/manifest.json` says about where a model comes from; how it is used is the service's part. */
+export interface ModelEntry {
+  name: string;
+  task: string;
+  licence: Record<string, string>;
+  attribution: string;
+  source: PackageSource;
+  files: ModelFile[];
+}
+
+/** The models in the order of the file, which is the order of preference for each task. */
+export async function readManifest(path: string): Promise<ModelEntry[]> {
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw new CodedError("not_found", `read the model manifest ${path}`, { cause });
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw refused(path, "it is not JSON", cause);
+  }
+  const { schema, models } = fields(json, path, "the file");
+  if (schema !== 1) throw refused(path, `schema ${String(schema)} is not known; this version reads schema 1`);
+  return list(models, path, "models").map((model, i) => modelEntry(model, path, `models[${i}]`));
+}
+
+function modelEntry(json: unknown, path: string, at: string): ModelEntry {
+  const entry = fields(json, path, at);
+  const source = fields(entry["source"], path, `${at}.source`);
+  const licence = fields(entry["licence"], path, `${at}.licence`);
+  const text = (value: unknown, field: string, pattern?: RegExp): string =>
+    matching(value, pattern ?? /./s, { path, field: `${at}.${field}` });
+  return {
+    name: text(entry["name"], "name", /^[a-z0-9][a-z0-9.-]*$/),
+    task: text(entry["task"], "task"),
+    licence: Object.fromEntries(
+      Object.entries(licence).map(([part, value]) => [part, text(value, `licence.${part}`)]),
+    ),
+    attribution: text(entry["attribution"], "attribution"),
+    source: {
+      registry: text(source["registry"], "source.registry", /^(maven|npm|pypi)$/) as Registry,
+      // What goes to a client's command line: nothing that could be read as an option.
+      package: text(source["package"], "source.package", /^[A-Za-z0-9@][A-Za-z0-9@._:/-]*$/),
+      version: text(source["version"], "source.version", /^[A-Za-z0-9][A-Za-z0-9._+-]*$/),
+    },
+    files: list(entry["files"], path, `${at}.files`).map((file, i) => {
+      const { from, to, sha256 } = fields(file, path, `${at}.files[${i}]`);
+      return {
+        from: text(from, `files[${i}].from`),
+        to: text(to, `files[${i}].to`, /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/),
+        sha256: text(sha256, `files[${i}].sha256`, /^[0-9a-f]{64}$/),
+      };
+    }),
+  };
+}
+
+function fields(json: unknown, path: string, at: string): Record<string, unknown> {
+  if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
+  throw refused(path, `${at} is not an object`);
+}
+
+function list(json: unknown, path: string, at: string): unknown[] {
+  if (Array.isArray(json)) return json;
+  throw refused(path, `${at} is not a list`);
+}
+
+function matching(value: unknown, pattern: RegExp, { path, field }: { path: string; field: string }): string {
+  if (typeof value === "string" && pattern.test(value)) return value;
+  throw refused(path, `${field} is ${value === undefined ? "missing" : JSON.stringify(value)}`);
+}
+
+function refused(path: string, what: string, cause?: unknown): CodedError {
+  return new CodedError("failed_precondition", `read the model manifest ${path}: ${what}`, { cause });
+}
