@@ -1,1 +1,9 @@
-export {};
+export { loadCorpus, plantedTypes, readTexts } from "./corpus.js";
+export type {
+  Corpus,
+  CorpusFile,
+  CorpusSearch,
+  PlantedItem,
+  PlantedType,
+  PublishedMessage,
+} from "./corpus.js";
