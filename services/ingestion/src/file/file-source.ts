@@ -1,0 +1,326 @@
+import { join } from "node:path";
+import { CodedError } from "@millrace/errors";
+import {
+  createAppendWindow,
+  defaultRetryPolicy,
+  isWaiting,
+  pauseMs,
+  type RetryPolicy,
+  type Timers,
+} from "./append-window.js";
+import { type ScanLimits, scanDirectory } from "./directory-scan.js";
+import { sourceKey } from "./file-identity.js";
+import { type BlockPool, createBlockPool, type LeasedItem, readFrames } from "./file-reader.js";
+import { compilePattern, type NamePattern } from "./glob.js";
+import { createLineFramer, defaultFrameLimits, type Frame, type FrameLimits, type Rejection } from "./line-framer.js";
+import { checkRoot, fileError, openFile, refusal } from "./root.js";
+import { checkLength, hasWork, isFinished, isTailDue, observe, type TrackedFile, trackFile } from "./tracked-file.js";
+
+/**
+ * Follows the files of a directory and appends their lines.
+ *
+ *   scan ──► new key ──► open, ask where to resume ──► read to the size seen ──► at rest ──► name gone: forgotten
+ *    each poll                     ▲     │ error               ▲                   │
+ *                                  └─────┘ at the next scan    └── grown, or its incomplete last line is due
+ *
+ * Order is kept per file. A file's error is told and leaves the other files alone; an append that is refused is
+ * sent again with the same bytes until it is taken.
+ */
+export interface FileSource {
+  /** Polls until `close`; throws if the pattern is invalid. A directory that can't be read is tried again. */
+  start(): void;
+  status(): FileSourceStatus;
+  /**
+   * Whether every file that the last scan saw is read to its end and appended. Files that can't be read are left
+   * out: `status().lastError` tells of them.
+   */
+  drained(): boolean;
+  /** Stops reading and waits for the appends in flight. */
+  close(): Promise<void>;
+}
+
+export interface FileSourceStatus {
+  /** `failed`: the directory can't be read or an append is refused for a reason that waiting may not cure. */
+  state: "running" | "failed";
+  files: number;
+  /** Bytes of the files that are not appended yet. */
+  lagBytes: number;
+  /** Names paths; an error is gone from here when what failed goes again. */
+  lastError: string | undefined;
+}
+
+/** The file that a frame comes from. Only `key` may leave ingestion as it is: a name is personal data too. */
+export interface SourceFile {
+  key: string;
+  name: string;
+}
+
+export interface FileSourceOptions extends Timers {
+  tenant: string;
+  stream: string;
+  /** Absolute directory. */
+  path: string;
+  pattern: string;
+  pollIntervalMs: number;
+  /** Directories below which files may be read. */
+  roots: readonly string[];
+  /** Where buffer says that a source resumes. */
+  lastPosition(key: string): Promise<number>;
+  /**
+   * Resolves when durable. The body may be used until then and not longer. It may be called again with the same
+   * frame if it threw.
+   */
+  append(frame: Frame, file: SourceFile): Promise<void>;
+  /** As `append`, for a line that is too long. */
+  reject(rejection: Rejection, file: SourceFile): Promise<void>;
+  tuning?: Partial<FileSourceTuning>;
+}
+
+export interface FileSourceTuning {
+  frames: FrameLimits;
+  /** Files read at once. Each holds at most appendsInFlightMax + 3 blocks of 1.75 MiB. */
+  filesInFlightMax: number;
+  /** Appends of one file at once. 1 where buffer must see them strictly one after the other. */
+  appendsInFlightMax: number;
+  /** How long a file must rest until its incomplete last line is taken as complete. */
+  settleMs: number;
+  retry: RetryPolicy;
+  scan: ScanLimits;
+  hardLinksAllowed: boolean;
+}
+
+export const defaultTuning: FileSourceTuning = {
+  frames: defaultFrameLimits,
+  filesInFlightMax: 4,
+  appendsInFlightMax: 8,
+  settleMs: 5_000,
+  retry: defaultRetryPolicy,
+  scan: { entriesMax: 100_000, filesMax: 10_000 },
+  hardLinksAllowed: false,
+};
+
+/** What a user's settings must meet when a source is added: throws the CodedError that they should see. */
+export async function checkFileSource(source: Pick<FileSourceOptions, "path" | "pattern" | "roots">): Promise<void> {
+  compilePattern(source.pattern);
+  await checkRoot(source.path, source.roots);
+}
+
+export function createFileSource(options: FileSourceOptions): FileSource {
+  return new PolledDirectory(options);
+}
+
+class PolledDirectory implements FileSource {
+  readonly #options: FileSourceOptions;
+  readonly #tuning: FileSourceTuning;
+  readonly #pool: BlockPool;
+  readonly #stop = new AbortController();
+  readonly #files = new Map<string, TrackedFile>();
+  /** Reads in progress by key; at most filesInFlightMax. */
+  readonly #active = new Map<string, Promise<void>>();
+  /** Files with work, in the order of their names; the rest of the last scan. */
+  #queue: TrackedFile[] = [];
+  /** Refused appends by key. */
+  readonly #blocked = new Map<string, CodedError>();
+  #directoryError: CodedError | undefined;
+  #entryErrors: CodedError[] = [];
+  #hasScanned = false;
+  /** A read since the last scan was so long that the file has likely grown meanwhile. */
+  #isBehind = false;
+  #nap = new AbortController();
+  #polling: Promise<void> | undefined;
+
+  constructor(options: FileSourceOptions) {
+    this.#options = options;
+    this.#tuning = { ...defaultTuning, ...options.tuning };
+    this.#pool = createBlockPool(this.#tuning.frames);
+  }
+
+  start(): void {
+    this.#polling ??= this.#poll(compilePattern(this.#options.pattern));
+  }
+
+  status(): FileSourceStatus {
+    const files = [...this.#files.values()];
+    const refused = [...this.#blocked.values()];
+    const failed = this.#directoryError ?? refused.find((error) => !isWaiting(error));
+    const fileFailed = files.find((file) => file.error !== undefined)?.error;
+    const lastError = failed ?? fileFailed ?? this.#entryErrors[0] ?? refused[0];
+    return {
+      state: failed === undefined ? "running" : "failed",
+      files: files.length,
+      lagBytes: files.reduce((sum, file) => sum + Math.max(0, file.size - file.appendedTo), 0),
+      lastError: lastError?.toString(),
+    };
+  }
+
+  drained(): boolean {
+    if (!this.#hasScanned || this.#active.size > 0 || this.#directoryError !== undefined) return false;
+    return [...this.#files.values()].every((file) => file.error !== undefined || isFinished(file));
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#nap.abort();
+    await this.#polling;
+    await Promise.all(this.#active.values());
+  }
+
+  async #poll(pattern: NamePattern): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      this.#nap = new AbortController();
+      this.#isBehind = false;
+      await this.#scan(pattern);
+      this.#fill();
+      if (this.#isClosing()) return;
+      const { pollIntervalMs } = this.#options;
+      const napMs = this.#directoryError === undefined ? pollIntervalMs : this.#tuning.retry.slowMs;
+      await this.#options.sleep(napMs, this.#nap.signal).catch(() => undefined);
+    }
+  }
+
+  async #scan(pattern: NamePattern): Promise<void> {
+    const { path, roots } = this.#options;
+    try {
+      // Checked anew each time: a directory may be replaced by a link that leads out of the root.
+      const directory = await checkRoot(path, roots);
+      const { found, errors } = await scanDirectory(directory, pattern, this.#tuning.scan);
+      const seen = new Set<string>();
+      for (const { name, stats } of found) {
+        const refused = refusal(stats, join(directory, name), this.#tuning);
+        if (refused === undefined) seen.add(this.#see(name, stats, seen));
+        else errors.push(refused);
+      }
+      for (const key of this.#files.keys()) if (!seen.has(key) && !this.#active.has(key)) this.#files.delete(key);
+      this.#entryErrors = errors;
+      this.#directoryError = undefined;
+      const nowMs = this.#options.now();
+      this.#queue = [...seen].flatMap((key) => this.#files.get(key) ?? []);
+      this.#queue = this.#queue.filter((file) => hasWork(file, nowMs, this.#tuning.settleMs));
+      this.#hasScanned = true;
+    } catch (caught) {
+      this.#directoryError = fileError(caught, path);
+    }
+  }
+
+  #see(name: string, stats: Parameters<typeof observe>[1]["stats"], seen: Set<string>): string {
+    const key = sourceKey(this.#options, identityOf(stats));
+    const file = this.#files.get(key) ?? trackFile(key, name);
+    this.#files.set(key, file);
+    // Of a file with two names the first is the one.
+    if (!seen.has(key)) observe(file, { name, stats, nowMs: this.#options.now() });
+    return key;
+  }
+
+  /** Starts reads while there is room; called after each scan and after each read. */
+  #fill(): void {
+    while (!this.#isClosing() && this.#active.size < this.#tuning.filesInFlightMax) {
+      const file = this.#queue.shift();
+      if (file === undefined) break;
+      if (this.#active.has(file.key)) continue;
+      const reading = this.#read(file).finally(() => {
+        this.#active.delete(file.key);
+        this.#fill();
+        // Small growth waits for the poll interval, which gathers it into fewer frames.
+        if (this.#isBehind && this.#queue.length === 0) this.#nap.abort();
+      });
+      this.#active.set(file.key, reading);
+    }
+  }
+
+  async #read(file: TrackedFile): Promise<void> {
+    const path = join(this.#options.path, file.name);
+    try {
+      const directory = await checkRoot(this.#options.path, this.#options.roots);
+      const { handle, stats } = await openFile(directory, file.name, this.#tuning);
+      try {
+        // Swapped since the scan: the next one sees the file under its own key.
+        if (sourceKey(this.#options, identityOf(stats)) !== file.key) return;
+        file.framer ??= createLineFramer(this.#tuning.frames, await this.#resumeAt(file));
+        file.appendedTo = Math.max(file.appendedTo, file.framer.framedTo);
+        const size = Number(stats.size);
+        checkLength(file, file.framer, size);
+        await this.#appendAll(file, { handle, framer: file.framer, size });
+      } finally {
+        await handle.close();
+      }
+      file.error = undefined;
+    } catch (caught) {
+      const error = fileError(caught, path);
+      if (this.#isClosing()) return;
+      // A file that vanished is finished, and the next scan forgets it.
+      file.error = error.code === "not_found" ? undefined : error;
+    }
+  }
+
+  async #appendAll(file: TrackedFile, opened: OpenedForReading): Promise<void> {
+    const { signal } = this.#stop;
+    const { handle, framer, size } = opened;
+    const flushTail = size === file.size && isTailDue(file, this.#options.now(), this.#tuning.settleMs);
+    const window = createAppendWindow({
+      inFlightMax: this.#tuning.appendsInFlightMax,
+      retry: this.#tuning.retry,
+      timers: this.#options,
+      signal,
+      onBlocked: (error) => this.#block(file, error),
+      onSettled: (positionTo) => {
+        file.appendedTo = positionTo;
+      },
+    });
+    try {
+      const range = { to: size, flushTail };
+      for await (const leased of readFrames(handle, framer, { pool: this.#pool, range, signal })) {
+        await window.push(this.#windowItem(file, leased));
+      }
+      if (size - file.readTo >= this.#pool.readBytes) this.#isBehind = true;
+      file.readTo = size;
+    } finally {
+      await window.drain();
+      this.#blocked.delete(file.key);
+    }
+  }
+
+  #windowItem(file: TrackedFile, { item, release }: LeasedItem) {
+    const sourceFile = { key: file.key, name: file.name };
+    const { append, reject } = this.#options;
+    const send = () => (item.kind === "frame" ? append(item, sourceFile) : reject(item, sourceFile));
+    return { positionTo: item.positionTo, send, release };
+  }
+
+  async #resumeAt(file: TrackedFile): Promise<number> {
+    const { signal } = this.#stop;
+    const { retry } = this.#tuning;
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        const position = await this.#options.lastPosition(file.key);
+        this.#block(file, undefined);
+        return position;
+      } catch (caught) {
+        const error = CodedError.from(caught, "asking buffer where to resume");
+        this.#block(file, error);
+        const pause = pauseMs(error, attempt, { retry, timers: this.#options });
+        await this.#options.sleep(pause, signal).catch(() => undefined);
+      }
+    }
+    throw new CodedError("canceled", "the file source is closing");
+  }
+
+  #block(file: TrackedFile, error: CodedError | undefined): void {
+    if (error === undefined) this.#blocked.delete(file.key);
+    else this.#blocked.set(file.key, error);
+  }
+
+  #isClosing(): boolean {
+    return this.#stop.signal.aborted;
+  }
+}
+
+interface OpenedForReading {
+  handle: Awaited<ReturnType<typeof openFile>>["handle"];
+  framer: ReturnType<typeof createLineFramer>;
+  size: number;
+}
+
+function identityOf(stats: { dev: bigint; ino: bigint; birthtimeNs: bigint }) {
+  return { device: stats.dev, inode: stats.ino, birthtimeNs: stats.birthtimeNs };
+}
