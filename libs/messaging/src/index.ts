@@ -1,1 +1,41 @@
-export {};
+export { type Broker, type BrokerOptions, connectBroker } from "./broker/broker.js";
+export {
+  adminUser,
+  inboxPrefix,
+  type Permissions,
+  permissionsOf,
+  permissionsOfAdmin,
+  type ServiceUser,
+  serviceUsers,
+} from "./broker/permissions.js";
+export { provision, type ProvisionOptions } from "./broker/provisioner.js";
+export { ackWaitMs, buckets, consumerPlans, duplicateWindowSeconds, streamPlans } from "./broker/streams.js";
+export { anyPartition, type EnrichedFlags, laneToken, type Route, stageFilters, subjects } from "./broker/subjects.js";
+export { type BatchPublisher, type Bodies, createBatchPublisher, type Placed } from "./delivery/batch-publisher.js";
+export { consumeBatches, type ConsumeOptions, type Handler, type Outcome, type OutgoingBatch } from "./delivery/consumer.js";
+export { createDeadLetterWriter, type DeadLetterWriter, type RowFailure } from "./delivery/dead-letters.js";
+export { createPublisher, type Outgoing, type Published, type Publisher } from "./delivery/publisher.js";
+export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";
+export { cleanEndpoint, embedEndpoint, findEndpoint } from "./state/endpoints.js";
+export {
+  type Account,
+  createLedger,
+  type Ledger,
+  type LedgerKey,
+  type LedgerLine,
+  readLedger,
+  type Settlement,
+} from "./state/ledger.js";
+export { ask, type Codec, type Endpoint, serveRequests } from "./state/requests.js";
+export { createStoredTracker, type StoredTracker } from "./state/stored-tracker.js";
+export {
+  createStreamRegistry,
+  createStreamStore,
+  defaultTenant,
+  revisionForNew,
+  type SourceChange,
+  type StreamChange,
+  type StreamRegistry,
+  type StreamStore,
+} from "./state/stream-registry.js";
+export { countStored, streamBounds, tailStream, type Tailed, type TailOptions } from "./state/tail.js";

@@ -1,1 +1,2 @@
-export {};
+export { type BodyReader, type BodyReaderOptions, createBodyReader } from "./body-reader.js";
+export { type BodyStore, type BodyStoreOptions, openBodyStore, type PlacedBatch, travelsInline } from "./body-store.js";

@@ -1,0 +1,71 @@
+import type { OpenBatch } from "@millrace/envelope";
+import type { Component, Runtime } from "@millrace/runtime";
+import type { StoredTracker } from "../state/stored-tracker.js";
+import type { Published, Publisher } from "./publisher.js";
+
+/** A batch in its wire form, its body placed. */
+export interface Placed {
+  id: string;
+  subject: string;
+  bytes: Uint8Array;
+  messageCount: number;
+}
+
+/** Where bodies lie that do not travel on the bus: libs/segments. */
+export interface Bodies {
+  place(open: OpenBatch, subject: string): Promise<Placed>;
+  release(id: string): Promise<void>;
+  recovered: readonly Placed[];
+  close(): Promise<void>;
+}
+
+export interface BatchPublisher extends Component {
+  /** Places the body, publishes, and keeps the body for as long as the broker stores the message. */
+  publish(open: OpenBatch, subject: string): Promise<Published>;
+}
+
+/**
+ * On start it publishes what the last life of the service made durable but may not have published: under the old ids,
+ * so the broker tells a repeat, and answers with the number of the message that it has.
+ */
+export function createBatchPublisher(
+  publisher: Publisher,
+  tracker: StoredTracker,
+  bodies: Bodies,
+  runtime: Runtime,
+): BatchPublisher {
+  const send = async (placed: Placed): Promise<Published> => {
+    const published = await publisher.publish({
+      subject: placed.subject,
+      data: placed.bytes,
+      id: placed.id,
+      messageCount: placed.messageCount,
+    });
+    tracker.track(published.jetStream, published.seq, () => {
+      void bodies.release(placed.id).catch((caught: unknown) =>
+        runtime.log.error("segment range not freed", { error: String(caught) }),
+      );
+    });
+    return published;
+  };
+  const recover = async (): Promise<void> => {
+    for (const placed of bodies.recovered) {
+      for (;;) {
+        try {
+          await send(placed);
+          break;
+        } catch (caught) {
+          runtime.log.warn("recovered batch not published, trying again", { error: String(caught) });
+          await runtime.clock.sleep(1_000);
+        }
+      }
+    }
+    if (bodies.recovered.length > 0) runtime.log.info("published recovered batches", { batches: bodies.recovered.length });
+  };
+  return {
+    name: "batch-publisher",
+    start: recover,
+    stop: () => bodies.close(),
+    publish: async (open, subject) => send(await bodies.place(open, subject)),
+  };
+}

@@ -1,0 +1,224 @@
+import { CodedError, disposition, present } from "@millrace/errors";
+import type { OpenBatch } from "@millrace/envelope";
+import { backoffMs, type Component, type Runtime } from "@millrace/runtime";
+import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
+import type { Broker } from "../broker/broker.js";
+import { ackWaitMs, consumerPlans } from "../broker/streams.js";
+import type { BatchPublisher } from "./batch-publisher.js";
+import type { DeadLetterWriter, RowFailure } from "./dead-letters.js";
+import type { Outgoing, Publisher } from "./publisher.js";
+import { inReceivedSpan } from "./trace-context.js";
+
+/*
+ * The one place where deliveries are settled.
+ *
+ *   pull ─► open ─► handle ─► publish ─► dead-letter rows ─► after() ─► ack
+ *              │        │        │
+ *              └────────┴────────┴─► wait:         keep it alive, stop pulling, try again in place
+ *                                    retry:        nak with a delay; a few deliveries, then dead-letter
+ *                                    dead_letter:  letter stored, then term
+ *                                    release:      nak at once, somebody else takes it
+ */
+
+/** What a handler makes of a batch. */
+export interface Outcome {
+  /** Batches for the next stage. */
+  batches?: readonly OutgoingBatch[];
+  /** Anything else: results, contents, events. */
+  publish?: readonly Outgoing[];
+  /** Rows that could not be processed; the rest of the batch passes. */
+  failures?: readonly RowFailure[];
+  /** Runs when all that is published is stored, before the ack: ledger entries. */
+  after?(): void;
+}
+
+export interface OutgoingBatch {
+  subject: string;
+  batch: OpenBatch;
+}
+
+export type Handler = (open: OpenBatch, signal: AbortSignal) => Promise<Outcome>;
+
+export interface ConsumeOptions {
+  broker: Broker;
+  runtime: Runtime;
+  publisher: Publisher;
+  /** Needed where the handler makes batches. */
+  batches?: BatchPublisher;
+  deadLetters: DeadLetterWriter;
+  /** A durable of the consumer plan. */
+  consumer: string;
+  handle: Handler;
+  /** Decodes a delivery and fetches its body. */
+  open(data: Uint8Array): Promise<OpenBatch>;
+  /** Told when whole batches are dead, to count them. */
+  onDead?(open: OpenBatch, rows: readonly number[]): void;
+  /** Deliveries in hand at most: this bound is the back-pressure. */
+  inFlightMax: number;
+}
+
+/** Deliveries of one batch until an error that retrying may cure is final. */
+const deliveriesMax = 5;
+
+export function consumeBatches(options: ConsumeOptions): Component {
+  const { broker, runtime, consumer } = options;
+  const { log, metrics } = runtime;
+  const plan = consumerPlans.find((known) => known.name === consumer);
+  if (plan === undefined) throw new CodedError("internal", `consume ${consumer}: no such consumer in the plan`);
+  const settled = metrics.counter("millrace_deliveries_settled_total", "Deliveries by how they were settled.", ["consumer", "disposition"]);
+  const messages = metrics.counter("millrace_messages_processed_total", "Messages in acknowledged batches.", ["consumer"]);
+  const duration = metrics.histogram("millrace_handle_duration_seconds", "From delivery to settle.", ["consumer"]);
+  const inFlight = metrics.gauge("millrace_deliveries_in_flight", "Deliveries in hand.", ["consumer"]);
+  const waitingFor = metrics.gauge("millrace_deliveries_waiting", "Deliveries waiting for what they depend on.", ["consumer"]);
+  const hard = new AbortController();
+  const working = new Set<Promise<void>>();
+  let pull: ConsumerMessages | undefined;
+  let stopped = false;
+  let waiting = 0;
+  let lastError: string | undefined;
+  let wake: (() => void) | undefined;
+
+  const settle = async (message: JsMsg, as: string, how: () => void | Promise<unknown>): Promise<void> => {
+    await how();
+    settled.inc({ consumer, disposition: as });
+  };
+
+  const run = async (message: JsMsg): Promise<void> => {
+    const opened = await options.open(message.data);
+    const outcome = await options.handle(opened, hard.signal);
+    await Promise.all([
+      ...(outcome.batches ?? []).map((out) => present(options.batches, "batch publisher").publish(out.batch, out.subject)),
+      ...(outcome.publish ?? []).map((out) => options.publisher.publish(out)),
+    ]);
+    const failures = outcome.failures ?? [];
+    for (const failure of failures) {
+      await options.deadLetters.write(opened, [failure.row], failure.error, message.info.deliveryCount);
+    }
+    if (failures.length > 0) options.onDead?.(opened, failures.map((failure) => failure.row));
+    outcome.after?.();
+    messages.inc({ consumer }, opened.header.count);
+  };
+
+  const deadLetter = async (message: JsMsg, error: CodedError): Promise<void> => {
+    const tokens = message.subject.split(".");
+    const of = { tenant: tokens.at(-2) ?? "", stream: tokens.at(-1) ?? "", id: message.headers?.get("Nats-Msg-Id") ?? String(message.seq) };
+    let opened: OpenBatch | undefined;
+    try {
+      opened = await options.open(message.data);
+    } catch {
+      await options.deadLetters.writeUndecodable(message.data, of, error);
+      return;
+    }
+    const rows = Array.from({ length: opened.header.count }, (_, row) => row);
+    await options.deadLetters.write(opened, rows, error, message.info.deliveryCount);
+    options.onDead?.(opened, rows);
+  };
+
+  /** Tries until it is settled one way or another; only waiting goes round. */
+  const work = async (message: JsMsg): Promise<void> => {
+    for (let tried = 0; ; tried++) {
+      let failed: CodedError;
+      try {
+        if (message.info.deliveryCount > deliveriesMax) {
+          throw new CodedError("data_loss", `process batch: ${message.info.deliveryCount} deliveries were not settled`);
+        }
+        await run(message);
+        lastError = undefined;
+        return await settle(message, "ack", () => message.ackAck({ timeout: 5_000 }).catch(() => false));
+      } catch (caught) {
+        failed = CodedError.from(caught, "process batch");
+      }
+      let verdict = disposition(failed.code);
+      if (hard.signal.aborted || (stopped && verdict === "wait")) verdict = "release";
+      if (verdict === "retry" && message.info.deliveryCount >= deliveriesMax) verdict = "dead_letter";
+      lastError = `${failed.code}: ${failed.message}`;
+      try {
+        if (verdict === "done") return await settle(message, "ack", () => message.ack());
+        if (verdict === "release") return await settle(message, "release", () => message.nak());
+        if (verdict === "retry") {
+          log.warn("batch failed, the broker will deliver it again", { consumer, seq: message.seq, code: failed.code, error: failed.message });
+          return await settle(message, "nak", () => message.nak(500 * 2 ** message.info.deliveryCount));
+        }
+        if (verdict === "dead_letter") {
+          log.error("batch dead-lettered", { consumer, seq: message.seq, code: failed.code, error: failed.message });
+          await deadLetter(message, failed);
+          return await settle(message, "term", () => message.term(failed.code));
+        }
+      } catch (caught) {
+        // The dead-letter stream may be full or away itself: that stops the line, it never drops.
+        lastError = CodedError.from(caught, "dead-letter").message;
+      }
+      if (tried === 0 || tried % 20 === 0) log.warn("waiting for what this batch depends on", { consumer, code: failed.code, error: failed.message });
+      await pausedWhile(runtime.clock.sleep(backoffMs(tried, runtime.random, { firstMs: 50, maxMs: 2_000 }), hard.signal));
+    }
+  };
+
+  const pausedWhile = async (sleep: Promise<void>): Promise<void> => {
+    waitingFor.set({ consumer }, ++waiting);
+    await sleep;
+    waitingFor.set({ consumer }, --waiting);
+    wake?.();
+  };
+
+  const take = (message: JsMsg): void => {
+    const started = runtime.clock.monotonic();
+    const alive = setInterval(() => message.working(), ackWaitMs / 3);
+    const named = { operation: "process" as const, destination: consumer };
+    const done = inReceivedSpan(message.headers, named, () => work(message))
+      .catch((caught: unknown) => log.error("delivery could not be settled", { consumer, error: String(caught) }))
+      .finally(() => {
+        clearInterval(alive);
+        working.delete(done);
+        wake?.();
+        inFlight.set({ consumer }, working.size);
+        duration.observe({ consumer }, (runtime.clock.monotonic() - started) / 1000);
+      });
+    working.add(done);
+    inFlight.set({ consumer }, working.size);
+  };
+
+  const loop = async (): Promise<void> => {
+    while (!stopped) {
+      try {
+        const source = await broker.js.consumers.get(plan.stream, consumer);
+        pull = await source.consume({
+          max_messages: options.inFlightMax,
+          // Ask for the next as soon as one is done: a drained window waits for nobody.
+          threshold_messages: Math.max(1, Math.floor(options.inFlightMax * 0.75)),
+          idle_heartbeat: 5_000,
+          expires: 30_000,
+          abort_on_missing_resource: true,
+        });
+        for await (const message of pull) {
+          if (stopped) message.nak();
+          else take(message);
+          while (!stopped && (working.size >= options.inFlightMax || waiting > 0)) {
+            await new Promise<void>((done) => (wake = done));
+          }
+        }
+      } catch (caught) {
+        lastError = `pull: ${CodedError.from(caught, consumer).message}`;
+        if (!stopped) log.warn("pull failed, starting it again", { consumer, error: String(caught) });
+      }
+      if (!stopped) await runtime.clock.sleep(500, hard.signal);
+    }
+  };
+
+  let running: Promise<void> | undefined;
+  return {
+    name: `consumer ${consumer}`,
+    start: async () => {
+      running = loop();
+    },
+    stop: async (signal) => {
+      stopped = true;
+      signal.addEventListener("abort", () => hard.abort(), { once: true });
+      pull?.stop();
+      wake?.();
+      await Promise.all(working);
+      await running;
+    },
+    health: () => (waiting > 0 ? `waiting: ${lastError ?? "unknown"}` : undefined),
+  };
+}
+

@@ -1,0 +1,100 @@
+import { CodedError } from "@millrace/errors";
+import { idText, type OpenBatch, outputId, selectRows } from "@millrace/envelope";
+import { DeadLetter } from "@millrace/proto/batch";
+import { Event } from "@millrace/proto/event";
+import { subjects } from "../broker/subjects.js";
+import type { Publisher } from "./publisher.js";
+
+export interface DeadLetterWriter {
+  /** Stores rows of a batch with their bytes and the reason, and tells it as an event. */
+  write(open: OpenBatch, rows: readonly number[], error: CodedError, attempts: number): Promise<void>;
+  /** Stores a delivery that could not even be decoded, as it came. */
+  writeUndecodable(bytes: Uint8Array, of: { tenant: string; stream: string; id: string }, error: CodedError): Promise<void>;
+}
+
+export interface DeadLetterOptions {
+  publisher: Publisher;
+  stage: string;
+  /** Letters of raw batches stay on the raw side. */
+  side: "raw" | "clean";
+  now(): number;
+}
+
+/** A letter must fit one NATS message; what is longer is cut, and says so. */
+const letterBytesMax = 700 * 1024;
+
+export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWriter {
+  const { publisher, stage, side } = options;
+  const tell = (tenant: string, stream: string, letter: DeadLetter, messages: number, id: string): Promise<unknown> => {
+    const event: Event = {
+      id: outputId(id, "dead-letter-event", 0),
+      type: "dead_letter",
+      stream,
+      timeMs: letter.timeMs,
+      payload: { $case: "deadLetter", value: { stage, code: letter.code, reason: letter.reason, messages } },
+    };
+    return publisher.publish({
+      subject: subjects.event(tenant, stream, "dead_letter"),
+      data: Event.encode(event).finish(),
+      id: event.id,
+    });
+  };
+  const letterFor = (error: CodedError, attempts: number): DeadLetter => ({
+    stage,
+    code: error.code,
+    reason: error.message,
+    attempts,
+    timeMs: Math.round(options.now()),
+    batch: undefined,
+    truncatedBytes: 0,
+  });
+  return {
+    write: async (open, rows, error, attempts) => {
+      const { tenant, stream } = open.header;
+      for (const row of rows) {
+        const one = selectRows(open, row, row + 1, { stage: `${stage}-dead`, index: row });
+        const body = one.body.subarray(0, letterBytesMax);
+        const letter: DeadLetter = {
+          ...letterFor(error, attempts),
+          batch: {
+            header: one.header,
+            columns: one.columns,
+            body: { $case: "inline", value: body },
+            annotations: undefined,
+            passport: one.passport,
+          },
+          truncatedBytes: one.body.length - body.length,
+        };
+        const id = outputId(idText(open.header.id), `${stage}-dead`, row);
+        await publisher.publish({
+          subject: subjects.deadLetter(side, tenant, stream),
+          data: DeadLetter.encode(letter).finish(),
+          id,
+        });
+        await tell(tenant, stream, letter, 1, id);
+      }
+    },
+    writeUndecodable: async (bytes, of, error) => {
+      const body = bytes.subarray(0, letterBytesMax);
+      const letter: DeadLetter = {
+        ...letterFor(error, 1),
+        batch: { header: undefined, columns: undefined, body: { $case: "inline", value: body }, annotations: undefined, passport: [] },
+        truncatedBytes: bytes.length - body.length,
+      };
+      const id = outputId(of.id, `${stage}-undecodable`, 0);
+      await publisher.publish({
+        subject: subjects.deadLetter(side, of.tenant, of.stream),
+        data: DeadLetter.encode(letter).finish(),
+        id,
+      });
+      await tell(of.tenant, of.stream, letter, 0, id);
+    },
+  };
+}
+
+/** An error that concerns only some rows of a batch: these are dead-lettered, the rest passes. */
+export interface RowFailure {
+  row: number;
+  error: CodedError;
+}
+

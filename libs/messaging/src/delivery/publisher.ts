@@ -1,0 +1,88 @@
+import { CodedError } from "@millrace/errors";
+import { JetStreamApiError } from "@nats-io/jetstream";
+import type { Broker } from "../broker/broker.js";
+import { inActiveSpan, tracedHeaders } from "./trace-context.js";
+
+export interface Outgoing {
+  subject: string;
+  data: Uint8Array;
+  /** Deterministic, so that a repeat within the window is recognised; see libs/envelope ids. */
+  id: string;
+  /** Messages inside, for spans and metrics. */
+  messageCount?: number;
+  /** Removes the message after this long; only where the stream allows it. */
+  ttlSeconds?: number;
+  /** Compare-and-set: the last sequence number of the subject. */
+  expectLastSeq?: number;
+}
+
+export interface Published {
+  jetStream: string;
+  seq: number;
+  duplicate: boolean;
+}
+
+export interface Publisher {
+  /** Resolves when the broker has stored it. Errors: `resource_exhausted` (full), `unavailable` (outcome unknown). */
+  publish(message: Outgoing): Promise<Published>;
+}
+
+/** Three tries of 5 s with the same id: an unknown outcome is asked again, and a repeat is recognised. */
+const tries = 3;
+const tryTimeoutMs = 5_000;
+
+/** Errors of the broker that mean "full": our own limit, by bytes, messages, or store. */
+const full = new Set([10077, 10047, 10023, 10068]);
+const wrongLastSeq = new Set([10071, 10164]);
+const tooLarge = 10054;
+
+export function createPublisher(broker: Broker): Publisher {
+  const attempt = async (message: Outgoing): Promise<Published> => {
+    const headers = tracedHeaders();
+    if (message.ttlSeconds !== undefined) headers.set("Nats-TTL", `${message.ttlSeconds}s`);
+    const ack = await broker.js.publish(message.subject, message.data, {
+      msgID: message.id,
+      headers,
+      timeout: tryTimeoutMs,
+      ...(message.expectLastSeq === undefined
+        ? {}
+        : { expect: { lastSubjectSequence: message.expectLastSeq } }),
+    });
+    return { jetStream: ack.stream, seq: ack.seq, duplicate: ack.duplicate };
+  };
+  const publish = async (message: Outgoing): Promise<Published> => {
+    for (let tried = 1; ; tried++) {
+      try {
+        return await attempt(message);
+      } catch (caught) {
+        const error = publishError(caught, message.subject);
+        if (error.code !== "unavailable" || tried >= tries) throw error;
+        broker.log.warn("publish outcome unknown, trying again", { tried, error: String(error.cause) });
+      }
+    }
+  };
+  return {
+    publish: (message) => {
+      const destination = message.subject.split(".", 1)[0] ?? "";
+      const { messageCount } = message;
+      const named = { operation: "send" as const, destination, ...(messageCount === undefined ? {} : { messageCount }) };
+      return inActiveSpan(named, () => publish(message));
+    },
+  };
+}
+
+function publishError(caught: unknown, subject: string): CodedError {
+  const attempted = `publish to ${subject.split(".", 1)[0]}`;
+  if (caught instanceof JetStreamApiError) {
+    if (full.has(caught.code)) {
+      return new CodedError("resource_exhausted", `${attempted}: the stream is full`, {
+        retryAfterMs: 1_000,
+        remedy: "Wait until consumers catch up.",
+        cause: caught,
+      });
+    }
+    if (wrongLastSeq.has(caught.code)) return new CodedError("aborted", `${attempted}: written by another`, { cause: caught });
+    if (caught.code === tooLarge) return new CodedError("data_loss", `${attempted}: too large`, { cause: caught });
+  }
+  return new CodedError("unavailable", `${attempted}: no answer from the broker`, { retryAfterMs: 500, cause: caught });
+}

@@ -1,0 +1,218 @@
+import { CodedError } from "@millrace/errors";
+import { createIntervalSet, type Interval, type IntervalSet } from "@millrace/envelope";
+import { Entry } from "@millrace/proto/ledger";
+import type { Component, Runtime } from "@millrace/runtime";
+import type { KV } from "@nats-io/kv";
+import type { Broker } from "../broker/broker.js";
+import { buckets } from "../broker/streams.js";
+
+/*
+ * LEDGER: what each stage or sink has settled, per source. KV key <stage>.<tenant>.<stream>.<source>, written by the
+ * stage after its commit, at most every 100 ms. Source commits, freshness, conservation and sink de-duplication read
+ * it; nothing else counts.
+ */
+export interface LedgerKey {
+  tenant: string;
+  stream: string;
+  source: string;
+}
+
+/** What one commit adds: positions that are settled, and messages by what became of them. */
+export interface Settlement {
+  intervals: readonly Interval[];
+  done?: number;
+  dead?: number;
+  dropped?: Readonly<Record<string, number>>;
+}
+
+export interface Account {
+  readonly settled: IntervalSet;
+  readonly done: number;
+}
+
+export interface Ledger extends Component {
+  /** The account of a source, read from the bucket the first time. */
+  account(key: LedgerKey): Promise<Account>;
+  /** Adds to an account; written within 100 ms. */
+  settle(key: LedgerKey, settlement: Settlement): void;
+  /** Writes all that is pending. Resolves when stored. */
+  flush(): Promise<void>;
+  /** Forgets what is held of a deleted stream, without writing it. */
+  forget(tenant: string, stream: string): void;
+}
+
+const flushIntervalMs = 100;
+const writesInFlightMax = 16;
+
+interface Book {
+  key: string;
+  revision: number;
+  settled: IntervalSet;
+  counts: Counts;
+  /** Counts as last stored, to find what this process added when another wrote in between. */
+  stored: Counts;
+  dirty: boolean;
+}
+
+interface Counts {
+  done: number;
+  dead: number;
+  dropped: Map<string, number>;
+}
+
+export async function createLedger(broker: Broker, stage: string, runtime: Runtime): Promise<Ledger> {
+  const bucket = await broker.kv.open(buckets.ledger);
+  const books = new Map<string, Promise<Book>>();
+  let closed = false;
+
+  const open = (key: LedgerKey): Promise<Book> => {
+    const name = `${stage}.${key.tenant}.${key.stream}.${key.source}`;
+    let book = books.get(name);
+    if (book === undefined) {
+      book = readBook(bucket, name);
+      // A failed read is tried again by the next caller instead of being remembered.
+      book.catch(() => books.delete(name));
+      books.set(name, book);
+    }
+    return book;
+  };
+
+  const write = async (book: Book): Promise<void> => {
+    if (!book.dirty) return;
+    book.dirty = false;
+    const counts: Counts = { ...book.counts, dropped: new Map(book.counts.dropped) };
+    try {
+      book.revision = await bucket.update(book.key, encodeBook(book, runtime.clock.now()), book.revision);
+      book.stored = counts;
+    } catch (caught) {
+      book.dirty = true;
+      if (/wrong last/i.test(String(caught))) await merge(bucket, book);
+      else throw new CodedError("unavailable", "write ledger: no answer from the broker", { cause: caught });
+    }
+  };
+
+  let flushing: Promise<void> | undefined;
+  const flushOnce = async (): Promise<void> => {
+    const open = await Promise.all([...books.values()].map((book) => book.catch(() => undefined)));
+    const dirty = open.filter((book): book is Book => book?.dirty === true);
+    for (let at = 0; at < dirty.length; at += writesInFlightMax) {
+      await Promise.all(dirty.slice(at, at + writesInFlightMax).map(write));
+    }
+  };
+  const flush = async (): Promise<void> => {
+    await flushing?.catch(() => undefined);
+    flushing = flushOnce();
+    await flushing;
+  };
+
+  let ticking: Promise<void> | undefined;
+  const tick = async (): Promise<void> => {
+    while (!closed) {
+      await runtime.clock.sleep(flushIntervalMs);
+      await flush().catch((caught: unknown) => runtime.log.warn("ledger not written, trying again", { error: String(caught) }));
+    }
+  };
+
+  return {
+    name: "ledger",
+    start: async () => {
+      ticking = tick();
+    },
+    stop: async () => {
+      closed = true;
+      await ticking;
+      await flush();
+    },
+    account: async (key) => {
+      const book = await open(key);
+      return { settled: book.settled, get done() { return book.counts.done; } };
+    },
+    settle: (key, settlement) => {
+      void open(key).then(
+        (book) => apply(book, settlement),
+        (caught: unknown) => runtime.fail(CodedError.from(caught, "read ledger")),
+      );
+    },
+    flush,
+    forget: (tenant, stream) => {
+      const prefix = `${stage}.${tenant}.${stream}.`;
+      for (const name of books.keys()) if (name.startsWith(prefix)) books.delete(name);
+    },
+  };
+}
+
+function apply(book: Book, settlement: Settlement): void {
+  book.settled.addAll(settlement.intervals);
+  book.counts.done += settlement.done ?? 0;
+  book.counts.dead += settlement.dead ?? 0;
+  for (const [reason, count] of Object.entries(settlement.dropped ?? {})) {
+    book.counts.dropped.set(reason, (book.counts.dropped.get(reason) ?? 0) + count);
+  }
+  book.dirty = true;
+}
+
+async function readBook(bucket: KV, key: string): Promise<Book> {
+  const found = await bucket.get(key);
+  const live = found !== null && found.operation === "PUT";
+  const entry = live ? Entry.decode(found.value) : Entry.create();
+  return {
+    key,
+    // A deleted key still has a revision, which the next write must name.
+    revision: found?.revision ?? 0,
+    settled: createIntervalSet(entry.settled),
+    counts: countsOf(entry),
+    stored: countsOf(entry),
+    dirty: false,
+  };
+}
+
+/** Another replica wrote: what it stored plus what this process added since its last write. */
+async function merge(bucket: KV, book: Book): Promise<void> {
+  const other = await readBook(bucket, book.key);
+  const added = (now: number, before: number): number => now - before;
+  other.counts.done += added(book.counts.done, book.stored.done);
+  other.counts.dead += added(book.counts.dead, book.stored.dead);
+  for (const [reason, count] of book.counts.dropped) {
+    const more = added(count, book.stored.dropped.get(reason) ?? 0);
+    other.counts.dropped.set(reason, (other.counts.dropped.get(reason) ?? 0) + more);
+  }
+  book.revision = other.revision;
+  book.stored = other.stored;
+  book.counts = other.counts;
+  book.settled.addAll(other.settled.intervals());
+}
+
+function countsOf(entry: Entry): Counts {
+  return { done: entry.done, dead: entry.dead, dropped: new Map(Object.entries(entry.dropped)) };
+}
+
+function encodeBook(book: Book, now: number): Uint8Array {
+  return Entry.encode({
+    settled: [...book.settled.intervals()],
+    done: book.counts.done,
+    dead: book.counts.dead,
+    dropped: Object.fromEntries(book.counts.dropped),
+    updatedMs: Math.round(now),
+  }).finish();
+}
+
+/** Reads every entry of a stream, by stage and source: for conservation and status. */
+export async function readLedger(broker: Broker, of: { tenant: string; stream: string }): Promise<LedgerLine[]> {
+  const bucket = await broker.kv.open(buckets.ledger);
+  const keys: string[] = [];
+  for await (const key of await bucket.keys(`*.${of.tenant}.${of.stream}.*`)) keys.push(key);
+  const lines: LedgerLine[] = [];
+  for (const key of keys) {
+    const found = await bucket.get(key);
+    if (found === null || found.operation !== "PUT") continue;
+    const [stage = "", , , source = ""] = key.split(".");
+    lines.push({ stage, source, entry: Entry.decode(found.value) });
+  }
+  return lines;
+}
+
+export interface LedgerLine {
+  stage: string;
+  source: string;
+  entry: Entry;
+}

@@ -1,0 +1,65 @@
+import { CodedError } from "@millrace/errors";
+import { DeliverPolicy, type JsMsg } from "@nats-io/jetstream";
+import type { Broker } from "../broker/broker.js";
+
+export interface TailOptions {
+  jetStream: string;
+  filter: string;
+  /** First sequence number wanted; `new` for what comes from now on; 1 for all. */
+  from: number | "new" | "last_per_subject";
+  signal: AbortSignal;
+}
+
+export interface Tailed {
+  seq: number;
+  subject: string;
+  data: Uint8Array;
+  /** Messages of this reader still to come, as the broker knew when it sent this one. */
+  pending: number;
+}
+
+/** Reads a stream in order from a place on, for ever, through disconnects. Ends when the signal is aborted. */
+export async function* tailStream(broker: Broker, options: TailOptions): AsyncGenerator<Tailed> {
+  const { signal } = options;
+  if (signal.aborted) return;
+  const start =
+    options.from === "new"
+      ? { deliver_policy: DeliverPolicy.New }
+      : options.from === "last_per_subject"
+        ? { deliver_policy: DeliverPolicy.LastPerSubject }
+        : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: Math.max(1, options.from) };
+  const consumer = await broker.js.consumers
+    .get(options.jetStream, { filter_subjects: options.filter, ...start })
+    .catch((cause: unknown) => {
+      throw new CodedError("unavailable", `read ${options.jetStream}: no answer from the broker`, { cause });
+    });
+  const messages = await consumer.consume({ max_messages: 256 });
+  const stop = (): void => messages.stop();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    for await (const message of messages) {
+      if (signal.aborted) return;
+      yield tailed(message);
+    }
+  } finally {
+    signal.removeEventListener("abort", stop);
+    messages.stop();
+    await consumer.delete().catch(() => false);
+  }
+}
+
+function tailed(message: JsMsg): Tailed {
+  return { seq: message.seq, subject: message.subject, data: message.data, pending: message.info.pending };
+}
+
+/** First and last sequence number that a stream holds. */
+export async function streamBounds(broker: Broker, jetStream: string): Promise<{ first: number; last: number }> {
+  const { state } = await broker.manager.streams.info(jetStream);
+  return { first: state.first_seq, last: state.last_seq };
+}
+
+/** Stored messages whose subject matches, counted by the broker. */
+export async function countStored(broker: Broker, jetStream: string, filter: string): Promise<number> {
+  const { state } = await broker.manager.streams.info(jetStream, { subjects_filter: filter });
+  return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+}

@@ -1,0 +1,70 @@
+import { type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import { CodedError } from "@millrace/errors";
+import { decodeBatch, type OpenBatch, openBatch } from "@millrace/envelope";
+import type { SegmentRange } from "@millrace/proto/batch";
+
+export interface BodyReaderOptions {
+  /** Directory of each side that this service may read; raw only for privacy. */
+  dirs: { raw?: string; clean?: string };
+}
+
+/** Fetches the bodies that batches refer to. */
+export interface BodyReader {
+  /** Decodes a batch from the bus and fetches its body. */
+  open(bytes: Uint8Array): Promise<OpenBatch>;
+  close(): Promise<void>;
+}
+
+/** Segments of 64 MiB: 32 of them span twice what is in flight at full speed. */
+const openFilesMax = 32;
+
+/**
+ * Reads with `pread` into fresh memory and checks what it read before anybody sees it: a copied range costs 0.1 ms a
+ * MiB, less than the page faults of a fresh mapping.
+ */
+export function createBodyReader(options: BodyReaderOptions): BodyReader {
+  const files = new Map<string, Promise<FileHandle>>();
+  const fileOf = (range: SegmentRange): Promise<FileHandle> => {
+    const [side, owner] = range.log.split("/");
+    const dir = side === "raw" ? options.dirs.raw : options.dirs.clean;
+    if (dir === undefined || owner === undefined || !/^[a-z0-9-]+$/.test(owner)) {
+      throw new CodedError("permission_denied", `read range: no access to segment log ${side}`);
+    }
+    const path = join(dir, owner, `${String(range.segment).padStart(8, "0")}.seg`);
+    const known = files.get(path);
+    if (known !== undefined) return known;
+    const file = open(path, "r");
+    file.catch(() => files.delete(path));
+    files.set(path, file);
+    if (files.size > openFilesMax) evict();
+    return file;
+  };
+  const evict = (): void => {
+    const [oldest] = files.keys();
+    if (oldest === undefined) return;
+    const file = files.get(oldest);
+    files.delete(oldest);
+    void file?.then((handle) => handle.close()).catch(() => undefined);
+  };
+  const read = async (range: SegmentRange): Promise<Uint8Array> => {
+    const file = await fileOf(range);
+    const body = Buffer.allocUnsafeSlow(range.length);
+    const { bytesRead } = await file.read(body, 0, range.length, range.offset);
+    if (bytesRead !== range.length || crc32(body) !== range.crc32) {
+      throw new CodedError("data_loss", "read range: the checksum of the segment does not match");
+    }
+    return body;
+  };
+  return {
+    open: async (bytes) => {
+      const batch = decodeBatch(bytes);
+      const body = batch.body?.$case === "range" ? await read(batch.body.value) : (batch.body?.value ?? new Uint8Array());
+      return openBatch(batch, body);
+    },
+    close: async () => {
+      while (files.size > 0) evict();
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import { join } from "node:path";
+import { encodeBatch, idText, limits, type OpenBatch } from "@millrace/envelope";
+import { Batch, type SegmentRange } from "@millrace/proto/batch";
+import { type FramePlace, openSegmentLog, type SegmentLogOptions } from "./segment-log.js";
+
+export interface PlacedBatch {
+  id: string;
+  subject: string;
+  /** The batch as it travels on the bus: with its body, or with the range where that lies. */
+  bytes: Uint8Array;
+  messageCount: number;
+}
+
+/** Where the bodies of a service's own batches lie until nobody refers to them. */
+export interface BodyStore {
+  place(open: OpenBatch, subject: string): Promise<PlacedBatch>;
+  /** The batch's message is gone from the broker, or was never stored: its body can go. */
+  release(id: string): Promise<void>;
+  /** Batches that were durable when the last life of this service ended: publish them again under their old ids. */
+  recovered: readonly PlacedBatch[];
+  /** Bytes of segment files in use. */
+  liveBytes(): number;
+  damaged: number;
+  close(): Promise<void>;
+}
+
+export interface BodyStoreOptions extends Omit<SegmentLogOptions, "dir"> {
+  /** Directory of one side, raw or clean. */
+  sideDir: string;
+  side: "raw" | "clean";
+  /** Who writes: service and instance. */
+  owner: string;
+  node: string;
+}
+
+/** The rule, in one place: up to 64 KiB a body travels on the bus, above it by segment. */
+export function travelsInline(bodyBytes: number): boolean {
+  return bodyBytes <= limits.inlineBytesMax;
+}
+
+export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStore> {
+  const { side, owner, node } = options;
+  const log = await openSegmentLog({ ...options, dir: join(options.sideDir, owner) });
+  const held = new Map<string, FramePlace>();
+  const rangeOf = (place: FramePlace): SegmentRange => ({
+    node,
+    log: `${side}/${owner}`,
+    segment: place.segment,
+    offset: place.offset,
+    length: place.length,
+    crc32: place.crc32,
+  });
+  const recovered = log.recovered.map((frame) => {
+    held.set(frame.id, frame.place);
+    const batch = Batch.decode(frame.batch);
+    batch.body = { $case: "range", value: rangeOf(frame.place) };
+    return {
+      id: frame.id,
+      subject: frame.subject,
+      bytes: Batch.encode(batch).finish(),
+      messageCount: batch.header?.count ?? 0,
+    };
+  });
+  return {
+    recovered,
+    damaged: log.damaged,
+    liveBytes: log.liveBytes,
+    close: log.close,
+    place: async (open, subject) => {
+      const id = idText(open.header.id);
+      const placed = { id, subject, messageCount: open.header.count };
+      if (travelsInline(open.body.length)) {
+        return { ...placed, bytes: encodeBatch(open, { $case: "inline", value: open.body }) };
+      }
+      // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a crash finds
+      // what the last life wrote, and the stored reference stays true.
+      let place = held.get(id);
+      if (place === undefined) {
+        const batch = Batch.encode({ ...open, body: undefined }).finish();
+        place = await log.append({ id, subject, batch, body: open.body });
+        held.set(id, place);
+      }
+      return { ...placed, bytes: encodeBatch(open, { $case: "range", value: rangeOf(place) }) };
+    },
+    release: async (id) => {
+      const place = held.get(id);
+      if (place === undefined) return;
+      held.delete(id);
+      await log.release(place);
+    },
+  };
+}

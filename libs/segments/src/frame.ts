@@ -1,0 +1,93 @@
+import { crc32 } from "node:zlib";
+import { assert } from "@millrace/errors";
+
+/*
+ * A frame in a segment file, all numbers little endian, frames aligned to 8 bytes:
+ *
+ *     0  u32  magic 'MRSF'
+ *     4  u16  version (1)
+ *     6  u16  state: 0 live, 1 freed; rewritten in place when the frame is freed, so outside the checksum
+ *     8  u64  segment number: a recycled file still holds frames of its former life, told by it
+ *    16  u32  length of meta      20  u32  length of body
+ *    24  u32  crc32 of meta       28  u32  crc32 of body
+ *    32  16 B batch id
+ *    48  u32  crc32 of bytes 0–5 and 8–47
+ *    52  u32  zero
+ *    56  meta: u16 length of subject, subject, batch without its body (protobuf)
+ *        body
+ *        padding to 8 bytes
+ *
+ * See docs/specs/segments.md.
+ */
+export const frameHeaderBytes = 56;
+const magic = 0x4653524d;
+const version = 1;
+const stateOffset = 6;
+export const freedState = 1;
+
+export interface FrameHeader {
+  freed: boolean;
+  segment: number;
+  metaBytes: number;
+  bodyBytes: number;
+  metaCrc: number;
+  bodyCrc: number;
+  id: string;
+}
+
+export function frameBytes(metaBytes: number, bodyBytes: number): number {
+  return (frameHeaderBytes + metaBytes + bodyBytes + 7) & ~7;
+}
+
+/** Where in the file the two bytes of a frame's state lie. */
+export function stateAt(frameOffset: number): number {
+  return frameOffset + stateOffset;
+}
+
+export function encodeFrameHeader(header: Omit<FrameHeader, "freed">): Buffer {
+  const bytes = Buffer.alloc(frameHeaderBytes);
+  bytes.writeUInt32LE(magic, 0);
+  bytes.writeUInt16LE(version, 4);
+  bytes.writeBigUInt64LE(BigInt(header.segment), 8);
+  bytes.writeUInt32LE(header.metaBytes, 16);
+  bytes.writeUInt32LE(header.bodyBytes, 20);
+  bytes.writeUInt32LE(header.metaCrc, 24);
+  bytes.writeUInt32LE(header.bodyCrc, 28);
+  assert(header.id.length === 32, "a batch id is 32 hex digits");
+  bytes.write(header.id, 32, "hex");
+  bytes.writeUInt32LE(headerCrc(bytes), 48);
+  return bytes;
+}
+
+/** Undefined: no frame of this format and version begins here. */
+export function decodeFrameHeader(bytes: Buffer): FrameHeader | undefined {
+  if (bytes.length < frameHeaderBytes || bytes.readUInt32LE(0) !== magic || bytes.readUInt16LE(4) !== version) return undefined;
+  if (bytes.readUInt32LE(48) !== headerCrc(bytes)) return undefined;
+  return {
+    freed: bytes.readUInt16LE(stateOffset) === freedState,
+    segment: Number(bytes.readBigUInt64LE(8)),
+    metaBytes: bytes.readUInt32LE(16),
+    bodyBytes: bytes.readUInt32LE(20),
+    metaCrc: bytes.readUInt32LE(24),
+    bodyCrc: bytes.readUInt32LE(28),
+    id: bytes.toString("hex", 32, 48),
+  };
+}
+
+function headerCrc(bytes: Buffer): number {
+  return crc32(bytes.subarray(8, 48), crc32(bytes.subarray(0, stateOffset)));
+}
+
+export function encodeMeta(subject: string, batch: Uint8Array): Buffer {
+  const subjectBytes = Buffer.from(subject);
+  const meta = Buffer.allocUnsafe(2 + subjectBytes.length + batch.length);
+  meta.writeUInt16LE(subjectBytes.length, 0);
+  meta.set(subjectBytes, 2);
+  meta.set(batch, 2 + subjectBytes.length);
+  return meta;
+}
+
+export function decodeMeta(meta: Buffer): { subject: string; batch: Uint8Array } {
+  const end = 2 + meta.readUInt16LE(0);
+  return { subject: meta.toString("utf8", 2, end), batch: meta.subarray(end) };
+}
