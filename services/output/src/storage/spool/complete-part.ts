@@ -1,0 +1,89 @@
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
+import { CodedError } from "@millrace/errors";
+import { type Disk, readFully } from "./disk.js";
+import { discardedOf, type Journal, type Seal, type SpoolHeader } from "./journal.js";
+import type { Layout } from "./layout.js";
+import { liveEntries, publishPart, retireSpool, writeManifest } from "./part.js";
+
+interface Context {
+  disk: Disk;
+  layout: Layout;
+  now: () => number;
+}
+
+const readBytes = 1024 * 1024;
+
+/**
+ * Finishes a spool whose journal has a seal, wherever `publishPart` was left:
+ *
+ *   part visible | bytes in .spool | what was going on             | what is done
+ *   no           | yes, as sealed  | nothing or a manifest renamed | everything
+ *   no           | yes, but other  | the disk damaged them         | `reopen`: entries are verified one by one
+ *   yes          | no              | the journal was not moved yet | the rest
+ *   yes          | yes             | half a rename                 | the rest, if the part is as sealed
+ *   no           | no              | a reader took the part        | the rest; `vanished`
+ */
+export async function completePart(
+  { disk, layout, now }: Context,
+  found: { inSpool: ReadonlySet<string>; visible: ReadonlySet<string> },
+  { number, journal, seal }: { number: number; journal: Journal; seal: Seal },
+): Promise<"completed" | "vanished" | "reopen"> {
+  const header = journal.header ?? lostHeader(layout, number, now());
+  const entries = liveEntries(journal.entries, discardedOf(journal.discards));
+  const source = seal.compacted ? layout.compact(number) : layout.data(number);
+  const hasSource = isIn(found.inSpool, source);
+  if (isIn(found.visible, layout.part(number))) {
+    if (hasSource) {
+      if (!(await matches(disk, layout.part(number), seal))) throw nameTaken(layout, number);
+      await disk.unlink(source);
+    }
+    if (!isIn(found.visible, layout.manifest(number))) {
+      await writeManifest(disk, layout, { header, entries, seal });
+      await disk.rename(layout.manifestTemp(number), layout.manifest(number));
+    }
+    await disk.fsyncDir(layout.streamDir);
+    await retireSpool(disk, layout, number, seal);
+    return "completed";
+  }
+  if (hasSource) {
+    if (!(await matches(disk, source, seal))) return "reopen";
+    await writeManifest(disk, layout, { header, entries, seal });
+    await publishPart(disk, layout, number, seal);
+    return "completed";
+  }
+  if (isIn(found.inSpool, layout.data(number))) return "reopen";
+  await retireSpool(disk, layout, number, seal);
+  return "vanished";
+}
+
+/** True where a file has the size and hash of a seal. */
+async function matches(disk: Disk, path: string, seal: Seal): Promise<boolean> {
+  const file = await disk.open(path, "existing");
+  try {
+    if ((await file.size()) !== seal.bytes) return false;
+    const hash = createHash("sha256");
+    for (let at = 0; at < seal.bytes; at += readBytes) {
+      hash.update(await readFully(file, Math.min(readBytes, seal.bytes - at), at));
+    }
+    return hash.digest("hex") === seal.sha256;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Stands in for a damaged first line: entries do not need it, and a spool of unknown format is never appended to. */
+export function lostHeader(layout: Layout, number: number, nowMs: number): SpoolHeader {
+  return { version: 1, writer: layout.writer, number, format: "unknown", openedMs: nowMs };
+}
+
+export function isIn(names: ReadonlySet<string>, path: string): boolean {
+  return names.has(basename(path));
+}
+
+function nameTaken(layout: Layout, number: number): CodedError {
+  return new CodedError("failed_precondition", "recover storage: two different files claim to be one part", {
+    field: layout.partName(number),
+    remedy: "Move the visible part away; the one in .spool is published at the next start.",
+  });
+}

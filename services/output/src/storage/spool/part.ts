@@ -1,0 +1,156 @@
+import { createHash } from "node:crypto";
+import { createIntervalSet, type Interval, type IntervalSet } from "@millrace/envelope";
+import { type Disk, type DiskFile, readFully, writeFileSynced, writeFully } from "./disk.js";
+import { type JournalEntry, liveRows, type Seal, type SpoolHeader } from "./journal.js";
+import type { Layout } from "./layout.js";
+
+/** What lies beside a part; times are RFC 3339, intervals [from, to) pairs of source positions. */
+export interface Manifest {
+  file: string;
+  messages: number;
+  bytes: number;
+  sha256: string;
+  format: string;
+  sources: { source: string; intervals: [number, number][]; messages: number }[];
+  opened: string;
+  closed: string;
+}
+
+export interface StoredEntry {
+  source: string;
+  intervals: Interval[];
+  messages: number;
+}
+
+/** Sums entries by source: what a manifest lists, and what a ledger is caught up with. Sorted by source. */
+export function sumBySource(entries: Iterable<StoredEntry>): StoredEntry[] {
+  const bySource = new Map<string, { set: IntervalSet; messages: number }>();
+  for (const entry of entries) {
+    const sum = bySource.get(entry.source) ?? { set: createIntervalSet(), messages: 0 };
+    sum.set.addAll(entry.intervals);
+    sum.messages += entry.messages;
+    bySource.set(entry.source, sum);
+  }
+  return [...bySource]
+    .map(([source, { set, messages }]) => ({ source, intervals: set.intervals(), messages }))
+    .sort((left, right) => (left.source < right.source ? -1 : 1));
+}
+
+/** The entries without their discarded rows; entries that have none left are gone. */
+export function liveEntries(
+  entries: readonly JournalEntry[],
+  discarded: ReadonlyMap<string, IntervalSet>,
+): StoredEntry[] {
+  return entries
+    .map((entry) => {
+      const { intervals, messages } = liveRows(entry, discarded);
+      return { source: entry.source, intervals, messages };
+    })
+    .filter((entry) => entry.messages > 0);
+}
+
+/** True where the entries fill the spool from its first byte to `end`, so that the file can be published as it is. */
+export function isSeamless(
+  entries: readonly JournalEntry[],
+  end: number,
+  discarded: ReadonlyMap<string, IntervalSet>,
+): boolean {
+  let reached = 0;
+  for (const entry of entries) {
+    if (entry.offset !== reached || liveRows(entry, discarded).rows !== undefined) return false;
+    reached += entry.length;
+  }
+  return reached === end;
+}
+
+/** Copies the live rows of a spool into a file of their own, synced. */
+export async function compactSpool(
+  disk: Disk,
+  from: DiskFile,
+  to: string,
+  of: { entries: readonly JournalEntry[]; discarded: ReadonlyMap<string, IntervalSet> },
+): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash("sha256");
+  await disk.unlink(to);
+  const target = await disk.open(to, "create");
+  try {
+    let bytes = 0;
+    for (const entry of of.entries) {
+      const { rows } = liveRows(entry, of.discarded);
+      const whole = await readFully(from, entry.length, entry.offset);
+      const kept = rows === undefined ? [whole] : keepLines(whole, rows);
+      for (const piece of kept) hash.update(piece);
+      await writeFully(target, kept, bytes);
+      bytes += kept.reduce((sum, piece) => sum + piece.byteLength, 0);
+    }
+    await target.fdatasync();
+    return { bytes, sha256: hash.digest("hex") };
+  } finally {
+    await target.close();
+  }
+}
+
+function keepLines(bytes: Uint8Array, rows: ReadonlySet<number>): Uint8Array[] {
+  const kept: Uint8Array[] = [];
+  for (let row = 0, start = 0; start < bytes.byteLength; row += 1) {
+    const end = bytes.indexOf(0x0a, start) + 1 || bytes.byteLength;
+    if (rows.has(row)) kept.push(bytes.subarray(start, end));
+    start = end;
+  }
+  return kept;
+}
+
+export interface PartOf {
+  header: SpoolHeader;
+  /** Live entries only. */
+  entries: readonly StoredEntry[];
+  seal: Seal;
+}
+
+/** Writes the manifest under a temporary name: what can fail for want of space fails before anything is sealed. */
+export async function writeManifest(disk: Disk, layout: Layout, { header, entries, seal }: PartOf): Promise<Manifest> {
+  const sources = sumBySource(entries);
+  const manifest: Manifest = {
+    file: layout.partName(header.number),
+    messages: sources.reduce((sum, { messages }) => sum + messages, 0),
+    bytes: seal.bytes,
+    sha256: seal.sha256,
+    format: header.format,
+    sources: sources.map(({ source, intervals, messages }) => ({
+      source,
+      intervals: intervals.map(({ from, to }) => [from, to]),
+      messages,
+    })),
+    opened: new Date(header.openedMs).toISOString(),
+    closed: new Date(seal.closedMs).toISOString(),
+  };
+  const text = `${JSON.stringify(manifest, undefined, 2)}\n`;
+  await writeFileSynced(disk, layout.manifestTemp(header.number), Buffer.from(text));
+  return manifest;
+}
+
+/**
+ * Makes a sealed spool visible. Each step may be the last one before a crash; recovery begins again at the first one
+ * that is not done:
+ *
+ *   manifest.tmp → manifest.json   (sync)   a manifest without its part announces nothing
+ *   .data or .compact → .jsonl     (sync)   the part is visible, whole, with its manifest beside it
+ *   .data is removed, if the part was .compact
+ *   .journal → done/               (sync)   nothing is left to recover
+ */
+export async function publishPart(disk: Disk, layout: Layout, number: number, seal: Seal): Promise<void> {
+  await disk.rename(layout.manifestTemp(number), layout.manifest(number));
+  await disk.fsyncDir(layout.streamDir);
+  await disk.rename(seal.compacted ? layout.compact(number) : layout.data(number), layout.part(number));
+  await disk.fsyncDir(layout.streamDir);
+  await retireSpool(disk, layout, number, seal);
+}
+
+/** The steps of `publishPart` after the part became visible. */
+export async function retireSpool(disk: Disk, layout: Layout, number: number, seal: Seal): Promise<void> {
+  if (seal.compacted) await disk.unlink(layout.data(number));
+  await disk.fsyncDir(layout.spoolDir);
+  await disk.rename(layout.journal(number), layout.done(number, seal.closedMs));
+  await disk.fsyncDir(layout.doneDir);
+  await disk.fsyncDir(layout.spoolDir);
+}
