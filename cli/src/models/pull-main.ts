@@ -1,7 +1,7 @@
 /**
  * Has the text model fetched, for those that may not import this package: tests and image builds.
  *
- *     node cli/dist/models/pull-main.js      tries go to stderr; the last line on stdout is a PulledModel as JSON
+ *     node cli/dist/models/pull-main.js   tries on stderr, the PulledModel as JSON on stdout
  */
 import { fileURLToPath } from "node:url";
 import { CodedError } from "@millrace/errors";

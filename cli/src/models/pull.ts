@@ -37,8 +37,8 @@ export interface PulledModel {
 const idleDefaultMs = 20_000;
 
 /**
- * Makes sure that the models are in the cache, byte for byte as the manifest says. A file that differs is refused
- * and fetched again. Every model is tried; then the first error is thrown, naming all that failed.
+ * Makes sure that the models are in the cache, byte for byte as the manifest says. A file that differs is
+ * refused and fetched again. Every model is tried; then the first error is thrown, naming all that failed.
  */
 export async function pullModels(options: PullOptions): Promise<PulledModel[]> {
   const entries = chosen(await readManifest(options.manifestPath), options.only);

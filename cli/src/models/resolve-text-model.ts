@@ -5,9 +5,10 @@ import { type ModelEntry, readManifest } from "./manifest.js";
 import { type PulledModel, type PullOptions, pullModel } from "./pull.js";
 
 /**
- * The text model of this machine: the preferred one that can be had. What is in the cache goes before what would
- * have to be fetched, even if less preferred: vectors of two models do not mix, so an installation keeps its model.
- * There is no stand-in: without a model this fails, with every try and the one command that helps.
+ * The text model of this machine: the preferred one that can be had. What is in the cache goes before what
+ * would have to be fetched, even if less preferred: vectors of two models do not mix, so an installation
+ * keeps its model. There is no stand-in: without a model this fails, with every try and the one command that
+ * helps.
  *
  * @throws CodedError failed_precondition, or canceled.
  */
@@ -28,12 +29,21 @@ export async function resolveTextModel(options: Omit<PullOptions, "only">): Prom
   });
 }
 
-/** Whatever lies in a model's folder counts: a corrupt model was in use, so it is mended before another is taken. */
+/**
+ * Whatever lies in a model's folder counts: a corrupt model was in use, so it is mended before another is
+ * taken.
+ */
 async function cachedFirst(entries: ModelEntry[], cacheDir: string): Promise<ModelEntry[]> {
   const isCached = new Map<ModelEntry, boolean>();
   for (const entry of entries) {
     const names = await readdir(join(cacheDir, "models", entry.name)).catch((): string[] => []);
-    isCached.set(entry, entry.files.some(({ to }) => names.includes(to)));
+    isCached.set(
+      entry,
+      entry.files.some(({ to }) => names.includes(to)),
+    );
   }
-  return [...entries.filter((entry) => isCached.get(entry)), ...entries.filter((entry) => !isCached.get(entry))];
+  return [
+    ...entries.filter((entry) => isCached.get(entry)),
+    ...entries.filter((entry) => !isCached.get(entry)),
+  ];
 }

@@ -1,4 +1,6 @@
-/** What the tests of this folder share: a small model, its package, and registry clients that obey a script. */
+/**
+ * What the tests of this folder share: a small model, its package, and registry clients that obey a script.
+ */
 import { createHash } from "node:crypto";
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

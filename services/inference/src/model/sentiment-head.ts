@@ -24,13 +24,17 @@ const headFile = z.object({
 /**
  * A multinomial logistic regression, trained by `models/train/`: softmax(weights * vector + bias).
  *
- * @param model name and dimensions of the model whose vectors it is for; another model's vectors mean nothing to it.
+ * @param model name and dimensions of the model whose vectors it is for; another model's vectors mean nothing
+ * to it.
  */
 export function sentimentHead(json: string, model: { name: string; dimensions: number }): SentimentHead {
   const head = readHead(json);
   const fits = head.model === model.name && head.weights.every((row) => row.length === model.dimensions);
   if (!fits) {
-    throw new CodedError("failed_precondition", `the sentiment head of ${head.model} does not fit ${model.name}`);
+    throw new CodedError(
+      "failed_precondition",
+      `the sentiment head of ${head.model} does not fit ${model.name}`,
+    );
   }
   const weights = head.weights.map((row) => Float64Array.from(row));
   return (vector) => {

@@ -7,7 +7,10 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const relativePath = z.string().regex(/^(?!.*(^|\/)\.\.(\/|$))[A-Za-z0-9._-][A-Za-z0-9._/-]*$/);
 const verifiedFile = z.object({ file: relativePath, sha256 });
 
-/** What a text model's entry in `models/manifest.json` says about its use; where it comes from is the CLI's part. */
+/**
+ * What a text model's entry in `models/manifest.json` says about its use; where it comes from is the CLI's
+ * part.
+ */
 const textEntry = z.object({
   name: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/),
   task: z.literal("text-embedding"),
@@ -25,7 +28,9 @@ const textEntry = z.object({
     maxTokens: z.int().min(8).max(8192),
     /** Put before a query, so that a question lies near its answers; "" where the model knows none. */
     queryPrefix: z.string(),
-    /** Cosines: unrelated texts stay below the first; above the second, texts mean the same to a reader. */
+    /**
+     * Cosines that 99 % and 99.9 % of random pairs of texts stay below: what unrelated and similar mean here.
+     */
     similarity: z.object({ unrelatedMax: z.number(), similarMin: z.number() }),
   }),
 });
@@ -34,7 +39,9 @@ export type TextEntry = z.infer<typeof textEntry>;
 
 const manifest = z.object({ schema: z.literal(1), models: z.array(z.looseObject({ name: z.string() })) });
 
-/** @throws CodedError not_found (no such file or model), failed_precondition (an entry that makes no sense). */
+/**
+ * @throws CodedError not_found (no such file or model), failed_precondition (an entry that makes no sense).
+ */
 export async function readTextEntry(manifestPath: string, name: string): Promise<TextEntry> {
   const json = await readFile(manifestPath, "utf8").catch((cause: unknown) => {
     throw new CodedError("not_found", `model manifest ${manifestPath} could not be read`, {

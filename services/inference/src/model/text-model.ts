@@ -6,7 +6,10 @@ import { readTextEntry, type TextEntry } from "./text-entry.js";
 import { readVerifiedFile } from "./verified-file.js";
 import { type WordPiece, wordPiece } from "./word-piece.js";
 
-/** Where a model is: its entry in the manifest, its heads and vocabulary beside that, its weights in the cache. */
+/**
+ * Where a model is: its entry in the manifest, its heads and vocabulary beside that, its weights in the
+ * cache.
+ */
 export interface TextModelLocation {
   /** Path of `models/manifest.json`. */
   manifestPath: string;
@@ -31,8 +34,9 @@ export type TextKind = "passage" | "query";
 export interface TextEmbedder {
   readonly info: ModelInfo;
   /**
-   * The embedding of one text, of length 1 where the model normalises. It blocks the thread while the model runs
-   * (3 to 200 ms), so it belongs in a worker. The same text gives the same bits, whatever came before it.
+   * The embedding of one text, of length 1 where the model normalises. It blocks the thread while the model
+   * runs (3 to 200 ms), so it belongs in a worker. The same text gives the same bits, whatever came before
+   * it.
    */
   embed(text: string, kind: TextKind): Promise<Float32Array>;
   close(): Promise<void>;
@@ -46,7 +50,10 @@ export interface TextModel extends TextEmbedder {
 /** @throws CodedError failed_precondition when a file is missing, changed or not the model it should be. */
 export async function loadTextModel(location: TextModelLocation): Promise<TextModel> {
   const entry = await readTextEntry(location.manifestPath, location.name);
-  const head = await readText(join(dirname(location.manifestPath), entry.heads.sentiment.file), entry.heads.sentiment);
+  const head = await readText(
+    join(dirname(location.manifestPath), entry.heads.sentiment.file),
+    entry.heads.sentiment,
+  );
   const sentiment = sentimentHead(head, { name: entry.name, dimensions: entry.io.dimensions });
   return { ...(await loadEmbedder(location, entry)), sentiment };
 }
@@ -83,23 +90,26 @@ function modelFile({ files, io, name }: TextEntry): TextEntry["files"][number] {
 }
 
 /**
- * One thread a session: with two, the second mostly waits, and throughput comes from more workers. The session is
- * made from bytes, so the model cannot name other files to load.
+ * One thread a session: with two, the second mostly waits, and throughput comes from more workers. The
+ * session is made from bytes, so the model cannot name other files to load.
  */
 async function openSession(entry: TextEntry, directory: string): Promise<InferenceSession> {
   const file = modelFile(entry);
   const bytes = await readVerifiedFile(join(directory, file.to), file.sha256);
-  const session = await InferenceSession.create(bytes, {
-    intraOpNumThreads: 1,
-    interOpNumThreads: 1,
-    logSeverityLevel: 3,
+  const options = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 } as const;
+  const session = await InferenceSession.create(bytes, options).catch((cause: unknown) => {
+    const what = `${join(directory, file.to)} is no ONNX model that this runtime loads`;
+    throw new CodedError("failed_precondition", `load model ${entry.name}: ${what}`, { cause });
   });
   const inputsMatch =
     session.inputNames.length === entry.io.inputs.length &&
     entry.io.inputs.every((input) => session.inputNames.includes(input));
   if (inputsMatch && session.outputNames.includes(entry.io.output)) return session;
   await session.release();
-  throw new CodedError("failed_precondition", `model ${entry.name} has not the inputs and output of its entry`);
+  throw new CodedError(
+    "failed_precondition",
+    `model ${entry.name} has not the inputs and output of its entry`,
+  );
 }
 
 async function embed(
@@ -115,11 +125,16 @@ async function embed(
     attention_mask: () => new BigInt64Array(ids.length).fill(1n),
     token_type_ids: () => new BigInt64Array(ids.length),
   };
-  const feeds = Object.fromEntries(io.inputs.map((name) => [name, new Tensor("int64", columns[name](), shape)]));
+  const feeds = Object.fromEntries(
+    io.inputs.map((name) => [name, new Tensor("int64", columns[name](), shape)]),
+  );
   const output = present((await session.run(feeds, [io.output]))[io.output], `output ${io.output}`);
   const states = output.data;
   if (!(states instanceof Float32Array) || states.length !== ids.length * io.dimensions) {
-    throw new CodedError("failed_precondition", `model ${entry.name} gave an output of another shape than its entry`);
+    throw new CodedError(
+      "failed_precondition",
+      `model ${entry.name} gave an output of another shape than its entry`,
+    );
   }
   const vector = pool(states, io);
   if (io.normalize) normalize(vector);

@@ -5,10 +5,11 @@ import { CodedError } from "@millrace/errors";
 const remedy = "Run: npx millrace models pull";
 
 /**
- * The bytes of a model file, checked before anything parses them. What is used later is these bytes and never the
- * path again, so that a file swapped in between changes nothing.
+ * The bytes of a model file, checked before anything parses them. What is used later is these bytes and never
+ * the path again, so that a file swapped in between changes nothing.
  *
- * @throws CodedError failed_precondition, naming the file, the expected sha256 and the command that fetches it.
+ * @throws CodedError failed_precondition, naming the file, the expected sha256 and the command that fetches
+ * it.
  */
 export async function readVerifiedFile(path: string, sha256: string): Promise<Uint8Array> {
   let bytes: Uint8Array;

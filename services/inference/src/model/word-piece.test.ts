@@ -6,7 +6,9 @@ import { wordPiece } from "./word-piece.js";
 const repository = new URL("../../../../", import.meta.url);
 const tokenizer = wordPiece(readFileSync(new URL("models/vocabulary/bert-uncased.txt", repository), "utf8"));
 
-/** Made once with Hugging Face `tokenizers` 0.23 on the model's own tokenizer.json; spans turned into UTF-16. */
+/**
+ * Made once with Hugging Face `tokenizers` 0.23 on the model's own tokenizer.json; spans turned into UTF-16.
+ */
 const golden: { text: string; ids: number[]; spans: [number, number][] }[] = JSON.parse(
   readFileSync(new URL("services/inference/src/model/word-piece.golden.json", repository), "utf8"),
 );

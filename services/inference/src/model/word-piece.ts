@@ -3,7 +3,7 @@ import { CodedError } from "@millrace/errors";
 /**
  * The BERT uncased tokenizer, in three steps:
  *
- *   text ──split──► words and single punctuation marks, lower-cased, accents off ──cut──► pieces of the vocabulary
+ *   text ──split──► words and single marks, lower-cased, accents off ──cut──► pieces of the vocabulary
  *
  * It gives the same ids as Hugging Face's `tokenizers` with `encode_special_tokens` on (BertNormalizer,
  * BertPreTokenizer, WordPiece): text from outside cannot write a special token such as [SEP].
@@ -49,7 +49,10 @@ interface Vocabulary {
 /** A longer word is one unknown token, as in the reference; in code points. */
 const wordCharactersMax = 100;
 
-/** Words remembered with their cut: about 100 B each, so 2 MB per tokenizer. English text hits 95 % of the time. */
+/**
+ * Words remembered with their cut: about 100 B each, so 2 MB per tokenizer. English text hits 95 % of the
+ * time.
+ */
 const cachedWordsMax = 20_000;
 const cachedWordUnitsMax = 24;
 
@@ -70,7 +73,9 @@ const spacePattern = /^\p{White_Space}$/u;
 const punctuationPattern = /^\p{P}$/u;
 const accentPattern = /^\p{Mn}$/u;
 
-/** The blocks of Chinese characters as BERT lists them: each character is a word. First and last, inclusive. */
+/**
+ * The blocks of Chinese characters as BERT lists them: each character is a word. First and last, inclusive.
+ */
 const ideographs: readonly (readonly [number, number])[] = [
   [0x4e00, 0x9fff],
   [0x3400, 0x4dbf],
@@ -177,7 +182,9 @@ function classOf(code: number): CharacterClass {
   return spacePattern.test(character) ? space : letter;
 }
 
-/** A character without its accents, in lower case: "É" gives "e", "ﷺ" several letters, a lone accent nothing. */
+/**
+ * A character without its accents, in lower case: "É" gives "e", "ﷺ" several letters, a lone accent nothing.
+ */
 function plainCharacters(code: number): string[] {
   const base = [...String.fromCodePoint(code).normalize("NFD")].filter((c) => !accentPattern.test(c));
   return [...base.join("").toLowerCase()];
