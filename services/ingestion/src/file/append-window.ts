@@ -1,4 +1,4 @@
-import { CodedError, disposition, present } from "@millrace/errors";
+import { AssertionError, CodedError, disposition, present } from "@millrace/errors";
 
 /**
  * Keeps several appends of one file in flight and in order.
@@ -42,13 +42,19 @@ export interface RetryPolicy {
 
 export const defaultRetryPolicy: RetryPolicy = { firstMs: 100, lastMs: 5_000, slowMs: 30_000 };
 
-/** Full or away, or stopped in the middle: the same call is expected to succeed later, and nothing has failed. */
+/**
+ * Full or away, or stopped in the middle: the same call is expected to succeed later, and nothing has failed.
+ */
 export function isWaiting(error: CodedError): boolean {
   return disposition(error.code) === "wait" || error.code === "canceled";
 }
 
 /** The pause before attempt number `attempt` + 1 (from 0), jittered between half and all of it. */
-export function pauseMs(error: CodedError, attempt: number, options: { retry: RetryPolicy; timers: Timers }): number {
+export function pauseMs(
+  error: CodedError,
+  attempt: number,
+  options: { retry: RetryPolicy; timers: Timers },
+): number {
   const { retry, timers } = options;
   const fullMs = isWaiting(error)
     ? Math.min(retry.firstMs * 2 ** Math.min(attempt, 30), retry.lastMs)
@@ -120,6 +126,8 @@ class OrderedWindow implements AppendWindow {
       await entry.item.send();
       this.#settle(entry);
     } catch (caught) {
+      // A mistake of ours ends the process; sending it again would hide it.
+      if (caught instanceof AssertionError) throw caught;
       const error = CodedError.from(caught, "appending to buffer");
       if (disposition(error.code) === "done") this.#settle(entry);
       else this.#hold(entry, error);

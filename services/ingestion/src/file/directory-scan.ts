@@ -25,8 +25,15 @@ export interface ScanLimits {
   filesMax: number;
 }
 
-/** Lists what matches below a directory, without following symbolic links. Throws if the directory can't be read. */
-export async function scanDirectory(directory: string, pattern: NamePattern, limits: ScanLimits): Promise<Scan> {
+/**
+ * Lists what matches below a directory, without following symbolic links. Throws if the directory can't be
+ * read.
+ */
+export async function scanDirectory(
+  directory: string,
+  pattern: NamePattern,
+  limits: ScanLimits,
+): Promise<Scan> {
   const scan: Scan = { found: [], errors: [] };
   const { names, isCut } = await listNames(directory, pattern, { limits, errors: scan.errors });
   names.sort();

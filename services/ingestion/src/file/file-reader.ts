@@ -56,9 +56,10 @@ export interface ReadRange {
 }
 
 /**
- * Reads a file from the framer's position and yields what it frames. The next read is in flight while the consumer
- * works; nothing further is read until it pulls. Ends early, without an error, once the signal is aborted. Afterwards
- * the framer stands where the next call goes on; an incomplete last line is read again then.
+ * Reads a file from the framer's position and yields what it frames. The next read is in flight while the
+ * consumer works; nothing further is read until it pulls. Ends early, without an error, once the signal is
+ * aborted. Afterwards the framer stands where the next call goes on; an incomplete last line is read again
+ * then.
  */
 export async function* readFrames(
   file: FileBytes,
@@ -70,7 +71,8 @@ export async function* readFrames(
   let readFrom = framer.position;
   if (readFrom >= to && range.flushTail) {
     // An oversize line that was passed over before: nothing is left to read, only to tell.
-    for (const item of framer.flush({ block: nothing, start: 0, end: 0 })) yield { item, release: () => undefined };
+    for (const item of framer.flush({ block: nothing, start: 0, end: 0 }))
+      yield { item, release: () => undefined };
   }
   let rest: Buffer | undefined;
   let current: Lease | undefined;
@@ -83,12 +85,12 @@ export async function* readFrames(
         read?.lease.release();
         return;
       }
-      readFrom += read.bytes;
-      coming = startRead(file, pool, { from: readFrom, to });
       const start = pool.headBytes - (rest?.length ?? 0);
       rest?.copy(read.lease.block, start);
       current?.release();
       current = read.lease;
+      readFrom += read.bytes;
+      coming = startRead(file, pool, { from: readFrom, to });
       const { block } = current;
       const end = pool.headBytes + read.bytes;
       const items = framer.push({ block, start, end }, coming !== undefined);
@@ -114,7 +116,11 @@ interface Read {
 }
 
 /** Undefined when there is nothing left to read. */
-function startRead(file: FileBytes, pool: BlockPool, at: { from: number; to: number }): Promise<Read> | undefined {
+function startRead(
+  file: FileBytes,
+  pool: BlockPool,
+  at: { from: number; to: number },
+): Promise<Read> | undefined {
   if (at.from >= at.to) return undefined;
   const reading = readBlock(file, pool, at);
   // Its error is met where it is awaited, which may be after other frames were consumed.
@@ -161,7 +167,11 @@ function leaseBlock(pool: BlockPool): Lease {
 
 /** The file became shorter than what was read of it, or than it was a moment ago. */
 export function truncated(size: number, position: number): CodedError {
-  return new CodedError("failed_precondition", `truncated: the file ends at byte ${size}, before ${position}`, {
-    remedy: "Start over by copying it to a new file: a new file is read from its start.",
-  });
+  return new CodedError(
+    "failed_precondition",
+    `truncated: the file ends at byte ${size}, before ${position}`,
+    {
+      remedy: "Start over by copying it to a new file: a new file is read from its start.",
+    },
+  );
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { CodedError } from "@millrace/errors";
+import { AssertionError, CodedError } from "@millrace/errors";
 import {
   createAppendWindow,
   defaultRetryPolicy,
@@ -12,9 +12,23 @@ import { type ScanLimits, scanDirectory } from "./directory-scan.js";
 import { sourceKey } from "./file-identity.js";
 import { type BlockPool, createBlockPool, type LeasedItem, readFrames } from "./file-reader.js";
 import { compilePattern, type NamePattern } from "./glob.js";
-import { createLineFramer, defaultFrameLimits, type Frame, type FrameLimits, type Rejection } from "./line-framer.js";
+import {
+  createLineFramer,
+  defaultFrameLimits,
+  type Frame,
+  type FrameLimits,
+  type Rejection,
+} from "./line-framer.js";
 import { checkRoot, fileError, openFile, refusal } from "./root.js";
-import { checkLength, hasWork, isFinished, isTailDue, observe, type TrackedFile, trackFile } from "./tracked-file.js";
+import {
+  checkLength,
+  hasWork,
+  isFinished,
+  isTailDue,
+  observe,
+  type TrackedFile,
+  trackFile,
+} from "./tracked-file.js";
 
 /**
  * Follows the files of a directory and appends their lines.
@@ -23,16 +37,16 @@ import { checkLength, hasWork, isFinished, isTailDue, observe, type TrackedFile,
  *    each poll                     ▲     │ error               ▲                   │
  *                                  └─────┘ at the next scan    └── grown, or its incomplete last line is due
  *
- * Order is kept per file. A file's error is told and leaves the other files alone; an append that is refused is
- * sent again with the same bytes until it is taken.
+ * Order is kept per file. A file's error is told and leaves the other files alone; an append that is refused
+ * is sent again with the same bytes until it is taken.
  */
 export interface FileSource {
   /** Polls until `close`; throws if the pattern is invalid. A directory that can't be read is tried again. */
   start(): void;
   status(): FileSourceStatus;
   /**
-   * Whether every file that the last scan saw is read to its end and appended. Files that can't be read are left
-   * out: `status().lastError` tells of them.
+   * Whether every file that the last scan saw is read to its end and appended. Files that can't be read are
+   * left out: `status().lastError` tells of them.
    */
   drained(): boolean;
   /** Stops reading and waits for the appends in flight. */
@@ -67,8 +81,8 @@ export interface FileSourceOptions extends Timers {
   /** Where buffer says that a source resumes. */
   lastPosition(key: string): Promise<number>;
   /**
-   * Resolves when durable. The body may be used until then and not longer. It may be called again with the same
-   * frame if it threw.
+   * Resolves when durable. The body may be used until then and not longer. It may be called again with the
+   * same frame if it threw.
    */
   append(frame: Frame, file: SourceFile): Promise<void>;
   /** As `append`, for a line that is too long. */
@@ -100,7 +114,9 @@ export const defaultTuning: FileSourceTuning = {
 };
 
 /** What a user's settings must meet when a source is added: throws the CodedError that they should see. */
-export async function checkFileSource(source: Pick<FileSourceOptions, "path" | "pattern" | "roots">): Promise<void> {
+export async function checkFileSource(
+  source: Pick<FileSourceOptions, "path" | "pattern" | "roots">,
+): Promise<void> {
   compilePattern(source.pattern);
   await checkRoot(source.path, source.roots);
 }
@@ -191,7 +207,8 @@ class PolledDirectory implements FileSource {
         if (refused === undefined) seen.add(this.#see(name, stats, seen));
         else errors.push(refused);
       }
-      for (const key of this.#files.keys()) if (!seen.has(key) && !this.#active.has(key)) this.#files.delete(key);
+      for (const key of this.#files.keys())
+        if (!seen.has(key) && !this.#active.has(key)) this.#files.delete(key);
       this.#entryErrors = errors;
       this.#directoryError = undefined;
       const nowMs = this.#options.now();
@@ -246,8 +263,9 @@ class PolledDirectory implements FileSource {
       }
       file.error = undefined;
     } catch (caught) {
-      const error = fileError(caught, path);
+      if (caught instanceof AssertionError) throw caught;
       if (this.#isClosing()) return;
+      const error = fileError(caught, path);
       // A file that vanished is finished, and the next scan forgets it.
       file.error = error.code === "not_found" ? undefined : error;
     }

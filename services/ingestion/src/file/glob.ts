@@ -19,9 +19,9 @@ const starsMax = 4;
 const braceGroupsMax = 2;
 
 /**
- * Compiles a glob of file names: `*`, `**`, `?`, `[a-z]`, `{a,b}` and `\` before a literal. Hidden names match only
- * a pattern that spells their dot. Refuses, as `invalid_argument` of `source.file.pattern`, what would leave the
- * directory, what is not balanced and what could be slow to match.
+ * Compiles a glob of file names: `*`, `**`, `?`, `[a-z]`, `{a,b}` and `\` before a literal. Hidden names
+ * match only a pattern that spells their dot. Refuses, as `invalid_argument` of `source.file.pattern`, what
+ * would leave the directory, what is not balanced and what could be slow to match.
  */
 export function compilePattern(pattern: string): NamePattern {
   checkPlace(pattern);
@@ -49,14 +49,20 @@ function checkPlace(pattern: string): void {
   }
   if (pattern.includes("\0")) throw invalid("contains a NUL character", "Remove it.");
   if (pattern.startsWith("/")) {
-    throw invalid("is absolute", "Put the directory into source.file.path and only the names into the pattern.");
+    throw invalid(
+      "is absolute",
+      "Put the directory into source.file.path and only the names into the pattern.",
+    );
   }
   const segments = pattern.split("/");
   if (segments.some((segment) => segment === "" || segment === "." || segment === "..")) {
     throw invalid("has an empty, `.` or `..` segment", "Name the directory itself in source.file.path.");
   }
   if (segments.length > globstarDepthMax) {
-    throw invalid(`is deeper than ${globstarDepthMax} directories`, "Name a deeper directory in source.file.path.");
+    throw invalid(
+      `is deeper than ${globstarDepthMax} directories`,
+      "Name a deeper directory in source.file.path.",
+    );
   }
 }
 

@@ -5,8 +5,8 @@ import { createBlockPool, type FileBytes, readFrames } from "./file-reader.js";
 import { createLineFramer, defaultFrameLimits } from "./line-framer.js";
 
 /**
- * MB/s of the framer alone (bytes in memory, in the cache after the first pass) and of file → frames through the
- * page cache, by line length. Run: node dist/file/line-framer.bench.js
+ * MB/s of the framer alone (bytes in memory, in the cache after the first pass) and of file → frames through
+ * the page cache, by line length. Run: node dist/file/line-framer.bench.js
  */
 const blockBytes = 1 << 20;
 const passBytes = 1 << 30;
@@ -54,7 +54,10 @@ try {
   for (const lineBytes of [64, 128, 256, 1024, 16384]) {
     const path = join(directory, `${lineBytes}.jsonl`);
     const fileBytes = 256 << 20;
-    await writeFile(path, Array.from({ length: fileBytes / blockBytes }, () => block(lineBytes)));
+    await writeFile(
+      path,
+      Array.from({ length: fileBytes / blockBytes }, () => block(lineBytes)),
+    );
     const handle = await open(path);
     await throughFile(handle, fileBytes);
     result[lineBytes] = {

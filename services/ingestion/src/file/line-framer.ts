@@ -7,12 +7,15 @@ import { assert, present } from "@millrace/errors";
  *   file         │ line 0 \n │ line 1 \n │ … │ line n-1 \n │ incomplete line …
  *   frame        └──────────── body, LINES framing ────────┘ └─ rest: shown again in front of the next bytes
  *
- * A message's position is the byte offset of its start; a CR before the LF is content; a blank line is a message of
- * length 0.
+ * A message's position is the byte offset of its start; a CR before the LF is content; a blank line is a
+ * message of length 0.
  */
 export interface Frame {
   kind: "frame";
-  /** `count` lines, each followed by 0x0A. A view into the block that was pushed: it lives as long as the block. */
+  /**
+   * `count` lines, each followed by 0x0A. A view into the block that was pushed: it lives as long as the
+   * block.
+   */
   body: Uint8Array;
   /** Bytes of each line without its 0x0A. */
   lengths: number[];
@@ -49,7 +52,9 @@ export interface FrameLimits {
   prefixBytesMax: number;
 }
 
-/** design: frames of at most 8,192 messages or 1 MiB; a message fits a bus message with its header (768 KiB). */
+/**
+ * design: frames of at most 8,192 messages or 1 MiB; a message fits a bus message with its header (768 KiB).
+ */
 export const defaultFrameLimits: FrameLimits = {
   countMax: 8192,
   bodyBytesMax: 1 << 20,
@@ -70,13 +75,13 @@ export interface LineFramer {
   /** Up to here every byte is in an item. Behind `position` only inside an oversize line. */
   readonly framedTo: number;
   /**
-   * Frames what is complete. `more`: further bytes are known to follow, so a small remainder may wait for them.
-   * The bytes from `position` (as it is afterwards) to the slice's end must start the next slice.
+   * Frames what is complete. `more`: further bytes are known to follow, so a small remainder may wait for
+   * them. The bytes from `position` (as it is afterwards) to the slice's end must start the next slice.
    */
   push(slice: BlockSlice, more: boolean): FramedItem[];
   /**
-   * Frames the incomplete line at the end of a file that has come to rest. The slice is the rest alone, and one
-   * byte behind its end is overwritten with the separator.
+   * Frames the incomplete line at the end of a file that has come to rest. The slice is the rest alone, and
+   * one byte behind its end is overwritten with the separator.
    */
   flush(slice: BlockSlice): FramedItem[];
 }
@@ -89,8 +94,8 @@ interface OversizeLine {
 }
 
 /**
- * A remainder of whole lines smaller than this share of a frame rides with the next block: otherwise each read of
- * 1 MiB would end in a frame of a line or two. It is searched twice, so the share bounds that waste.
+ * A remainder of whole lines smaller than this share of a frame rides with the next block: otherwise each
+ * read of 1 MiB would end in a frame of a line or two. It is searched twice, so the share bounds that waste.
  */
 const remainderShare = 1 / 8;
 const lineFeed = 0x0a;
@@ -105,7 +110,10 @@ class Framer implements LineFramer {
   #oversize: OversizeLine | undefined;
 
   constructor(limits: FrameLimits, position: number) {
-    assert(limits.bodyBytesMax > limits.messageBytesMax, "a body must hold the largest message and its separator");
+    assert(
+      limits.bodyBytesMax > limits.messageBytesMax,
+      "a body must hold the largest message and its separator",
+    );
     this.#limits = limits;
     this.#position = position;
   }
@@ -171,7 +179,10 @@ class Framer implements LineFramer {
     ];
   }
 
-  #close(seen: Buffer, { open, cursor, items }: { open: OpenFrame; cursor: number; items: FramedItem[] }): OpenFrame {
+  #close(
+    seen: Buffer,
+    { open, cursor, items }: { open: OpenFrame; cursor: number; items: FramedItem[] },
+  ): OpenFrame {
     const positionFrom = this.#position;
     this.#position += cursor - open.start;
     if (open.lengths.length > 0) {
@@ -194,7 +205,10 @@ class Framer implements LineFramer {
     return this.#skip(seen, from, items);
   }
 
-  /** Passes over the oversize line, to its 0x0A or the end of what is there; returns where the next line starts. */
+  /**
+   * Passes over the oversize line, to its 0x0A or the end of what is there; returns where the next line
+   * starts.
+   */
   #skip(seen: Buffer, from: number, items: FramedItem[]): number {
     const line = present(this.#oversize, "the oversize line");
     const feed = seen.indexOf(lineFeed, from);
@@ -209,7 +223,14 @@ class Framer implements LineFramer {
   #reject({ positionFrom, prefix, seenBytes }: OversizeLine): Rejection {
     this.#oversize = undefined;
     const truncatedBytes = seenBytes - prefix.length;
-    return { kind: "rejection", reason: "oversize", positionFrom, positionTo: this.#position, prefix, truncatedBytes };
+    return {
+      kind: "rejection",
+      reason: "oversize",
+      positionFrom,
+      positionTo: this.#position,
+      prefix,
+      truncatedBytes,
+    };
   }
 
   #canWait(rest: { start: number; cursor: number; end: number }): boolean {
@@ -218,7 +239,10 @@ class Framer implements LineFramer {
   }
 }
 
-/** Lines that are not in an item yet; the first one starts at byte `start` of the block, the framer's position. */
+/**
+ * Lines that are not in an item yet; the first one starts at byte `start` of the block, the framer's
+ * position.
+ */
 interface OpenFrame {
   start: number;
   lengths: number[];

@@ -1,5 +1,5 @@
-import { constants, type BigIntStats } from "node:fs";
-import { access, type FileHandle, lstat, open, readlink, realpath, stat } from "node:fs/promises";
+import { type BigIntStats, constants } from "node:fs";
+import { type FileHandle, lstat, open, opendir, readlink, realpath, stat } from "node:fs/promises";
 import { isAbsolute, join, sep } from "node:path";
 import { CodedError } from "@millrace/errors";
 
@@ -14,8 +14,8 @@ export interface OpenedFile {
 }
 
 /**
- * The real path of a source's directory. It must be absolute, exist, be a readable directory and lie, after every
- * symbolic link is resolved, inside one of the configured roots.
+ * The real path of a source's directory. It must be absolute, exist, be a readable directory and lie, after
+ * every symbolic link is resolved, inside one of the configured roots.
  */
 export async function checkRoot(path: string, roots: readonly string[]): Promise<string> {
   if (path.includes("\0")) throw invalidPath("invalid_argument", "has a NUL character", "Remove it.");
@@ -25,13 +25,22 @@ export async function checkRoot(path: string, roots: readonly string[]): Promise
   const real = await resolveDirectory(path);
   const realRoots = await Promise.all(roots.map((root) => realpath(root).catch(() => undefined)));
   if (!realRoots.some((root) => root !== undefined && isInside(real, root))) {
-    const remedy = `Choose a directory below one of ingestion's roots (${roots.join(", ") || "none is configured"}).`;
+    const allowed = roots.join(", ") || "none is configured";
+    const remedy = `Choose a directory below one of ingestion's roots (${allowed}).`;
     throw invalidPath("permission_denied", `${path} lies outside of the roots`, remedy);
   }
   try {
-    await access(real, constants.R_OK | constants.X_OK);
+    // Done rather than asked: access() answers for the real user, not the effective one.
+    // The dot at the end needs the right to enter.
+    await (await opendir(real)).close();
+    await stat(`${real}/.`);
   } catch (caught) {
-    throw invalidPath("permission_denied", `${path} cannot be listed`, "Let ingestion read and enter it.", caught);
+    throw invalidPath(
+      "permission_denied",
+      `${path} cannot be listed`,
+      "Let ingestion read and enter it.",
+      caught,
+    );
   }
   return real;
 }
@@ -48,17 +57,25 @@ async function resolveDirectory(path: string): Promise<string> {
     throw invalidPath(code, `${path} cannot be resolved`, remedy, caught);
   }
   if (!isDirectory) {
-    throw invalidPath("invalid_argument", `${path} is not a directory`, "Name the directory that holds the files.");
+    throw invalidPath(
+      "invalid_argument",
+      `${path} is not a directory`,
+      "Name the directory that holds the files.",
+    );
   }
   return real;
 }
 
 /**
- * Opens a file below a directory that checkRoot returned, without following a symbolic link. What was opened is
- * checked again through its descriptor, so that a name or a parent swapped meanwhile leads nowhere.
- * `name` is relative and comes from a listing, never from a request.
+ * Opens a file below a directory that checkRoot returned, without following a symbolic link. What was opened
+ * is checked again through its descriptor, so that a name or a parent swapped meanwhile leads nowhere. `name`
+ * is relative and comes from a listing, never from a request.
  */
-export async function openFile(directory: string, name: string, options: OpenOptions = {}): Promise<OpenedFile> {
+export async function openFile(
+  directory: string,
+  name: string,
+  options: OpenOptions = {},
+): Promise<OpenedFile> {
   const path = join(directory, name);
   // Opening a device can have effects: what is not a regular file is not opened at all.
   const seen = await lstat(path, { bigint: true }).catch((caught: unknown) => {
@@ -144,7 +161,10 @@ interface Opened {
   stats: BigIntStats;
 }
 
-/** Linux tells a descriptor's path in one step; elsewhere the path is resolved again and must be the same file. */
+/**
+ * Linux tells a descriptor's path in one step; elsewhere the path is resolved again and must be the same
+ * file.
+ */
 async function isOpenedInside(handle: FileHandle, opened: Opened): Promise<boolean> {
   const link = await readlink(`/proc/self/fd/${handle.fd}`).catch(() => undefined);
   if (link !== undefined) return isInside(link, opened.directory);

@@ -15,7 +15,9 @@ export interface TrackedFile {
   mtimeNs: bigint;
   /** When size and mtime were first seen as they are. */
   unchangedSinceMs: number;
-  /** The size up to which the last read went; what lies behind the framer's position is an incomplete line. */
+  /**
+   * The size up to which the last read went; what lies behind the framer's position is an incomplete line.
+   */
   readTo: number;
   /** Everything before is appended. */
   appendedTo: number;
@@ -67,5 +69,7 @@ export function isFinished(file: TrackedFile): boolean {
 export function checkLength(file: TrackedFile, framer: LineFramer, size: number): void {
   if (size >= framer.position) return;
   const error = truncated(size, framer.position);
-  throw new CodedError(error.code, `${file.name}: ${error.message}`, { ...(error.remedy && { remedy: error.remedy }) });
+  throw new CodedError(error.code, `${file.name}: ${error.message}`, {
+    ...(error.remedy && { remedy: error.remedy }),
+  });
 }
