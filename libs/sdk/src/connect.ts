@@ -1,0 +1,112 @@
+import { credentials } from "@grpc/grpc-js";
+import { type Channel, type ChannelOptions, openChannel } from "./rpc/channel.js";
+import { type Environment, type Logger, systemEnvironment, warningLogger } from "./rpc/environment.js";
+import { invalidArgument } from "./rpc/millrace-error.js";
+import { search, type SearchOptions, type SearchResult } from "./stream/search.js";
+import { createStreams, type Streams } from "./stream/streams.js";
+import { checkBoolean, checkCount, checkKeys, checkText } from "./units/checks.js";
+
+/** PEM texts or their bytes. */
+export interface TlsOptions {
+  /** Certificates to trust. Default: those of Node. */
+  ca?: string | Uint8Array;
+  /** Ours, where the server asks for one. */
+  certificate?: string | Uint8Array;
+  key?: string | Uint8Array;
+}
+
+export interface ConnectOptions {
+  /** `host:port` of the gateway. Default `127.0.0.1:7070`. */
+  address?: string;
+  /** Sent with each call, as `authorization: Bearer …`. */
+  token?: string;
+  /** Default false. A token goes in the clear to this machine only, unless `tls` is said to be false. */
+  tls?: boolean | TlsOptions;
+  /** How long a call may take, its repetitions included. In milliseconds; default 10,000. */
+  deadlineMs?: number;
+  /** Writes of one text carry a key, so that they are repeated where their outcome is unknown. Default true. */
+  idempotency?: boolean;
+  /** pino, console, or the like. Default: warnings of the process. */
+  logger?: Logger;
+}
+
+/** One connection to a gateway, made at the first call. */
+export interface MillraceClient extends AsyncDisposable {
+  readonly address: string;
+  readonly streams: Streams;
+  /** Searches by meaning, over all streams unless told otherwise. */
+  search(query: string, options?: SearchOptions): Promise<SearchResult>;
+  /** Ends all subscriptions and calls. Close processors first: what they have pending is rejected here. */
+  close(): Promise<void>;
+  /** What this package's functions call through; no part of the contract. */
+  readonly channel: Channel;
+}
+
+const keys = ["address", "token", "tls", "deadlineMs", "idempotency", "logger"] as const;
+
+export function connect(options: ConnectOptions = {}): MillraceClient {
+  return connectIn(systemEnvironment, options);
+}
+
+/** `connect` with a clock, randomness and waiting times of one's own. */
+export function connectIn(environment: Environment, options: ConnectOptions = {}): MillraceClient {
+  checkKeys(options, keys, "");
+  const { address = "127.0.0.1:7070", token, tls, deadlineMs = 10_000, idempotency = true, logger } = options;
+  checkAddress(address);
+  if (token !== undefined) checkToken(token, { address, tls });
+  checkBoolean(idempotency, "idempotency");
+  checkCount(deadlineMs, "deadlineMs", [1, 600_000]);
+  const secure = toCredentials(tls ?? false);
+  const channel = openChannel({
+    address,
+    ...(secure !== undefined && { credentials: secure }),
+    ...(token !== undefined && { token }),
+    deadlineMs,
+    idempotency,
+    logger: logger ?? warningLogger,
+    environment,
+  });
+  const close = async (): Promise<void> => channel.close();
+  return {
+    address,
+    channel,
+    streams: createStreams(channel),
+    search: (query, searchOptions) => search(channel, query, searchOptions),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function checkAddress(address: unknown): void {
+  const port = typeof address === "string" ? /^[^\s/]+:(\d{1,5})$/.exec(address)?.[1] : undefined;
+  if (port !== undefined && Number(port) > 0 && Number(port) < 65_536) return;
+  const remedy = 'Give host and port, such as "127.0.0.1:7070".';
+  throw invalidArgument("address", `is ${JSON.stringify(address)}`, remedy);
+}
+
+interface Peer {
+  address: string;
+  tls: boolean | TlsOptions | undefined;
+}
+
+function checkToken(token: unknown, { address, tls }: Peer): void {
+  checkText(token, "token");
+  const isLocal = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\]):\d+$/.test(address);
+  if (isLocal || tls !== undefined) return;
+  const remedy = "Set tls to true, or to false to send it in the clear.";
+  throw invalidArgument("tls", `is unset, and ${address} would get the token in the clear`, remedy);
+}
+
+const tlsKeys = ["ca", "certificate", "key"] as const;
+
+function toCredentials(tls: boolean | TlsOptions): ChannelOptions["credentials"] {
+  if (tls === false) return undefined;
+  if (tls === true) return credentials.createSsl();
+  checkKeys(tls, tlsKeys, "tls");
+  const { ca, certificate, key } = tls;
+  if ((certificate === undefined) !== (key === undefined)) {
+    throw invalidArgument("tls", "has only one of certificate and key", "Give both, or neither.");
+  }
+  const toBytes = (pem: string | Uint8Array | undefined) => (pem === undefined ? null : Buffer.from(pem));
+  return credentials.createSsl(toBytes(ca), toBytes(key), toBytes(certificate));
+}

@@ -1,0 +1,34 @@
+import type { Message } from "@millrace/proto/message";
+
+// A place behind one message of a response:
+//
+//   <token>                the gateway's token: behind the last message of a response
+//   <token>~<message id>   behind that message of the response that follows the token
+//
+// The gateway names places between responses only. Read on from the token before, the response comes again, and
+// what stands up to the message is left out of it. Were it gone by then (a gap), all that is left is new.
+
+export interface Place {
+  /** The gateway's token; empty at the beginning of a subscription. */
+  token: string;
+  /** The last message that was read behind that token. */
+  lastId: string | undefined;
+}
+
+const separator = "~";
+
+export function parsePlace(text: string): Place {
+  const at = text.lastIndexOf(separator);
+  return at < 0 ? { token: text, lastId: undefined } : { token: text.slice(0, at), lastId: text.slice(at + 1) };
+}
+
+export function formatPlace({ token, lastId }: Place): string {
+  return lastId === undefined ? token : token + separator + lastId;
+}
+
+/** The messages of the response behind the place that were not read yet. */
+export function unread(messages: Message[], lastId: string | undefined): Message[] {
+  if (lastId === undefined) return messages;
+  const last = messages.findIndex((message) => message.id === lastId);
+  return messages.slice(last + 1);
+}

@@ -1,0 +1,180 @@
+import { ProcessingMode, StorageFormat, type Storage as WireStorage, type Stream, StreamState } from "@millrace/proto/stream";
+import type { OnError } from "../receive/runner.js";
+import { invalidArgument } from "../rpc/millrace-error.js";
+import { checkBoolean, checkCount, checkKeys, checkOneOf, checkTexts } from "../units/checks.js";
+import { type Duration, parseDuration, toWireDuration } from "../units/duration.js";
+import { parseSize, type Size } from "../units/size.js";
+
+/** What a stream is and does. What is not named has the default that stands beside it. */
+export interface StreamOptions {
+  /** `real_time`: batches close after 2 ms at the latest; `batch`: after 50 ms. Default `real_time`. */
+  processingMode?: "real_time" | "batch";
+  /** Messages a batch at most, 1 to 8192. Default 1000. */
+  batchSize?: number;
+  privacy?: {
+    /** Detectors to switch off, such as `["IP"]`. Default: all are on. */
+    detectorsOff?: readonly string[];
+  };
+  enrichments?: {
+    /** Default true, unless search is off. */
+    embeddings?: boolean;
+    /** Default true. */
+    sentiment?: boolean;
+    /** Where messages are JSON objects, the field that holds their text. Default: the whole message. */
+    textField?: string;
+  };
+  outputs?: {
+    /** What subscribers and handlers read. Default true: kept for 1 h, 256 MB at most. */
+    results?: boolean | { age?: Duration; bytes?: Size };
+    /** Files of redacted messages. Default false. */
+    storage?: boolean | { format?: "records" | "lines"; rollBytes?: Size; rollAge?: Duration };
+    /** Contents with their analyses, by source id. Default true. */
+    artifacts?: boolean;
+    /** Default true, unless embeddings are off. */
+    search?: boolean;
+    /** `new_data`. Default true. */
+    events?: boolean;
+  };
+}
+
+/** How this process works with a stream. */
+export interface ProcessorOptions {
+  /** Handler calls under way at a time, 1 to 1024, all handlers together. Default 4. */
+  parallelism?: number;
+  /** Told when a handler throws. Default: the client's logger. */
+  onError?: OnError;
+}
+
+export interface CreateOptions extends StreamOptions, ProcessorOptions {
+  /** Where the stream exists with other settings, replaces them; default false, which refuses. */
+  update?: boolean;
+}
+
+const settingKeys = ["processingMode", "batchSize", "privacy", "enrichments", "outputs"] as const;
+const processorKeys = ["parallelism", "onError"] as const;
+
+const notInThisRelease: Record<string, string> = {
+  bufferSize: "The limit of a stream's live bytes is set by the server",
+  memoryMapping: "How bulk bytes are read is decided by the server",
+  mmapSize: "How bulk bytes are read is decided by the server",
+  zeroCopy: "How bulk bytes are read is decided by the server",
+  workerThreads: "Handlers run on the main thread; set parallelism",
+  asyncProcessing: "For one handler call at a time, set parallelism to 1",
+};
+
+/** Whether the caller says what the stream should be, rather than taking it as it is. */
+export function namesSettings(options: CreateOptions): boolean {
+  return settingKeys.some((key) => options[key] !== undefined);
+}
+
+export function checkProcessorOptions(options: ProcessorOptions): void {
+  checkKeys(options, processorKeys, "");
+  if (options.parallelism !== undefined) checkCount(options.parallelism, "parallelism", [1, 1024]);
+  if (options.onError !== undefined && typeof options.onError !== "function") {
+    throw invalidArgument("onError", "is no function", "Give a function of (error, context).");
+  }
+}
+
+/** Checks all options; throws a MillraceError that names the first one at fault and what to do. */
+export function checkCreateOptions(options: CreateOptions): void {
+  for (const key of Object.keys(options)) {
+    const instead = Object.hasOwn(notInThisRelease, key) ? notInThisRelease[key] : undefined;
+    if (instead !== undefined) throw invalidArgument(key, "is no option of this release", `${instead}.`);
+  }
+  checkKeys(options, [...settingKeys, ...processorKeys, "update"], "");
+  const { parallelism, onError } = options;
+  checkProcessorOptions({ ...(parallelism !== undefined && { parallelism }), ...(onError && { onError }) });
+  if (options.update !== undefined) checkBoolean(options.update, "update");
+  if (options.processingMode !== undefined) {
+    checkOneOf(options.processingMode, "processingMode", ["real_time", "batch"]);
+  }
+  if (options.batchSize !== undefined) checkCount(options.batchSize, "batchSize", [1, 8192]);
+  checkPrivacy(options.privacy ?? {});
+  checkEnrichments(options.enrichments ?? {});
+}
+
+export function checkName(name: unknown): void {
+  if (typeof name === "string" && /^[a-z][a-z0-9-]{0,63}$/.test(name)) return;
+  const remedy = "Use 1 to 64 of a-z, 0-9 and '-', beginning with a letter.";
+  throw invalidArgument("name", `is ${JSON.stringify(name)}`, remedy);
+}
+
+/** The stream that checked options describe, defaults filled in. */
+export function toStream(name: string, options: StreamOptions): Stream {
+  const { processingMode = "real_time", batchSize = 1_000 } = options;
+  const outputs = toOutputs(options);
+  const isBatch = processingMode === "batch";
+  return {
+    name,
+    processingMode: isBatch ? ProcessingMode.PROCESSING_MODE_BATCH : ProcessingMode.PROCESSING_MODE_REAL_TIME,
+    batchSize,
+    privacy: { detectorsOff: [...(options.privacy?.detectorsOff ?? [])] },
+    enrichments: {
+      embeddings: options.enrichments?.embeddings ?? outputs.search,
+      sentiment: options.enrichments?.sentiment ?? true,
+      textField: options.enrichments?.textField ?? "",
+    },
+    outputs,
+    state: StreamState.STREAM_STATE_UNSPECIFIED,
+    createdMs: 0,
+  };
+}
+
+function checkPrivacy(privacy: NonNullable<StreamOptions["privacy"]>): void {
+  checkKeys(privacy, ["detectorsOff"], "privacy");
+  if (privacy.detectorsOff !== undefined) checkTexts(privacy.detectorsOff, "privacy.detectorsOff");
+}
+
+function checkEnrichments(enrichments: NonNullable<StreamOptions["enrichments"]>): void {
+  checkKeys(enrichments, ["embeddings", "sentiment", "textField"], "enrichments");
+  const { embeddings, sentiment, textField } = enrichments;
+  if (embeddings !== undefined) checkBoolean(embeddings, "enrichments.embeddings");
+  if (sentiment !== undefined) checkBoolean(sentiment, "enrichments.sentiment");
+  if (textField !== undefined && typeof textField !== "string") {
+    throw invalidArgument("enrichments.textField", "is no text", "Give the name of a field.");
+  }
+}
+
+const outputKeys = ["results", "storage", "artifacts", "search", "events"] as const;
+
+function toOutputs({ outputs = {}, enrichments }: StreamOptions): NonNullable<Stream["outputs"]> {
+  checkKeys(outputs, outputKeys, "outputs");
+  const embeds = enrichments?.embeddings ?? true;
+  const { results = true, storage = false, artifacts = true, search = embeds, events = true } = outputs;
+  for (const [key, value] of Object.entries({ artifacts, search, events })) checkBoolean(value, `outputs.${key}`);
+  if (search && !embeds) {
+    const remedy = "Switch enrichments.embeddings on, or outputs.search off.";
+    throw invalidArgument("outputs.search", "needs embeddings, which are off", remedy);
+  }
+  const declared = { results: toResults(results), storage: toStorage(storage), artifacts, search, events };
+  if (Object.values(declared).every((output) => output === undefined || output === false)) {
+    throw invalidArgument("outputs", "are all off", `Switch one of ${outputKeys.join(", ")} on.`);
+  }
+  return declared;
+}
+
+type Outputs = NonNullable<StreamOptions["outputs"]>;
+
+function toResults(results: NonNullable<Outputs["results"]>): NonNullable<Stream["outputs"]>["results"] {
+  if (results === false) return undefined;
+  if (results === true) return { age: undefined, bytes: 0 };
+  checkKeys(results, ["age", "bytes"], "outputs.results");
+  const { age, bytes } = results;
+  return {
+    age: age === undefined ? undefined : toWireDuration(parseDuration(age, "outputs.results.age")),
+    bytes: bytes === undefined ? 0 : parseSize(bytes, "outputs.results.bytes"),
+  };
+}
+
+function toStorage(storage: NonNullable<Outputs["storage"]>): WireStorage | undefined {
+  if (storage === false) return undefined;
+  const named = storage === true ? {} : storage;
+  checkKeys(named, ["format", "rollBytes", "rollAge"], "outputs.storage");
+  const { format = "records", rollBytes, rollAge } = named;
+  checkOneOf(format, "outputs.storage.format", ["records", "lines"]);
+  return {
+    format: format === "lines" ? StorageFormat.STORAGE_FORMAT_LINES : StorageFormat.STORAGE_FORMAT_RECORDS,
+    rollBytes: rollBytes === undefined ? 0 : parseSize(rollBytes, "outputs.storage.rollBytes"),
+    rollAge: rollAge === undefined ? undefined : toWireDuration(parseDuration(rollAge, "outputs.storage.rollAge")),
+  };
+}

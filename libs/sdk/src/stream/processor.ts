@@ -1,0 +1,174 @@
+import { StreamServiceService } from "@millrace/proto/stream";
+import type { MillraceClient } from "../connect.js";
+import { type OutgoingMessage, toOutgoing } from "../publish/outgoing.js";
+import { publishAll, type Published, publishOne } from "../publish/publish-all.js";
+import { createPublisher } from "../publish/publisher.js";
+import { createHandlers, type Handlers } from "../receive/handlers.js";
+import { subscribe, type SubscribeOptions, type Subscription } from "../receive/subscription.js";
+import type { Channel } from "../rpc/channel.js";
+import { MillraceError } from "../rpc/millrace-error.js";
+import { type Artifact, getOrCreateArtifact } from "./artifact.js";
+import { addFileSource, type FileSourceOptions, type SourceHandle } from "./file-source.js";
+import {
+  checkCreateOptions,
+  checkName,
+  checkProcessorOptions,
+  type CreateOptions,
+  namesSettings,
+  type ProcessorOptions,
+  toStream,
+} from "./options.js";
+import { search, type SearchOptions, type SearchResult } from "./search.js";
+import { describeDifferences, type StreamInfo, toStreamInfo } from "./settings.js";
+import type { StreamStatus } from "./streams.js";
+
+/** One stream, as this process works with it. `close` stops its handlers and sends what is pending. */
+export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner"> {
+  readonly name: string;
+  /** The stream's settings when it was created or attached to. */
+  readonly settings: StreamInfo;
+  status(): Promise<StreamStatus>;
+  /** Resolves when the message is durable. Waits where the server has no credits: that is the back-pressure. */
+  publish(message: OutgoingMessage): Promise<Published>;
+  /** All in order; rejects with PublishRefused, once all are settled, if any was refused. */
+  publish(messages: readonly OutgoingMessage[]): Promise<Published[]>;
+  addFileSource(options: FileSourceOptions): Promise<SourceHandle>;
+  /** The stream's results, from now on or from a resume token. */
+  subscribe(options?: SubscribeOptions): Subscription;
+  getOrCreateArtifact(sourceId: string): Promise<Artifact>;
+  /** Searches this stream's contents by meaning. */
+  search(query: string, options?: Omit<SearchOptions, "streams">): Promise<SearchResult>;
+  close(): Promise<void>;
+}
+
+/**
+ * Creates the stream, or attaches to it where it exists. With no setting named it is attached to as it is; with
+ * other settings than it has, it is refused (`already_exists`, naming them), or changed if `update` is true.
+ */
+export async function createStreamProcessor(
+  name: string,
+  client: MillraceClient,
+  options: CreateOptions = {},
+): Promise<StreamProcessor> {
+  checkName(name);
+  checkCreateOptions(options);
+  const { channel } = client;
+  const wanted = toStream(name, options);
+  const attempted = `create stream ${name}`;
+  try {
+    const { stream } = await channel.unary(StreamServiceService.createStream, { stream: wanted }, { attempted });
+    return processor(client, toStreamInfo(stream ?? wanted), options);
+  } catch (caught) {
+    if (!(caught instanceof MillraceError) || caught.code !== "already_exists") throw caught;
+    if (!namesSettings(options)) return processor(client, await client.streams.get(name), options);
+    if (options.update !== true) throw await differs(client, { wanted: toStreamInfo(wanted), caught });
+    const call = { attempted: `update stream ${name}` };
+    const { stream } = await channel.unary(StreamServiceService.updateStream, { stream: wanted }, call);
+    return processor(client, toStreamInfo(stream ?? wanted), options);
+  }
+}
+
+/** Attaches to a stream as it is; throws `not_found` where there is none. */
+export async function attachStreamProcessor(
+  name: string,
+  client: MillraceClient,
+  options: ProcessorOptions = {},
+): Promise<StreamProcessor> {
+  checkProcessorOptions(options);
+  return processor(client, await client.streams.get(name), options);
+}
+
+interface Conflict {
+  wanted: StreamInfo;
+  caught: MillraceError;
+}
+
+async function differs(client: MillraceClient, { wanted, caught }: Conflict): Promise<MillraceError> {
+  const there = await client.streams.get(wanted.name);
+  const differences = describeDifferences(there, wanted);
+  const what = differences.length === 0 ? "its settings differ" : differences.join("; ");
+  return new MillraceError("already_exists", `create stream ${wanted.name}: it exists, and ${what}`, {
+    field: differences[0]?.split(" ")[0] ?? "name",
+    remedy: "Use its settings, another name, or update: true.",
+    cause: caught,
+  });
+}
+
+function processor(client: MillraceClient, settings: StreamInfo, options: ProcessorOptions): StreamProcessor {
+  const { channel } = client;
+  const stream = settings.name;
+  const { parallelism = 4, onError } = options;
+  const { runner, ...register } = createHandlers(channel, { stream, parallelism, ...(onError && { onError }) });
+  const publisher = createPublisher(channel, stream);
+  const ready = async (): Promise<void> => {
+    if (!runner.isReady) await runner.ready();
+  };
+  const assertOutput = (isOn: boolean, output: string): void => {
+    if (isOn) return;
+    const remedy = `Create the stream with outputs.${output} on.`;
+    const problem = `stream ${stream} has no ${output} to read`;
+    throw new MillraceError("failed_precondition", problem, { field: `outputs.${output}`, remedy });
+  };
+  const hasResults = settings.outputs.results !== undefined;
+
+  async function close(): Promise<void> {
+    await runner.stop();
+    await publisher.close();
+  }
+
+  return {
+    name: stream,
+    settings,
+    status: () => client.streams.status(stream),
+    publish: createPublish({ channel, stream, publisher }, ready),
+    async addFileSource(source) {
+      await ready();
+      return addFileSource(channel, stream, source);
+    },
+    onTextMessage(handle) {
+      assertOutput(hasResults, "results");
+      return register.onTextMessage(handle);
+    },
+    onDataMessage(handle) {
+      assertOutput(hasResults, "results");
+      return register.onDataMessage(handle);
+    },
+    onEvent(type, handle) {
+      assertOutput(type !== "new_data" || settings.outputs.events, "events");
+      return register.onEvent(type, handle);
+    },
+    subscribe(subscribeOptions = {}) {
+      assertOutput(hasResults, "results");
+      return subscribe(channel, { stream, options: subscribeOptions });
+    },
+    getOrCreateArtifact: (sourceId) => getOrCreateArtifact(channel, { stream, sourceId, ready }),
+    search: (query, searchOptions = {}) => search(channel, query, { ...searchOptions, streams: [stream] }),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+type Target = Parameters<typeof publishOne>[0] & { channel: Channel };
+
+function createPublish(target: Target, ready: () => Promise<void>): StreamProcessor["publish"] {
+  function publish(message: OutgoingMessage): Promise<Published>;
+  function publish(messages: readonly OutgoingMessage[]): Promise<Published[]>;
+  async function publish(
+    given: OutgoingMessage | readonly OutgoingMessage[],
+  ): Promise<Published | Published[]> {
+    if (isList(given)) {
+      const outgoing = given.map((message, index) => toOutgoing(message, `messages[${index}]`));
+      await ready();
+      return publishAll(target, outgoing);
+    }
+    const outgoing = toOutgoing(given, "message");
+    await ready();
+    return publishOne(target, outgoing);
+  }
+  return publish;
+}
+
+/** Array.isArray does not narrow readonly arrays. */
+function isList(given: OutgoingMessage | readonly OutgoingMessage[]): given is readonly OutgoingMessage[] {
+  return Array.isArray(given);
+}

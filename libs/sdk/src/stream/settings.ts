@@ -1,0 +1,86 @@
+import {
+  ProcessingMode,
+  type Stream,
+  StorageFormat,
+  StreamState,
+  type Storage as WireStorage,
+} from "@millrace/proto/stream";
+import { fromWireDuration } from "../units/duration.js";
+
+/** A stream's settings as the server has them, all defaults filled in. */
+export interface StreamSettings {
+  name: string;
+  processingMode: "real_time" | "batch";
+  batchSize: number;
+  privacy: { detectorsOff: readonly string[] };
+  enrichments: { embeddings: boolean; sentiment: boolean; textField: string };
+  outputs: {
+    /** Undefined: not declared. A zero is the server's default. */
+    results: { ageMs: number; bytes: number } | undefined;
+    storage: { format: "records" | "lines"; rollBytes: number; rollAgeMs: number } | undefined;
+    artifacts: boolean;
+    search: boolean;
+    events: boolean;
+  };
+}
+
+export interface StreamInfo extends StreamSettings {
+  state: "active" | "paused";
+  createdTime: Date;
+}
+
+export function toStreamInfo(stream: Stream | undefined): StreamInfo {
+  const { privacy, enrichments, outputs } = stream ?? {};
+  return {
+    name: stream?.name ?? "",
+    processingMode: stream?.processingMode === ProcessingMode.PROCESSING_MODE_BATCH ? "batch" : "real_time",
+    batchSize: stream?.batchSize || 1_000,
+    privacy: { detectorsOff: privacy?.detectorsOff ?? [] },
+    enrichments: {
+      embeddings: enrichments?.embeddings ?? false,
+      sentiment: enrichments?.sentiment ?? false,
+      textField: enrichments?.textField ?? "",
+    },
+    outputs: {
+      results: outputs?.results && {
+        ageMs: outputs.results.age === undefined ? 0 : fromWireDuration(outputs.results.age),
+        bytes: outputs.results.bytes,
+      },
+      storage: outputs?.storage && toStorage(outputs.storage),
+      artifacts: outputs?.artifacts ?? false,
+      search: outputs?.search ?? false,
+      events: outputs?.events ?? false,
+    },
+    state: stream?.state === StreamState.STREAM_STATE_PAUSED ? "paused" : "active",
+    createdTime: new Date(stream?.createdMs ?? 0),
+  };
+}
+
+function toStorage({ format, rollBytes, rollAge }: WireStorage): StreamSettings["outputs"]["storage"] {
+  return {
+    format: format === StorageFormat.STORAGE_FORMAT_LINES ? "lines" : "records",
+    rollBytes,
+    rollAgeMs: rollAge === undefined ? 0 : fromWireDuration(rollAge),
+  };
+}
+
+/** Which settings differ, each as one clause: `batchSize is 500 there and 1000 here`. */
+export function describeDifferences(there: StreamSettings, here: StreamSettings): string[] {
+  const ofHere = new Map(flatten(here, ""));
+  return flatten(there, "").flatMap(([name, value]) => {
+    const wanted = ofHere.get(name) ?? "unset";
+    // Zero stands for the server's default on this side, which we cannot compare.
+    return wanted === value || wanted === "0" ? [] : [`${name} is ${value} there and ${wanted} here`];
+  });
+}
+
+const serverSet: ReadonlySet<string> = new Set(["state", "createdTime"]);
+
+function flatten(value: object, prefix: string): [string, string][] {
+  return Object.entries(value).flatMap(([key, inner]: [string, unknown]): [string, string][] => {
+    const name = prefix + key;
+    if (serverSet.has(name)) return [];
+    const isBranch = typeof inner === "object" && inner !== null && !Array.isArray(inner);
+    return isBranch ? flatten(inner, `${name}.`) : [[name, JSON.stringify(inner) ?? "unset"]];
+  });
+}

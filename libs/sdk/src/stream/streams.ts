@@ -1,0 +1,99 @@
+import { StreamServiceService } from "@millrace/proto/stream";
+import type { Channel } from "../rpc/channel.js";
+import { checkName } from "./options.js";
+import { type StreamInfo, toStreamInfo } from "./settings.js";
+
+export interface StreamStatus {
+  stream: StreamInfo;
+  /** in = out + dead + dropped + inFlight, in messages; `balanced` says whether that holds. */
+  conservation: {
+    in: number;
+    /** Settled at every declared output. */
+    out: number;
+    dead: number;
+    dropped: number;
+    inFlight: number;
+    droppedByReason: Readonly<Record<string, number>>;
+    balanced: boolean;
+  };
+  /** Batches that are stored for a stage and not settled yet. */
+  stages: readonly { stage: string; batches: number }[];
+  sources: readonly { source: string; position: number; messages: number; lastError: string }[];
+  sinks: readonly { sink: string; messages: number }[];
+  /** `synced`, or `unverified` where the broker can't be asked. */
+  durability: string;
+  /** How bulk bytes are read by later stages, and why. */
+  dataPath: string;
+}
+
+/** The streams of a Millrace. Each call on a name that does not exist throws `not_found`. */
+export interface Streams {
+  list(): AsyncIterable<StreamInfo>;
+  get(name: string): Promise<StreamInfo>;
+  /** Removes the stream with what it kept on the bus and in the index. Stored files stay. */
+  delete(name: string): Promise<void>;
+  /** Sources stop and publishes are refused until `resume`; what was accepted goes on. */
+  pause(name: string): Promise<StreamInfo>;
+  resume(name: string): Promise<StreamInfo>;
+  status(name: string): Promise<StreamStatus>;
+}
+
+const pageSize = 100;
+
+export function createStreams(channel: Channel): Streams {
+  const onStream = (verb: string, name: string): { attempted: string } => {
+    checkName(name);
+    return { attempted: `${verb} stream ${name}` };
+  };
+  return {
+    list: () => listStreams(channel),
+    async get(name) {
+      const { stream } = await channel.unary(StreamServiceService.getStream, { name }, onStream("get", name));
+      return toStreamInfo(stream);
+    },
+    async delete(name) {
+      await channel.unary(StreamServiceService.deleteStream, { name }, onStream("delete", name));
+    },
+    async pause(name) {
+      const { stream } = await channel.unary(StreamServiceService.pauseStream, { name }, onStream("pause", name));
+      return toStreamInfo(stream);
+    },
+    async resume(name) {
+      const { stream } = await channel.unary(StreamServiceService.resumeStream, { name }, onStream("resume", name));
+      return toStreamInfo(stream);
+    },
+    status: (name) => getStatus(channel, name, onStream("get the status of", name)),
+  };
+}
+
+async function* listStreams(channel: Channel): AsyncGenerator<StreamInfo, void, undefined> {
+  let pageToken = "";
+  do {
+    const request = { pageSize, pageToken };
+    const page = await channel.unary(StreamServiceService.listStreams, request, { attempted: "list streams" });
+    yield* page.streams.map(toStreamInfo);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+}
+
+async function getStatus(channel: Channel, name: string, call: { attempted: string }): Promise<StreamStatus> {
+  const status = await channel.unary(StreamServiceService.getStreamStatus, { name }, call);
+  const { conservation, stages, sources, sinks, durability, dataPath } = status;
+  return {
+    stream: toStreamInfo(status.stream),
+    conservation: {
+      in: conservation?.in ?? 0,
+      out: conservation?.out ?? 0,
+      dead: conservation?.dead ?? 0,
+      dropped: conservation?.dropped ?? 0,
+      inFlight: conservation?.inFlight ?? 0,
+      droppedByReason: conservation?.droppedByReason ?? {},
+      balanced: conservation?.balanced ?? false,
+    },
+    stages,
+    sources,
+    sinks,
+    durability,
+    dataPath,
+  };
+}
