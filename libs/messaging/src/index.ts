@@ -1,3 +1,4 @@
+export { askDurability, type Durability } from "./broker/durability.js";
 export { type Broker, type BrokerOptions, connectBroker } from "./broker/broker.js";
 export {
   adminUser,

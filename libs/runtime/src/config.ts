@@ -21,6 +21,8 @@ export const baseConfig = {
       url: z.string().default("nats://127.0.0.1:4222"),
       /** File that holds the nkey seed of this service's user. */
       seedFile: z.string().optional(),
+      /** The broker's monitoring address, asked whether it syncs before it acknowledges. */
+      monitorUrl: z.string().optional(),
       /** Refuse to start unless the broker is known to sync before it acknowledges. */
       requireDurable: z.boolean().default(false),
     })

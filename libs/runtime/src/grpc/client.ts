@@ -1,5 +1,6 @@
-import { type ChannelOptions, credentials, type ServiceError } from "@grpc/grpc-js";
+import { type ChannelOptions, credentials, type Metadata, type ServiceError } from "@grpc/grpc-js";
 import { fromStatus } from "./status.js";
+import { tracedMetadata } from "./unary.js";
 
 /** Channel options between our own services: a batch with its columns, and a peer that is away found in 30 s. */
 export const internalChannel: ChannelOptions = {
@@ -17,14 +18,19 @@ export const insecure = credentials.createInsecure();
 
 type Unary<Q, R> = (
   request: Q,
+  metadata: Metadata,
   options: { deadline: number },
   done: (error: ServiceError | null, response: R) => void,
 ) => unknown;
 
-/** A unary call as a promise with a deadline; errors come as CodedError. Bind the method to its client. */
-export function callUnary<Q, R>(method: Unary<Q, R>, request: Q, call: { attempted: string; deadlineMs: number; now: number }): Promise<R> {
+/** A unary call as a promise with a deadline, carrying the active trace; errors come as CodedError. Bind the method to its client. */
+export function callUnary<Q, R>(
+  method: Unary<Q, R>,
+  request: Q,
+  call: { attempted: string; deadlineMs: number; now: number },
+): Promise<R> {
   return new Promise((resolve, reject) => {
-    method(request, { deadline: call.now + call.deadlineMs }, (error, response) => {
+    method(request, tracedMetadata(), { deadline: call.now + call.deadlineMs }, (error, response) => {
       if (error === null) resolve(response);
       else reject(fromStatus(error, call.attempted));
     });

@@ -1,0 +1,123 @@
+import { CodedError } from "@millrace/errors";
+import {
+  batchId,
+  checkBatch,
+  decodeBatch,
+  idBytes,
+  limits,
+  type OpenBatch,
+  openBatch,
+  rowPositions,
+} from "@millrace/envelope";
+import { type Account, anyPartition, type BatchPublisher, type Ledger, type StreamRegistry, subjects } from "@millrace/messaging";
+import { Batch, Lane } from "@millrace/proto/batch";
+import type { Component } from "@millrace/runtime";
+
+export interface Acceptor extends Component {
+  /** Resolves with the batch's id when it is durable. The same interval again is accepted once. */
+  accept(batch: Batch): Promise<string>;
+}
+
+export interface AcceptorOptions {
+  registry: StreamRegistry;
+  batches: BatchPublisher;
+  ledger: Ledger;
+  now(): number;
+  /** What the last life made durable: its positions count as accepted before anybody asks where to resume. */
+  recovered: readonly { bytes: Uint8Array }[];
+}
+
+/** Frames each batch once: its id follows from its source interval, and whoever sends it again gets the first answer. */
+export function createAcceptor(options: AcceptorOptions): Acceptor {
+  const { registry, batches, ledger } = options;
+  const accepting = new Map<string, Promise<string>>();
+
+  const publish = async (open: OpenBatch, id: string, account: Account): Promise<string> => {
+    const { header } = open;
+    const route = { lane: header.lane, partition: header.partition, tenant: header.tenant, stream: header.stream };
+    await batches.publish(open, subjects.raw(route));
+    settle(open, account);
+    return id;
+  };
+
+  const settle = (open: OpenBatch, account: Account): void => {
+    const { header } = open;
+    const fresh = freshRows(open, account);
+    ledger.settle(header, { intervals: [{ from: header.positionFrom, to: header.positionTo }], done: fresh });
+  };
+
+  return {
+    name: "acceptor",
+    start: async () => {
+      for (const { bytes } of options.recovered) {
+        const batch = decodeBatch(bytes);
+        const open = openBatch(batch, new Uint8Array());
+        settle(open, await ledger.account(open.header));
+      }
+    },
+    accept: async (batch) => {
+      checkIncoming(batch);
+      const open = openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
+      const { header } = open;
+      const stream = await registry.find(header.tenant, header.stream);
+      if (stream === undefined) {
+        throw new CodedError("not_found", `append: no stream ${header.stream}`, { field: "stream", remedy: "Create it with CreateStream." });
+      }
+      const id = batchId(header, header.positionFrom, header.positionTo);
+      const running = accepting.get(id);
+      if (running !== undefined) return running;
+      const account = await ledger.account(header);
+      const asked = { from: header.positionFrom, to: header.positionTo };
+      if (account.settled.missing(asked).length === 0) return id;
+      header.id = idBytes(id);
+      header.partition = anyPartition;
+      header.schemaVersion = 1;
+      header.acceptedUs = Math.round(options.now() * 1000);
+      const accepted = accepting.get(id) ?? publish(open, id, account).finally(() => accepting.delete(id));
+      accepting.set(id, accepted);
+      return accepted;
+    },
+  };
+}
+
+function freshRows(open: OpenBatch, account: Account): number {
+  const { header } = open;
+  const missing = account.settled.missing({ from: header.positionFrom, to: header.positionTo });
+  const [first] = missing;
+  if (missing.length === 1 && first?.from === header.positionFrom && first.to === header.positionTo) return header.count;
+  const positions = rowPositions(header, open.columns);
+  let fresh = 0;
+  for (let row = 0; row < header.count; row++) if (!account.settled.has(positions[row] as number)) fresh++;
+  return fresh;
+}
+
+/** What gateway and ingestion send is checked like anything from outside. */
+function checkIncoming(batch: Batch): void {
+  try {
+    checkBatch(batch);
+  } catch (cause) {
+    const error = CodedError.from(cause);
+    throw new CodedError("invalid_argument", `append: ${error.message}`, { field: error.field ?? "batch", cause });
+  }
+  if (batch.body?.$case !== "inline") throw new CodedError("invalid_argument", "append: the body must be inline", { field: "batch.body" });
+  const { header, columns } = batch;
+  if (header === undefined || columns === undefined) return;
+  if (header.lane !== Lane.LANE_HIGH && header.lane !== Lane.LANE_BATCH) {
+    throw new CodedError("invalid_argument", "append: no lane", { field: "batch.header.lane", remedy: "Set LANE_HIGH or LANE_BATCH." });
+  }
+  if (!/^[0-9a-f]{32}$/.test(header.source)) {
+    throw new CodedError("invalid_argument", "append: the source is not a key of 32 hex digits", { field: "batch.header.source" });
+  }
+  if (columns.lengths.some((length) => length > limits.messageBytesMax)) {
+    throw new CodedError("invalid_argument", "append: message above the size limit", {
+      field: "batch.columns.lengths",
+      remedy: `Keep each message within ${limits.messageBytesMax} bytes.`,
+    });
+  }
+  if (Batch.encode({ ...batch, body: undefined }).finish().length > limits.columnsBytesMax) {
+    throw new CodedError("invalid_argument", "append: columns above the size limit", {
+      field: "batch.columns",
+      remedy: "Send fewer messages or attributes in one batch.",
+    });
+  }
+}

@@ -1,0 +1,26 @@
+import { baseConfig } from "@millrace/runtime";
+import { z } from "zod";
+
+export const bufferConfig = z.strictObject({
+  ...baseConfig,
+  /** The internal API: append, last position, reject. */
+  grpc: z
+    .strictObject({
+      host: z.string().default("127.0.0.1"),
+      port: z.int().min(0).max(65535).default(7073),
+    })
+    .prefault({}),
+  /** Name of this machine in ranges; readers on another one fetch bytes over the network. */
+  node: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/).default("local"),
+  segments: z
+    .strictObject({
+      /** Directory of the raw side: only ingestion, buffer and privacy may reach it. */
+      rawDir: z.string().default(".millrace/data/raw"),
+      segmentBytes: z.int().min(4 * 1024 * 1024).default(64 * 1024 * 1024),
+      /** Live raw segments at most; full, appends are refused until privacy catches up. */
+      liveBytesMax: z.int().min(8 * 1024 * 1024).default(1024 * 1024 * 1024),
+    })
+    .prefault({}),
+});
+
+export type BufferConfig = z.infer<typeof bufferConfig>;

@@ -1,0 +1,62 @@
+import {
+  askDurability,
+  connectBroker,
+  createBatchPublisher,
+  createDeadLetterWriter,
+  createLedger,
+  createPublisher,
+  createStoredTracker,
+  createStreamRegistry,
+} from "@millrace/messaging";
+import { BufferServiceService } from "@millrace/proto/buffer";
+import { type BuildService, createGrpcServer, unary } from "@millrace/runtime";
+import { openBodyStore } from "@millrace/segments";
+import { createAcceptor } from "./accept/acceptor.js";
+import type { BufferConfig } from "./config.js";
+import { append } from "./handlers/append.js";
+import { lastPosition } from "./handlers/last-position.js";
+import { reject } from "./handlers/reject.js";
+
+/** Takes batches from gateway and ingestion, makes them durable, and puts them on RAW in their lane. */
+export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
+  const { log, clock } = runtime;
+  const durability = await askDurability(config.nats.monitorUrl, config.nats.requireDurable);
+  if (durability === "unverified") log.warn("the broker can't be verified to sync before it acknowledges");
+  const broker = await connectBroker({ ...config.nats, user: "buffer", log, onClosed: runtime.fail });
+  const publisher = createPublisher(broker);
+  const tracker = createStoredTracker(broker, runtime);
+  const ledger = await createLedger(broker, "buffer", runtime);
+  const registry = await createStreamRegistry(broker);
+  const bodies = await openBodyStore({
+    sideDir: config.segments.rawDir,
+    side: "raw",
+    owner: `buffer-${config.instance}`,
+    node: config.node,
+    segmentBytes: config.segments.segmentBytes,
+    liveBytesMax: config.segments.liveBytesMax,
+  });
+  const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
+  const deadLetters = createDeadLetterWriter({ publisher, stage: "buffer", side: "raw", now: clock.now });
+  const acceptor = createAcceptor({ registry, batches, ledger, now: clock.now, recovered: bodies.recovered });
+  registry.onStream(({ tenant, name, stream }) => {
+    if (stream === undefined) ledger.forget(tenant, name);
+  });
+  const server = createGrpcServer({
+    listen: config.grpc,
+    healthy: () => broker.isConnected(),
+    // A batch's body and its columns.
+    receiveBytesMax: 4 * 1024 * 1024,
+    services: [
+      {
+        name: "millrace.buffer.v1.BufferService",
+        definition: BufferServiceService,
+        implementation: {
+          append: unary("millrace.buffer.v1.BufferService/Append", log, append({ acceptor, durability })),
+          lastPosition: unary("millrace.buffer.v1.BufferService/LastPosition", log, lastPosition({ ledger })),
+          reject: unary("millrace.buffer.v1.BufferService/Reject", log, reject({ deadLetters, ledger })),
+        },
+      },
+    ],
+  });
+  return [broker, registry, ledger, tracker, acceptor, batches, server];
+};
