@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { eachLine } from "./lines.js";
+import { eachLine } from "../logs/lines.js";
 import { type Exit, type ProgramSpec, stopSignalDefault, stopTimeoutMsDefault } from "./program-spec.js";
 
 export type OutputStream = "stdout" | "stderr";

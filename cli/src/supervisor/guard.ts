@@ -5,7 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
-import { removePidFile, writePidFile } from "./pid-file.js";
+import { removePidFile, writePidFile } from "../state/pid-file.js";
 
 const [pidFile = "", stopSignal = "SIGTERM", graceMs = "0", command = "", ...args] = process.argv.slice(2);
 

@@ -8,7 +8,7 @@
 import { join } from "node:path";
 import { CodedError } from "@millrace/errors";
 import { type Child, type OutputStream, startChild } from "./child.js";
-import { endLeftOver, removePidFile, writePidFile } from "./pid-file.js";
+import { endLeftOver, removePidFile, writePidFile } from "../state/pid-file.js";
 import {
   type ProgramSpec,
   describeExit,
@@ -101,7 +101,10 @@ async function start(kept: Kept): Promise<void> {
   await endLeftOvers(kept);
   const port = await isTaken(spec.ready);
   if (port !== undefined) throw portError(spec.name, port);
-  await launch(kept);
+  refuseWhenStopping(kept);
+  const wrong = await launch(kept);
+  refuseWhenStopping(kept);
+  if (wrong !== undefined) throw startError(spec.name, wrong, kept.child?.lastLines() ?? []);
   void watch(kept);
 }
 
@@ -112,9 +115,9 @@ async function stop(kept: Kept): Promise<void> {
   kept.state = "stopped";
 }
 
-async function launch(kept: Kept): Promise<void> {
+/** One run up to its readiness; what went wrong, or undefined when it is up. */
+async function launch(kept: Kept): Promise<string | undefined> {
   const { spec, options, stopping } = kept;
-  refuseWhenStopping(kept);
   kept.state = "starting";
   kept.startedMs = options.clock.monotonic();
   const lineSeen = new AbortController();
@@ -128,9 +131,9 @@ async function launch(kept: Kept): Promise<void> {
   });
   kept.child = child;
   if (child.pid !== undefined) writePidFile(kept.pidFile, child.pid);
-  await untilReady(spec, child, { lineSeen: lineSeen.signal, stopping: stopping.signal });
-  refuseWhenStopping(kept);
-  kept.state = "running";
+  const wrong = await untilReady(spec, child, { lineSeen: lineSeen.signal, stopping: stopping.signal });
+  if (wrong === undefined) kept.state = "running";
+  return wrong;
 }
 
 function refuseWhenStopping({ spec, stopping }: Kept): void {
@@ -160,37 +163,31 @@ async function revive(kept: Kept, why: string): Promise<boolean> {
   options.log("warn", `${spec.name}: ${why}; it is started again in ${(waitMs / 1000).toFixed(1)} s`);
   kept.state = "waiting";
   await options.clock.sleep(waitMs, stopping.signal);
-  try {
-    await launch(kept);
-  } catch (caught) {
-    if (stopping.signal.aborted) return false;
-    return revive(kept, CodedError.from(caught, `start ${spec.name}`).message);
-  }
+  if (stopping.signal.aborted) return false;
+  const wrong = await launch(kept);
+  if (stopping.signal.aborted) return false;
+  if (wrong !== undefined) return revive(kept, wrong);
   options.log("info", `${spec.name}: runs again`);
   return true;
 }
 
-/** Resolves when the program is up. If it ends first, or takes too long (it is killed then), this is the error. */
+/** Resolves with undefined when the program is up; with the reason when it ended first or was killed as too slow. */
 async function untilReady(
   spec: ProgramSpec,
   child: Child,
   signals: { lineSeen: AbortSignal; stopping: AbortSignal },
-): Promise<void> {
+): Promise<string | undefined> {
   const over = new AbortController();
   const timeoutMs = spec.readyTimeoutMs ?? readyTimeoutMsDefault;
   const timer = setTimeout(() => over.abort(), timeoutMs);
   try {
     const serving = untilServing(spec.ready, AbortSignal.any([over.signal, signals.lineSeen, signals.stopping]));
     const exit = await Promise.race([serving.then(() => undefined), child.exited]);
-    if (signals.stopping.aborted) return;
-    if (exit !== undefined) {
-      throw startError(spec.name, `${describeExit(exit)} before it was ready`, child.lastLines());
-    }
-    if (over.signal.aborted) {
-      child.kill();
-      const what = `not ready after ${timeoutMs / 1000} s: ${describeReadiness(spec.ready)}`;
-      throw startError(spec.name, what, child.lastLines());
-    }
+    if (exit !== undefined) return `${describeExit(exit)} before it was ready`;
+    if (!over.signal.aborted) return undefined;
+    child.kill();
+    await child.exited;
+    return `not ready after ${timeoutMs / 1000} s: ${describeReadiness(spec.ready)}`;
   } finally {
     clearTimeout(timer);
     over.abort();

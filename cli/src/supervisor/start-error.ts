@@ -1,5 +1,5 @@
 import { CodedError } from "@millrace/errors";
-import { renderPlain } from "./render-line.js";
+import { renderPlain } from "../logs/render-line.js";
 
 /** Node's, Go's and our own words for an address that somebody else listens on; the group is the port. */
 const portInUse = [

@@ -62,6 +62,7 @@ export function supervise(options: SuperviseOptions): Supervisor {
     stop: () => stop().then(ended.resolve),
     kill: () => {
       killAll();
+      process.off("exit", killAll);
       ended.resolve();
     },
     status: () => all.map((program) => program.status()),
