@@ -7,7 +7,7 @@ import { AssertionError, CodedError, disposition, present } from "@millrace/erro
  *   caller ───────► in flight ────────► settled ─────────────────────────► gone (onSettled)
  *                    ▲    │ refused
  *         in order,  │    ▼
- *         after the  └── held     while one is held nothing new is sent: all that is in flight comes back first,
+ *         after the  └── held     while one is held nothing is sent: all that is in flight comes back first,
  *         pause                   then the held ones go out again, the oldest first, with the same bytes
  */
 export interface AppendWindow {

@@ -10,7 +10,7 @@ export interface FileBytes {
  * Read buffers, used again and again: a fresh one costs a page fault each 4 KiB.
  *
  *   0            headBytes                              headBytes + readBytes
- *   │   … rest of  │ bytes of this read                   │ 1 spare byte: separator of an unterminated last line
+ *   │   … rest of  │ bytes of this read                   │ 1 byte: separator of an unterminated last line
  *   │ the last one │
  */
 export interface BlockPool {

@@ -33,7 +33,7 @@ import {
 /**
  * Follows the files of a directory and appends their lines.
  *
- *   scan ──► new key ──► open, ask where to resume ──► read to the size seen ──► at rest ──► name gone: forgotten
+ *   scan ──► new key ──► open, ask where to resume ──► read to the size seen ──► at rest ──► gone: forgotten
  *    each poll                     ▲     │ error               ▲                   │
  *                                  └─────┘ at the next scan    └── grown, or its incomplete last line is due
  *
