@@ -12,8 +12,8 @@ const patternCharsMax = 256;
 /** What `**` reaches at most; deeper trees are a mistake more often than a wish. */
 const globstarDepthMax = 8;
 /**
- * Each star and each alternative multiplies what the compiled expression may try on a hostile name. With these
- * bounds the worst name of 255 bytes costs some 30 ms, the worst path of 2 KiB 0.2 s.
+ * Each star and each alternative multiplies what the compiled expression may try on a hostile name. With
+ * these bounds the worst name of 255 bytes costs some 30 ms, the worst path of 2 KiB 0.2 s.
  */
 const starsMax = 3;
 const globstarsMax = 1;
