@@ -2,6 +2,7 @@ import { findingCodes } from "./finding-type.js";
 import type { Candidate, Detector } from "./scan/detector.js";
 import type { FindingSink } from "./scan/findings.js";
 import { DIGIT, isClass, isWordAfter, isWordBefore } from "./scan/text-bytes.js";
+import { cardLengthsByPrefix } from "./tables/card-issuers.js";
 
 /**
  * A payment card number (ISO/IEC 7812): 13 to 19 digits, bare or in groups joined by one space or one dash
@@ -76,42 +77,12 @@ function goesOn(bytes: Uint8Array, end: number, to: number): boolean {
   return end + 1 < to && bytes[end] === 0x2e && isClass(bytes[end + 1], DIGIT);
 }
 
-const length13 = 1 << 13;
-const length14 = 1 << 14;
-const length15 = 1 << 15;
-const length16 = 1 << 16;
-const lengths16to19 = length16 | (1 << 17) | (1 << 18) | (1 << 19);
-const lengths13to19 = length13 | length14 | length15 | lengths16to19;
-
-/** First and last prefix of four digits, and the lengths in use as bits: the issuers' published ranges. */
-const issuers: ReadonlyArray<readonly [first: number, last: number, lengths: number]> = [
-  [2200, 2204, lengths16to19], // Mir
-  [2221, 2720, length16], // Mastercard
-  [3000, 3059, length14 | lengths16to19], // Diners Club
-  [3095, 3095, length14 | lengths16to19], // Diners Club
-  [3400, 3499, length15], // American Express
-  [3528, 3589, lengths16to19], // JCB
-  [3600, 3699, length14 | lengths16to19], // Diners Club
-  [3700, 3799, length15], // American Express
-  [3800, 3999, length14 | lengths16to19], // Diners Club
-  [4000, 4999, length13 | length16 | (1 << 18) | (1 << 19)], // Visa
-  [5000, 5099, lengths13to19], // Maestro, Elo, Verve
-  [5100, 5599, length16], // Mastercard
-  [5600, 5899, lengths13to19], // Maestro
-  [6000, 6999, lengths13to19], // Discover, UnionPay, RuPay, Maestro, Hipercard
-  [8100, 8299, length16], // RuPay, UnionPay
-  [9792, 9792, length16], // Troy
-];
-
-/** Lengths by prefix of four digits: one look-up settles a timestamp. */
-const lengthsByPrefix = new Uint32Array(10_000);
-for (const [first, last, lengths] of issuers) lengthsByPrefix.fill(lengths, first, last + 1);
-
+/** Lengths in use for the four digits that begin the group: one look-up settles a timestamp. */
 function issuerLengths(bytes: Uint8Array, start: number, end: number): number {
   if (end - start < firstGroupMin) return 0;
   let prefix = 0;
   for (let i = start; i < start + 4; i++) prefix = prefix * 10 + ((bytes[i] as number) - 0x30);
-  return lengthsByPrefix[prefix] as number;
+  return cardLengthsByPrefix[prefix] as number;
 }
 
 /** Luhn's sum (ISO/IEC 7812-1 annex B) over the digits in [start, end), separators left out. */

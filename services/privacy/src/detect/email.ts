@@ -11,7 +11,7 @@ import {
   LOCAL_PART,
   unicodeEscapeAt,
 } from "./scan/text-bytes.js";
-import { endsCredentials } from "./url-credentials.js";
+import { readCredentials } from "./url-credentials.js";
 
 /**
  * An e-mail address, pragmatically after RFC 5321 and 6531: a local part of letters, digits and `._%+-'~`, two or
@@ -23,10 +23,11 @@ export const email: Detector = {
   version: 1,
   triggers: ["at_sign"],
   verify(candidate: Candidate, found: FindingSink): void {
+    if (readCredentials(candidate)) return;
     const start = localStart(candidate);
     if (start === candidate.at) return;
     const end = domainEnd(candidate);
-    if (end < 0 || isScaledImage(candidate, end) || endsCredentials(candidate)) return;
+    if (end < 0 || isScaledImage(candidate, end)) return;
     found.push(findingCodes.EMAIL, start, end);
   },
 };

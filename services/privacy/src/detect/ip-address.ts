@@ -61,7 +61,10 @@ function isOctet(bytes: Uint8Array, start: number, end: number): boolean {
 /** The longest text form: eight groups, the last two as IPv4. */
 const v6BytesMax = 45;
 const groupsMax = 8;
-/** `1::2` is a slice in a program, `fe80::1` an address: a compressed one needs this many hexadecimal digits. */
+/**
+ * `1::2` is a slice in a program and `Face::Bad` a name, `fe80::1` an address: a compressed one needs this many
+ * hexadecimal digits, a decimal one among them.
+ */
 const compressedDigitsMin = 4;
 
 /** Walks the whole run of hexadecimal digits, colons and dots once and says so in `settled`. */
@@ -88,6 +91,7 @@ function isV6Byte(byte: number): boolean {
 function isV6(bytes: Uint8Array, start: number, end: number): boolean {
   let groups = 0;
   let digits = 0;
+  let hasDecimal = false;
   let isCompressed = false;
   let position = start;
   while (position < end) {
@@ -100,7 +104,9 @@ function isV6(bytes: Uint8Array, start: number, end: number): boolean {
       continue;
     }
     let groupEnd = position;
-    while (groupEnd < end && isClass(bytes[groupEnd], HEX)) groupEnd++;
+    for (; groupEnd < end && isClass(bytes[groupEnd], HEX); groupEnd++) {
+      if (isClass(bytes[groupEnd], DIGIT)) hasDecimal = true;
+    }
     if (groupEnd < end && bytes[groupEnd] === 0x2e) {
       if (!isV4Text(bytes, position, end)) return false;
       groups += 2;
@@ -115,7 +121,7 @@ function isV6(bytes: Uint8Array, start: number, end: number): boolean {
   }
   if (!isCompressed) return groups === groupsMax;
   const isLoopback = end - start === 3 && bytes[end - 1] === 0x31;
-  return groups < groupsMax && (digits >= compressedDigitsMin || isLoopback);
+  return groups < groupsMax && ((hasDecimal && digits >= compressedDigitsMin) || isLoopback);
 }
 
 /** Four octets and nothing else in [start, end). */

@@ -1,8 +1,8 @@
 import { findingCodes } from "./finding-type.js";
-import { isPossibleNumber } from "./phone-plan.js";
 import type { Candidate, Detector } from "./scan/detector.js";
 import type { FindingSink } from "./scan/findings.js";
 import { isWordAfter, isWordBefore } from "./scan/text-bytes.js";
+import { isPossibleNumber } from "./tables/phone-plan.js";
 
 /**
  * A telephone number in a form in which people write them:

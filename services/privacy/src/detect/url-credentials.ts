@@ -11,20 +11,30 @@ export const urlCredentials: Detector = {
   version: 1,
   triggers: ["at_sign"],
   verify(candidate: Candidate, found: FindingSink): void {
-    const start = userinfoStart(candidate);
-    if (start < 0) return;
-    const end = lastAtSign(candidate);
-    const colon = candidate.bytes.subarray(start, end).indexOf(0x3a);
-    if (colon >= 0 && end - start > 1) found.push(findingCodes.URL_CREDENTIALS, start, end);
+    const { credentials, at } = candidate;
+    if (readCredentials(candidate) && credentials.firstAt === at) {
+      found.push(findingCodes.URL_CREDENTIALS, credentials.start, credentials.end);
+    }
   },
 };
 
-/** Whether the `@` of the candidate ends a `user:password` that follows `://`: it is then no e-mail address. */
-export function endsCredentials(candidate: Candidate): boolean {
+/**
+ * Whether the candidate's `@` ends credentials or, being raw, lies in them: it is then no e-mail address. They are
+ * kept in the candidate, so that a later `@` of theirs is settled without a look at the text.
+ */
+export function readCredentials(candidate: Candidate): boolean {
+  const { bytes, at, credentials } = candidate;
+  if (at <= credentials.end) return at >= credentials.firstAt;
   const start = userinfoStart(candidate);
   if (start < 0) return false;
-  for (let i = start; i < candidate.at; i++) if (candidate.bytes[i] === 0x3a) return true;
-  return false;
+  const end = lastAtSign(candidate);
+  const isPair = bytes.subarray(start, end).includes(0x3a);
+  candidate.steps += end - start;
+  if (!isPair) return false;
+  credentials.start = start;
+  credentials.firstAt = at;
+  credentials.end = end;
+  return true;
 }
 
 /**
@@ -40,6 +50,7 @@ function userinfoStart(candidate: Candidate): number {
   return bytes[start - 1] === 0x2f && bytes[start - 2] === 0x2f && bytes[start - 3] === 0x3a ? start : -1;
 }
 
+/** The last `@` of the authority that the candidate's lies in. */
 function lastAtSign(candidate: Candidate): number {
   const { bytes, to, at } = candidate;
   let last = at;

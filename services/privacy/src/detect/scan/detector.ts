@@ -28,6 +28,8 @@ export interface Candidate {
   readonly groups: DigitGroups;
   /** A detector that walked a whole run sets it: triggers before this offset say nothing new. */
   settled: number;
+  /** Of `at_sign` only: the URL's `user:password` met last, its first `@` and the `@` that ends it. */
+  readonly credentials: { start: number; firstAt: number; end: number };
   /** Bytes looked at so far, kept so that tests and metrics see work in proportion to input. */
   steps: number;
 }

@@ -1,4 +1,4 @@
-import { type Candidate, type Detector, type Trigger } from "./detector.js";
+import type { Candidate, Detector, Trigger } from "./detector.js";
 import { createDigitGroups, readDigitGroups } from "./digit-groups.js";
 import { createFindingColumns, type Findings } from "./findings.js";
 import { createPrefilter, tileBytes } from "./prefilter.js";
@@ -43,6 +43,7 @@ export function createScanner({ detectors }: { detectors: readonly Detector[] })
     trigger: "at_sign",
     groups,
     settled: 0,
+    credentials: { start: 0, firstAt: 0, end: -1 },
     steps: 0,
   };
   const onAtSign = triggeredBy(detectors, "at_sign");
@@ -98,6 +99,7 @@ export function createScanner({ detectors }: { detectors: readonly Detector[] })
     columns.reset();
     digitsSettled = 0;
     colonsSettled = 0;
+    candidate.credentials.end = -1;
     // A plain view, also of a Buffer: the detectors' loops then see one kind of object.
     candidate.bytes = new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
     let row = -1;

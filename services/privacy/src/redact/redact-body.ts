@@ -1,0 +1,177 @@
+import { type FindingType, findingCodes, findingTypes } from "../detect/finding-type.js";
+import type { Findings } from "../detect/scan/findings.js";
+import type { Boundaries } from "../detect/scan/scanner.js";
+
+/** A batch's body without what was found in it. The columns are parallel, an entry per finding. */
+export interface RedactedBody {
+  /** The given body itself when nothing was found; else a new buffer, or the front of `options.output`. */
+  body: Uint8Array;
+  /** Bytes of each message, as they are now. */
+  lengths: ArrayLike<number>;
+  /** Message index. */
+  rows: Uint32Array;
+  /** Codes of finding-type.ts. */
+  types: Uint8Array;
+  /** Byte offset of the token in its redacted message, and the token's bytes; added quotes lie outside. */
+  starts: Uint32Array;
+  tokenLengths: Uint32Array;
+}
+
+const quote = 0x22;
+const dash = 0x2d;
+
+const tokens: readonly Uint8Array[] = tokensByCode();
+
+/**
+ * Puts `[TYPE]` in the place of each finding. In a message that begins as JSON a finding that is a bare number gets
+ * quotes too, so that the message stays JSON. `output` is memory to write to when it is large enough.
+ */
+export function redactBody(
+  body: Uint8Array,
+  findings: Findings,
+  options: Boundaries & { output?: Uint8Array },
+): RedactedBody {
+  const { count } = findings;
+  const rows = findings.rows.slice(0, count);
+  const types = findings.types.slice(0, count);
+  const starts = new Uint32Array(count);
+  const tokenLengths = new Uint32Array(count);
+  if (count === 0) return { body, lengths: options.lengths, rows, types, starts, tokenLengths };
+
+  const target = outputFor(body, findings, options.output);
+  const lengths = Uint32Array.from(options.lengths);
+  const json = createJsonCursor(body);
+  let row = -1;
+  let rowStart = 0;
+  let nextRowStart = 0;
+  let read = 0;
+  let written = 0;
+  /** Bytes that the messages before this one have grown by. */
+  let growthBefore = 0;
+  for (let i = 0; i < count; i++) {
+    const findingRow = rows[i] as number;
+    while (row < findingRow) {
+      row++;
+      rowStart = nextRowStart;
+      nextRowStart += (options.lengths[row] as number) + options.gapBytes;
+      growthBefore = written - read;
+    }
+    const from = findings.starts[i] as number;
+    const end = findings.ends[i] as number;
+    const token = tokens[types[i] as number] as Uint8Array;
+    const rowEnd = nextRowStart - options.gapBytes;
+    const isNumber = json.isBareNumber({ rowStart, rowEnd, start: from, end });
+    // The sign belongs to the number: -"[CARD]" would not be JSON.
+    const start = isNumber && body[from - 1] === dash ? from - 1 : from;
+    written = copy(body, { target, from: read, to: start, at: written });
+    if (isNumber) target[written++] = quote;
+    starts[i] = written - (rowStart + growthBefore);
+    tokenLengths[i] = token.length;
+    target.set(token, written);
+    written += token.length;
+    if (isNumber) target[written++] = quote;
+    lengths[findingRow] = (lengths[findingRow] as number) + token.length + (isNumber ? 2 : 0) - (end - start);
+    read = end;
+  }
+  written = copy(body, { target, from: read, to: body.length, at: written });
+  return { body: target.subarray(0, written), lengths, rows, types, starts, tokenLengths };
+}
+
+/** Memory for the largest result that these findings can have. */
+function outputFor(body: Uint8Array, findings: Findings, output: Uint8Array | undefined): Uint8Array {
+  let bytes = body.length;
+  for (let i = 0; i < findings.count; i++) {
+    const token = tokens[findings.types[i] as number] as Uint8Array;
+    bytes += token.length + 2 - ((findings.ends[i] as number) - (findings.starts[i] as number));
+  }
+  return output !== undefined && output.length >= bytes ? output : new Uint8Array(bytes);
+}
+
+/** Below this, a loop is faster than making a view for a native copy. */
+const loopBytesMax = 48;
+
+/** Copies [from, to) to `target` at `at` and returns the offset after it. */
+function copy(
+  body: Uint8Array,
+  { target, from, to, at }: { target: Uint8Array; from: number; to: number; at: number },
+): number {
+  if (to - from > loopBytesMax) target.set(body.subarray(from, to), at);
+  else for (let i = from; i < to; i++) target[at + i - from] = body[i] as number;
+  return at + to - from;
+}
+
+interface Place {
+  rowStart: number;
+  rowEnd: number;
+  start: number;
+  end: number;
+}
+
+interface JsonCursor {
+  /** Whether [start, end) is a whole JSON number outside of a string, but for its sign. Asked in order of offsets. */
+  isBareNumber(place: Place): boolean;
+}
+
+/** Follows the quotes of a message only as far as asked, each byte once, however many findings there are. */
+function createJsonCursor(body: Uint8Array): JsonCursor {
+  let cursorRow = -1;
+  let cursor = 0;
+  let isInString = false;
+  let isJson = false;
+
+  function enterRow(rowStart: number, rowEnd: number): void {
+    cursorRow = rowStart;
+    cursor = rowStart;
+    isInString = false;
+    while (cursor < rowEnd && isBlank(body[cursor])) cursor++;
+    isJson = cursor < rowEnd && isOneOf(body[cursor], "{[");
+  }
+
+  function followTo(start: number): void {
+    for (; cursor < start; cursor++) {
+      const byte = body[cursor];
+      if (byte === quote) isInString = !isInString;
+      else if (byte === 0x5c && isInString) cursor++;
+    }
+  }
+
+  return {
+    isBareNumber({ rowStart, rowEnd, start, end }): boolean {
+      let before = start - 1;
+      if (before >= rowStart && body[before] === dash) before--;
+      while (before >= rowStart && isBlank(body[before])) before--;
+      if (before < rowStart || !isOneOf(body[before], ":,[")) return false;
+      let after = end;
+      while (after < rowEnd && isBlank(body[after])) after++;
+      if (after === rowEnd || !isOneOf(body[after], ",}]")) return false;
+      for (let i = start; i < end; i++) if (!isDigit(body[i])) return false;
+      if (cursorRow !== rowStart) enterRow(rowStart, rowEnd);
+      if (!isJson) return false;
+      followTo(start);
+      return !isInString;
+    },
+  };
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d;
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39;
+}
+
+function isOneOf(byte: number | undefined, characters: string): boolean {
+  return byte !== undefined && characters.includes(String.fromCharCode(byte));
+}
+
+function tokensByCode(): Uint8Array[] {
+  const byCode: Uint8Array[] = [];
+  for (const type of findingTypes) byCode[findingCodes[type]] = new TextEncoder().encode(tokenOf(type));
+  return byCode;
+}
+
+/** What stands in the place of a finding. */
+export function tokenOf(type: FindingType): string {
+  return `[${type}]`;
+}
