@@ -5,12 +5,10 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { runningPid, writePidFile } from "../state/pid-file.js";
-import { deaf, isRunning, until, wellBehaved, workbench } from "./testing.js";
+import { deaf, isRunning, stranger, until, wellBehaved, workbench } from "./testing.js";
 
 test("a supervisor that is killed leaves no program behind", async (t) => {
   const { folder, program } = workbench(t);
-  // The second takes no notice of its stdin, as a program that is not ours; its guard does.
-  const stranger = `${deaf.replace('console.log("asked")', "process.exit(0)")}`;
   const programs = [program("ours", wellBehaved), program("stranger", stranger, { guarded: true })];
   const main = join(folder, "main.mjs");
   writeFileSync(main, supervisorScript(folder, programs.map(({ ready: _, ...spec }) => spec)));
@@ -37,7 +35,7 @@ test("an uncaught error in the supervisor leaves no program behind", async (t) =
 
 test("a guarded program is stopped in order, and its exit code is seen", async (t) => {
   const { folder, program, supervise, printed } = workbench(t);
-  const supervisor = supervise([program("stranger", wellBehaved, { guarded: true })]);
+  const supervisor = supervise([program("stranger", stranger, { guarded: true })]);
   await supervisor.start();
   const pid = runningPid(join(folder, "run", "stranger.guarded.pid"));
   assert.ok(isRunning(pid));
@@ -60,7 +58,7 @@ test("what a killed run left over is ended before the next start", async (t) => 
   await until(() => !isRunning(guarded));
 
   writePidFile(join(folder, "run", "broker.guarded.pid"), orphan.pid ?? 0);
-  const second = supervise([program("broker", wellBehaved, { guarded: true })]);
+  const second = supervise([program("broker", stranger, { guarded: true })]);
   await second.start();
   assert.equal(isRunning(orphan.pid), false);
   assert.match(logged.join("\n"), new RegExp(`process ${orphan.pid} was left over from an earlier run`));

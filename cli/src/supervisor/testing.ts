@@ -15,6 +15,13 @@ export const wellBehaved = `
   setInterval(() => {}, 1000);
   console.log("up");`;
 
+/** The same of a program that is not ours: it takes no notice of its stdin. */
+export const stranger = `
+  process.on("SIGTERM", () => { console.log("down"); process.exit(0); });
+  setInterval(() => {}, 1000);
+  console.log("up");`;
+
+/** Says "asked" when it is asked to stop, and goes on. */
 export const deaf = `
   process.on("SIGTERM", () => console.log("asked"));
   setInterval(() => {}, 1000);
