@@ -10,6 +10,7 @@ export {
   serviceUsers,
 } from "./broker/permissions.js";
 export { provision, type ProvisionOptions } from "./broker/provisioner.js";
+export { ensureUserKeys, renderServerConfig, seedFile, type ServerConfigOptions, type UserKeys } from "./broker/server-config.js";
 export { ackWaitMs, buckets, consumerPlans, duplicateWindowSeconds, streamPlans } from "./broker/streams.js";
 export { anyPartition, type EnrichedFlags, laneToken, type Route, stageFilters, subjects } from "./broker/subjects.js";
 export { type BatchPublisher, type Bodies, createBatchPublisher, type Placed } from "./delivery/batch-publisher.js";

@@ -13,6 +13,8 @@ export interface CleanRequest {
   texts: string[];
   /** Names such as source ids: one with personal data becomes a keyed, stable pseudonym. */
   names: string[];
+  /** Whose policy applies. Empty: every detector. */
+  stream: string;
 }
 
 export interface CleanResponse {
@@ -83,7 +85,7 @@ export interface StoredEmbedding {
 }
 
 function createBaseCleanRequest(): CleanRequest {
-  return { tenant: "", texts: [], names: [] };
+  return { tenant: "", texts: [], names: [], stream: "" };
 }
 
 export const CleanRequest: MessageFns<CleanRequest> = {
@@ -96,6 +98,9 @@ export const CleanRequest: MessageFns<CleanRequest> = {
     }
     for (const v of message.names) {
       writer.uint32(26).string(v!);
+    }
+    if (message.stream !== "") {
+      writer.uint32(34).string(message.stream);
     }
     return writer;
   },
@@ -137,6 +142,14 @@ export const CleanRequest: MessageFns<CleanRequest> = {
             message.names.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -157,6 +170,7 @@ export const CleanRequest: MessageFns<CleanRequest> = {
     message.tenant = object.tenant ?? "";
     message.texts = object.texts?.map((e) => e) || [];
     message.names = object.names?.map((e) => e) || [];
+    message.stream = object.stream ?? "";
     return message;
   },
 };

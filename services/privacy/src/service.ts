@@ -1,0 +1,69 @@
+import {
+  cleanEndpoint,
+  connectBroker,
+  consumeBatches,
+  createBatchPublisher,
+  createDeadLetterWriter,
+  createLedger,
+  createPublisher,
+  createStoredTracker,
+  createStreamRegistry,
+  serveRequests,
+} from "@millrace/messaging";
+import type { BuildService } from "@millrace/runtime";
+import { createBodyReader, openBodyStore } from "@millrace/segments";
+import type { PrivacyConfig } from "./config.js";
+import { createFilters } from "./filter/filters.js";
+import { readPseudonymKey } from "./filter/pseudonym-key.js";
+import { cleanTexts } from "./handlers/clean-texts.js";
+import { countDead } from "./handlers/count-dead.js";
+import { filterBatch } from "./handlers/filter-batch.js";
+
+/** The only reader of RAW: what leaves here holds no personal data that the stream's policy looks for. */
+export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
+  const { log, clock, metrics } = runtime;
+  const filters = createFilters(await readPseudonymKey(config.pseudonymKeyFile));
+  const broker = await connectBroker({ ...config.nats, user: "privacy", log, onClosed: runtime.fail });
+  const publisher = createPublisher(broker);
+  const tracker = createStoredTracker(broker, runtime);
+  const ledger = await createLedger(broker, "privacy", runtime);
+  const registry = await createStreamRegistry(broker);
+  const reader = createBodyReader({ dirs: { raw: config.segments.rawDir } });
+  const bodies = await openBodyStore({
+    sideDir: config.segments.cleanDir,
+    side: "clean",
+    owner: `privacy-${config.instance}`,
+    node: config.node,
+    segmentBytes: config.segments.segmentBytes,
+    liveBytesMax: config.segments.liveBytesMax,
+  });
+  const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
+  const deadLetters = createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: clock.now });
+  const found = metrics.counter("millrace_findings_total", "Personal data found, by type.", ["type"]);
+  const lane = (consumer: string) =>
+    consumeBatches({
+      broker,
+      runtime,
+      publisher,
+      batches,
+      deadLetters,
+      consumer,
+      open: reader.open,
+      handle: filterBatch({ filters, registry, ledger, found, version: runtime.version, now: clock.now }),
+      onDead: countDead(ledger),
+      inFlightMax: config.inFlightMax,
+    });
+  registry.onStream(({ tenant, name, stream }) => {
+    if (stream === undefined) ledger.forget(tenant, name);
+  });
+  return [
+    broker,
+    registry,
+    ledger,
+    tracker,
+    batches,
+    serveRequests(broker, runtime, cleanEndpoint, cleanTexts({ filters, registry })),
+    lane("privacy-high"),
+    lane("privacy-batch"),
+  ];
+};
