@@ -23,7 +23,10 @@ export function encodeHalf(values: Float32Array): Uint8Array {
 /** @throws CodedError invalid_argument when the bytes are not whole numbers. */
 export function decodeHalf(bytes: Uint8Array): Float32Array {
   if (bytes.length % 2 !== 0) {
-    throw new CodedError("invalid_argument", `decode half floats: ${bytes.length} bytes are not a multiple of 2`);
+    throw new CodedError(
+      "invalid_argument",
+      `decode half floats: ${bytes.length} bytes are not a multiple of 2`,
+    );
   }
   const values = new Float32Array(bytes.length / 2);
   for (let i = 0; i < values.length; i++) {
