@@ -43,7 +43,9 @@ export async function mustRun(what, [command, ...args], options = {}) {
   const { code, output } = await runQuietly(command, args, options);
   if (code === 0) return;
   const shown = output.trim().split("\n").slice(-linesShownMax).join("\n");
-  throw new SetupError(`${shown}\nset-up: cannot ${what} (exit code ${code}). ${options.help ?? ""}`.trimEnd());
+  throw new SetupError(
+    `${shown}\nset-up: cannot ${what} (exit code ${code}). ${options.help ?? ""}`.trimEnd(),
+  );
 }
 
 const linesShownMax = 60;

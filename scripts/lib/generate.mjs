@@ -18,7 +18,9 @@ export async function generate(base) {
   // proto/buf.gen.yaml names its outputs relative to proto/.
   mkdirSync(join(base, "proto"), { recursive: true });
   await mustRun("generate from proto/", [buf, "generate", "--output", join(base, "proto")], { cwd });
-  await mustRun("write the image", [buf, "build", "--output", join(base, "libs", "proto", "image.binpb")], { cwd });
+  await mustRun("write the image", [buf, "build", "--output", join(base, "libs", "proto", "image.binpb")], {
+    cwd,
+  });
 }
 
 /** The generated files that differ from what proto/ makes now; empty when all are fresh. */
@@ -30,7 +32,7 @@ export async function staleFiles() {
     const base = aside.slice(root.length + 1);
     const fresh = generated.flatMap((path) => filesBelow(join(base, path), "").concat(path));
     const names = new Set([...fresh.map((path) => path.replace(`${base}/`, "")), ...committed()]);
-    return [...names].filter((name) => read(join(root, name)) !== read(join(aside, name))).sort();
+    return [...names].filter((name) => read(join(root, name)) !== read(join(aside, name)));
   } finally {
     rmSync(aside, { recursive: true, force: true });
   }

@@ -8,7 +8,9 @@ const single = ["cli", "examples", "test"];
 /** The folders of the workspace's packages, relative to the checkout; `test` comes last. */
 export function packageFolders() {
   const grouped = groups.flatMap((group) =>
-    readdirSync(join(root, group)).sort().map((name) => join(group, name)),
+    readdirSync(join(root, group))
+      .sort()
+      .map((name) => join(group, name)),
   );
   return [...grouped, ...single].filter((folder) => existsSync(join(root, folder, "package.json")));
 }

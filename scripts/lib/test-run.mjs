@@ -59,7 +59,11 @@ function countTest(count, test, stderr) {
     const shown = relative(root, file);
     const error = test.passed ? "the file holds no test" : explain(failure);
     const said = isFile ? (stderr.get(file) ?? "") : "";
-    count.failures.push({ file: shown, name: isFile ? shown : test.name, error: `${error}\n${said}`.trimEnd() });
+    count.failures.push({
+      file: shown,
+      name: isFile ? shown : test.name,
+      error: `${error}\n${said}`.trimEnd(),
+    });
   }
 }
 

@@ -11,9 +11,15 @@ test("passing tests and subtests are counted, suites are not", async (t) => {
 });
 
 test("a failing subtest is counted once, with its error", async (t) => {
-  const { passed, failures } = await count(t, `test("outer", (t) => t.test("inner", () => { throw new Error("boom"); }));`);
+  const { passed, failures } = await count(
+    t,
+    `test("outer", (t) => t.test("inner", () => { throw new Error("boom"); }));`,
+  );
   assert.equal(passed, 0);
-  assert.deepEqual(failures.map(({ name }) => name), ["inner"]);
+  assert.deepEqual(
+    failures.map(({ name }) => name),
+    ["inner"],
+  );
   assert.match(failures[0]?.error ?? "", /boom/);
 });
 
@@ -36,7 +42,11 @@ test("a file that exits with 0 before its tests ran is a failure", async (t) => 
 });
 
 test("a file that hangs is a failure", async (t) => {
-  const { failures } = await count(t, `test("hang", () => new Promise(() => setInterval(() => {}, 1000)));`, 1_500);
+  const { failures } = await count(
+    t,
+    `test("hang", () => new Promise(() => setInterval(() => {}, 1000)));`,
+    1_500,
+  );
   assert.match(failures[0]?.error ?? "", /timed out/);
 });
 
@@ -47,7 +57,11 @@ test("a file without a test is a failure", async (t) => {
 });
 
 test("a skipped test is neither passed nor failed", async (t) => {
-  assert.deepEqual(await count(t, `test("later", { skip: true }, () => {});`), { passed: 0, skipped: 1, failures: [] });
+  assert.deepEqual(await count(t, `test("later", { skip: true }, () => {});`), {
+    passed: 0,
+    skipped: 1,
+    failures: [],
+  });
 });
 
 /**

@@ -24,7 +24,9 @@ test("a release whose binary has the pinned bytes is kept", async (t) => {
 test("a release whose binary differs by a byte is refused", async (t) => {
   const forged = Buffer.concat([genuine, Buffer.from("\n")]);
   const { releaseUrl, cacheDir } = await host(t, archive(forged));
-  await assert.rejects(obtain(releaseUrl, cacheDir), { message: /release download: refused: its sha256 is / });
+  await assert.rejects(obtain(releaseUrl, cacheDir), {
+    message: /release download: refused: its sha256 is /,
+  });
 });
 
 test("a release that is cut short is refused", async (t) => {

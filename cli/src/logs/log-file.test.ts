@@ -53,7 +53,10 @@ test("a line without an end is cut at its bound", async () => {
   for (let i = 0; i < 5; i++) readable.write("x".repeat(lineCharsMax));
   readable.end();
   await new Promise((resolve) => readable.once("end", resolve));
-  assert.deepEqual(lines.map((line) => line.length), [lineCharsMax]);
+  assert.deepEqual(
+    lines.map((line) => line.length),
+    [lineCharsMax],
+  );
 });
 
 function place(t: TestContext): string {

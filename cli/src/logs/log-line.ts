@@ -37,14 +37,21 @@ export function readLogLine(line: string, from: "stdout" | "stderr"): LogLine {
   return {
     level: levelOf(record.level),
     timeMs: timeOf(record.time),
-    message: String(record.msg ?? ""),
+    message: typeof record.msg === "string" ? record.msg : JSON.stringify(record.msg),
     fields: Object.fromEntries(fields),
   };
 }
 
 function readServerLine(found: RegExpExecArray): LogLine {
   const [, year, month, day, hour, minute, second, level = "", message = ""] = found;
-  const at = new Date(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second));
+  const at = new Date(
+    Number(year),
+    Number(month) - 1,
+    Number(day),
+    Number(hour),
+    Number(minute),
+    Number(second),
+  );
   return { level: serverLevels[level] ?? levels.info, timeMs: at.getTime(), message, fields: {} };
 }
 

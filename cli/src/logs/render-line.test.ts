@@ -8,18 +8,30 @@ const quiet = lineRenderer({ colour: false, verbose: false, now: () => at });
 
 test("a line of a service becomes a sentence with its fields", () => {
   const line = log({ level: 30, msg: "consumer is ready", service: "privacy", stream: "RAW", seq: 7 });
-  assert.equal(plain("privacy", line, "stdout"), "12:03:04 privacy         info  consumer is ready stream=RAW seq=7");
+  assert.equal(
+    plain("privacy", line, "stdout"),
+    "12:03:04 privacy         info  consumer is ready stream=RAW seq=7",
+  );
 });
 
 test("values with spaces are quoted, nested ones shown as JSON, errors by their message", () => {
-  const line = log({ level: "warn", msg: "slow", why: "disk is full", size: { mb: 3 }, err: { message: "boom" } });
+  const line = log({
+    level: "warn",
+    msg: "slow",
+    why: "disk is full",
+    size: { mb: 3 },
+    err: { message: "boom" },
+  });
   assert.equal(renderPlain(line), 'slow why="disk is full" size={"mb":3} err=boom');
 });
 
 test("only warnings, and what is marked as a notice, are for the console", () => {
   assert.equal(quiet("buffer", log({ level: 30, msg: "opened" }), "stdout"), undefined);
   assert.match(quiet("buffer", log({ level: 40, msg: "slow disk" }), "stdout") ?? "", /warn {2}slow disk$/);
-  assert.match(quiet("buffer", log({ level: 30, msg: "listens", notice: true }), "stdout") ?? "", /info {2}listens$/);
+  assert.match(
+    quiet("buffer", log({ level: 30, msg: "listens", notice: true }), "stdout") ?? "",
+    /info {2}listens$/,
+  );
 });
 
 test("lines of nats-server keep their time and level", () => {

@@ -11,21 +11,30 @@ test("a supervisor that is killed leaves no program behind", async (t) => {
   const { folder, program } = workbench(t);
   const programs = [program("ours", wellBehaved), program("stranger", stranger, { guarded: true })];
   const main = join(folder, "main.mjs");
-  writeFileSync(main, supervisorScript(folder, programs.map(({ ready: _, ...spec }) => spec)));
+  writeFileSync(
+    main,
+    supervisorScript(
+      folder,
+      programs.map(({ ready: _ready, ...spec }) => spec),
+    ),
+  );
   const supervisor = spawn(process.execPath, [main], { stdio: "ignore" });
   const files = ["ours.pid", "stranger.pid", "stranger.guarded.pid"].map((name) => join(folder, "run", name));
   await until(() => existsSync(join(folder, "ready")));
   const pids = files.map(runningPid);
-  assert.ok(pids.every(isRunning), `${pids}`);
+  assert.ok(pids.every(isRunning), pids.join());
   supervisor.kill("SIGKILL");
   await until(() => !pids.some(isRunning));
 });
 
 test("an uncaught error in the supervisor leaves no program behind", async (t) => {
   const { folder, program } = workbench(t);
-  const { ready: _, ...spec } = program("deaf", deaf);
+  const { ready: _ready, ...spec } = program("deaf", deaf);
   const main = join(folder, "main.mjs");
-  writeFileSync(main, `${supervisorScript(folder, [spec])} setTimeout(() => { throw new Error("ours"); }, 100);`);
+  writeFileSync(
+    main,
+    `${supervisorScript(folder, [spec])} setTimeout(() => { throw new Error("ours"); }, 100);`,
+  );
   const supervisor = spawn(process.execPath, [main], { stdio: "ignore" });
   await until(() => existsSync(join(folder, "ready")));
   const pid = runningPid(join(folder, "run", "deaf.pid"));

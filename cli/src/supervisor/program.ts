@@ -181,7 +181,10 @@ async function untilReady(
   const timeoutMs = spec.readyTimeoutMs ?? readyTimeoutMsDefault;
   const timer = setTimeout(() => over.abort(), timeoutMs);
   try {
-    const serving = untilServing(spec.ready, AbortSignal.any([over.signal, signals.lineSeen, signals.stopping]));
+    const serving = untilServing(
+      spec.ready,
+      AbortSignal.any([over.signal, signals.lineSeen, signals.stopping]),
+    );
     const exit = await Promise.race([serving.then(() => undefined), child.exited]);
     if (exit !== undefined) return `${describeExit(exit)} before it was ready`;
     if (!over.signal.aborted) return undefined;

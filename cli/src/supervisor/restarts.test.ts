@@ -2,11 +2,21 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { restartPolicyDefault, restartSchedule } from "./restarts.js";
 
-const policy = { ...restartPolicyDefault, firstMs: 100, mostMs: 1_000, steadyMs: 5_000, restartsMax: 6, windowMs: 60_000 };
+const policy = {
+  ...restartPolicyDefault,
+  firstMs: 100,
+  mostMs: 1_000,
+  steadyMs: 5_000,
+  restartsMax: 6,
+  windowMs: 60_000,
+};
 
 test("waits double up to their bound", () => {
   const schedule = restartSchedule(policy, () => 1);
-  assert.deepEqual([0, 1, 2, 3, 4, 5].map((at) => schedule.next(at, 0)), [100, 200, 400, 800, 1_000, 1_000]);
+  assert.deepEqual(
+    [0, 1, 2, 3, 4, 5].map((at) => schedule.next(at, 0)),
+    [100, 200, 400, 800, 1_000, 1_000],
+  );
 });
 
 test("jitter takes off up to half of a wait", () => {

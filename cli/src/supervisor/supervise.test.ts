@@ -28,7 +28,10 @@ test("the programs of a group start side by side", async (t) => {
     knock();`;
   const supervisor = supervise([[program("one", meets(a, b)), program("two", meets(b, a))]]);
   await supervisor.start();
-  assert.deepEqual(supervisor.status().map(({ state }) => state), ["running", "running"]);
+  assert.deepEqual(
+    supervisor.status().map(({ state }) => state),
+    ["running", "running"],
+  );
 });
 
 test("a program that ends before it is ready is named with its exit code and last lines", async (t) => {
@@ -57,7 +60,9 @@ test("a program that does not get ready in time is ended", async (t) => {
   const ready = { kind: "tcp", host: "127.0.0.1", port } as const;
   const slow = program("slow", "setInterval(() => {}, 1000)", { ready, readyTimeoutMs: 200 });
   const supervisor = supervise([slow]);
-  await assert.rejects(supervisor.start(), { message: /start slow: not ready after 0\.2 s: 127\.0\.0\.1:\d+ did not/ });
+  await assert.rejects(supervisor.start(), {
+    message: /start slow: not ready after 0\.2 s: 127\.0\.0\.1:\d+ did not/,
+  });
   assert.equal(isRunning(supervisor.status()[0]?.pid), false);
 });
 
@@ -96,7 +101,11 @@ test("an HTTP address is waited for until it answers 200", async (t) => {
     }).listen(${port}, "127.0.0.1");`;
   const ready = { kind: "http", url: `http://127.0.0.1:${port}/ready` } as const;
   await supervise([program("gateway", serving, { ready })]).start();
-  assert.deepEqual(printed.slice(0, 3), ["gateway: answered 503", "gateway: answered 503", "gateway: answered 200"]);
+  assert.deepEqual(printed.slice(0, 3), [
+    "gateway: answered 503",
+    "gateway: answered 503",
+    "gateway: answered 200",
+  ]);
 });
 
 test("a program that does not stop is killed after its time", async (t) => {
@@ -156,10 +165,14 @@ test("a program that keeps ending is given up, and the others are stopped", asyn
     fs.writeFileSync(mark, ""); console.log("up"); setTimeout(() => process.exit(1), 50);`;
   const restart = { firstMs: 1, mostMs: 1, steadyMs: 30_000, restartsMax: 3, windowMs: 60_000 };
   const clock = { monotonic: () => performance.now(), sleep: pause };
-  const supervisor = supervise([program("broker", wellBehaved), program("frail", marker)], { restart, clock });
+  const supervisor = supervise([program("broker", wellBehaved), program("frail", marker)], {
+    restart,
+    clock,
+  });
   await supervisor.start();
   await assert.rejects(supervisor.ended, {
-    message: /frail: it ended more than 3 times within 60 s and is given up; it ended with code 1[^]*state is damaged/,
+    message:
+      /frail: it ended more than 3 times within 60 s and is given up; it ended with code 1[^]*state is damaged/,
   });
   assert.equal(printed.at(-1), "broker: down");
 });

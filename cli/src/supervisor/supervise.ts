@@ -1,10 +1,5 @@
 import type { CodedError } from "@millrace/errors";
-import {
-  type Program,
-  type ProgramOptions,
-  type ProgramStatus,
-  keepProgram,
-} from "./program.js";
+import { type Program, type ProgramOptions, type ProgramStatus, keepProgram } from "./program.js";
 import type { ProgramSpec } from "./program-spec.js";
 import { type RestartPolicy, restartPolicyDefault } from "./restarts.js";
 
@@ -35,9 +30,7 @@ export function supervise(options: SuperviseOptions): Supervisor {
     void stop().then(() => ended.reject(error));
   };
   const own: ProgramOptions = { ...options, restart: options.restart ?? restartPolicyDefault, onGivenUp };
-  const groups = options.programs.map((group) =>
-    [group].flat().map((spec) => keepProgram(spec, own)),
-  );
+  const groups = options.programs.map((group) => [group].flat().map((spec) => keepProgram(spec, own)));
   const all = groups.flat();
 
   const killAll = () => {

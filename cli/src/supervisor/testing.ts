@@ -49,7 +49,13 @@ export function workbench(t: TestContext): Workbench {
     program: (name, script, more = {}) => {
       const path = join(folder, `${name}.cjs`);
       writeFileSync(path, script);
-      return { name, command: process.execPath, args: [path], ready: { kind: "line", pattern: /^up/ }, ...more };
+      return {
+        name,
+        command: process.execPath,
+        args: [path],
+        ready: { kind: "line", pattern: /^up/ },
+        ...more,
+      };
     },
     supervise: (programs, more = {}) => {
       const supervisor = supervise({

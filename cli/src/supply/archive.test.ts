@@ -9,7 +9,10 @@ test("a zip entry is unpacked, deflated or stored", () => {
     { name: "pkg/b.bin", bytes: Buffer.from([0, 1, 2, 255]), deflate: false },
   ]);
   const entries = readZip(archive);
-  assert.deepEqual(entries.map((entry) => entry.name), ["pkg/a.txt", "pkg/b.bin"]);
+  assert.deepEqual(
+    entries.map((entry) => entry.name),
+    ["pkg/a.txt", "pkg/b.bin"],
+  );
   assert.equal(Buffer.from(findEntry(entries, "/a.txt").read()).toString(), "alpha".repeat(100));
   assert.deepEqual([...findEntry(entries, "/b.bin").read()], [0, 1, 2, 255]);
 });

@@ -31,7 +31,10 @@ test("a host that is not there is reported with the reason", async (t) => {
   const url = await serve(t, () => {});
   const closed = new URL(url);
   closed.port = "1";
-  await assert.rejects(download(closed.href, limits), { code: "unavailable", message: /ECONNREFUSED|bad port/ });
+  await assert.rejects(download(closed.href, limits), {
+    code: "unavailable",
+    message: /ECONNREFUSED|bad port/,
+  });
 });
 
 async function serve(t: TestContext, listener: RequestListener): Promise<string> {

@@ -93,14 +93,17 @@ function watchForLife(child: ChildProcess, run: ClientRun): LifeWatch {
     setTimeout(() => killGroup(child, "SIGKILL"), killAfterMs).unref();
   };
   const cancel = () => stop(interrupted(run.command));
-  const timer = setInterval(async () => {
-    const bytes = run.watchDir === undefined ? watchedBytes : await folderBytes(run.watchDir);
-    if (bytes !== watchedBytes) sign();
-    watchedBytes = bytes;
-    if (performance.now() - lastSignMs < run.idleMs) return;
-    const seconds = Math.max(1, Math.round(run.idleMs / 1000));
-    stop(new CodedError("deadline_exceeded", `${run.command} gave no sign of life for ${seconds} s`));
-  }, Math.min(1_000, run.idleMs / 4));
+  const timer = setInterval(
+    async () => {
+      const bytes = run.watchDir === undefined ? watchedBytes : await folderBytes(run.watchDir);
+      if (bytes !== watchedBytes) sign();
+      watchedBytes = bytes;
+      if (performance.now() - lastSignMs < run.idleMs) return;
+      const seconds = Math.max(1, Math.round(run.idleMs / 1000));
+      stop(new CodedError("deadline_exceeded", `${run.command} gave no sign of life for ${seconds} s`));
+    },
+    Math.min(1_000, run.idleMs / 4),
+  );
   run.signal?.addEventListener("abort", cancel, { once: true });
   const watch: LifeWatch = {
     stopped: undefined,
@@ -135,7 +138,12 @@ export async function folderBytes(folder: string): Promise<number> {
   const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
   const sizes = entries
     .filter((entry) => entry.isFile())
-    .map((entry) => stat(join(entry.parentPath, entry.name)).then((found) => found.size, () => 0));
+    .map((entry) =>
+      stat(join(entry.parentPath, entry.name)).then(
+        (found) => found.size,
+        () => 0,
+      ),
+    );
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
