@@ -26,7 +26,10 @@ test("finds numbers of every issuer, bare and in groups", () => {
 
 test("finds a number between others", () => {
   assert.deepEqual(foundIn("12 4111 1111 1111 1111 12/29"), ["CARD 4111 1111 1111 1111"]);
-  assert.deepEqual(foundIn("4111111111111111,4222222222222"), ["CARD 4111111111111111", "CARD 4222222222222"]);
+  assert.deepEqual(foundIn("4111111111111111,4222222222222"), [
+    "CARD 4111111111111111",
+    "CARD 4222222222222",
+  ]);
   assert.deepEqual(foundIn('{"a":"x\\n4111111111111111\\n"}'), ["CARD 4111111111111111"]);
 });
 

@@ -29,7 +29,9 @@ export const card: Detector = {
 
 const digitsMin = 13;
 const digitsMax = 19;
-/** Issuers print groups of four to six; a last group may have three (19 digits) or more than six (Maestro). */
+/**
+ * Issuers print groups of four to six; a last group may have three (19 digits) or more than six (Maestro).
+ */
 const firstGroupMin = 4;
 const groupMin = 3;
 const groupMax = 7;

@@ -34,7 +34,15 @@ test("ends at the last label that can be a top-level domain", () => {
 });
 
 test("takes no handle, host, version or scaled image for an address", () => {
-  for (const text of ["@anna", "anna@", "anna@localhost", "pkg@1.2.3", "@scope/pkg@1.0.0", "icon@2x.png", "a @ b.com"]) {
+  for (const text of [
+    "@anna",
+    "anna@",
+    "anna@localhost",
+    "pkg@1.2.3",
+    "@scope/pkg@1.0.0",
+    "icon@2x.png",
+    "a @ b.com",
+  ]) {
     assert.deepEqual(foundIn(text), [], text);
   }
 });

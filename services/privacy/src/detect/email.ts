@@ -14,9 +14,9 @@ import {
 import { readCredentials } from "./url-credentials.js";
 
 /**
- * An e-mail address, pragmatically after RFC 5321 and 6531: a local part of letters, digits and `._%+-'~`, two or
- * more labels, the last of two or more letters (or `xn--`, or letters beyond ASCII). Lengths are not held against
- * an address: one that is too long is still personal.
+ * An e-mail address, pragmatically after RFC 5321 and 6531: a local part of letters, digits and `._%+-'~`,
+ * two or more labels, the last of two or more letters (or `xn--`, or letters beyond ASCII). Lengths are not
+ * held against an address: one that is too long is still personal.
  */
 export const email: Detector = {
   type: "EMAIL",
@@ -32,7 +32,10 @@ export const email: Detector = {
   },
 };
 
-/** Walks back over the local part. It ends at any other byte and so at another `@`: linear over the whole text. */
+/**
+ * Walks back over the local part. It ends at any other byte and so at another `@`: linear over the whole
+ * text.
+ */
 function localStart(candidate: Candidate): number {
   const { bytes, from, at } = candidate;
   let start = at;
@@ -102,11 +105,18 @@ function endOfLabel(bytes: Uint8Array, from: number, to: number): number {
   return end;
 }
 
-/** Two or more ASCII letters at the label's start, or a label of `xn--`, or one that begins beyond ASCII; else -1. */
+/**
+ * Two or more ASCII letters at the label's start, or a label of `xn--`, or one that begins beyond ASCII;
+ * else -1.
+ */
 function topLevelEnd(bytes: Uint8Array, start: number, labelEnd: number): number {
   const first = bytes[start] as number;
   if (first >= 0x80 || first === 0x5c) return labelEnd;
-  if ((first | 0x20) === 0x78 && ((bytes[start + 1] as number) | 0x20) === 0x6e && bytes[start + 2] === 0x2d) {
+  if (
+    (first | 0x20) === 0x78 &&
+    ((bytes[start + 1] as number) | 0x20) === 0x6e &&
+    bytes[start + 2] === 0x2d
+  ) {
     return labelEnd - start > 4 ? labelEnd : -1;
   }
   let end = start;

@@ -1,7 +1,8 @@
 /**
- * The closed set of what the filter looks for. The codes travel in the `types` column of a batch's findings: a code
- * is never reused, 0 means none. `priority` decides when findings overlap: the one that a checksum or a stricter
- * form vouches for gives its name to the union of both spans, so nothing that any detector called personal remains.
+ * The closed set of what the filter looks for. The codes travel in the `types` column of a batch's findings:
+ * a code is never reused, 0 means none. `priority` decides when findings overlap: the one that a checksum or
+ * a stricter form vouches for gives its name to the union of both spans, so nothing that any detector called
+ * personal remains.
  */
 export type FindingType = "EMAIL" | "PHONE" | "CARD" | "IBAN" | "SSN" | "IP" | "URL_CREDENTIALS";
 

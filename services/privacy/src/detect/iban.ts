@@ -5,9 +5,9 @@ import type { FindingSink } from "./scan/findings.js";
 import { DIGIT, isClass, isWordAfter, isWordBefore, LETTER } from "./scan/text-bytes.js";
 
 /**
- * An IBAN (ISO 13616): a country's code with that country's length and form, and mod 97. Bare or with one space or
- * dash between groups, in either case of letters. The country's own check digits inside are not asked for: an
- * account number with a slip in them is still somebody's.
+ * An IBAN (ISO 13616): a country's code with that country's length and form, and mod 97. Bare or with one
+ * space or dash between groups, in either case of letters. The country's own check digits inside are not
+ * asked for: an account number with a slip in them is still somebody's.
  */
 export const iban: Detector = {
   type: "IBAN",
@@ -35,7 +35,10 @@ function countryIndex(first: number, second: number): number {
   return ((first | 0x20) - 0x61) * 26 + (second | 0x20) - 0x61;
 }
 
-/** The end of `length` letters and digits from the candidate on, single spaces or dashes between them; else -1. */
+/**
+ * The end of `length` letters and digits from the candidate on, single spaces or dashes between them; else
+ * -1.
+ */
 function endOfAccount(candidate: Candidate, length: number): number {
   const { bytes, to, at } = candidate;
   let left = length;
@@ -57,7 +60,10 @@ function passesMod97(bytes: Uint8Array, start: number, end: number): boolean {
   return remainder(bytes, { start, end: head, seed: body }) === 1;
 }
 
-function remainder(bytes: Uint8Array, { start, end, seed }: { start: number; end: number; seed: number }): number {
+function remainder(
+  bytes: Uint8Array,
+  { start, end, seed }: { start: number; end: number; seed: number },
+): number {
   let rest = seed;
   for (let i = start; i < end; i++) {
     const byte = bytes[i] as number;

@@ -4,8 +4,9 @@ import type { FindingSink } from "./scan/findings.js";
 import { DIGIT, HEX, isClass, isWordAfter, isWordBefore, LETTER } from "./scan/text-bytes.js";
 
 /**
- * IPv4 as four decimal octets without leading zeros, not a piece of a longer dotted number; IPv6 in the forms of
- * RFC 4291 §2.2: full, compressed, with an IPv4 tail. A port, a prefix length and a zone are not part of the span.
+ * IPv4 as four decimal octets without leading zeros, not a piece of a longer dotted number; IPv6 in the
+ * forms of RFC 4291 §2.2: full, compressed, with an IPv4 tail. A port, a prefix length and a zone are not
+ * part of the span.
  */
 export const ipAddress: Detector = {
   type: "IP",
@@ -62,8 +63,8 @@ function isOctet(bytes: Uint8Array, start: number, end: number): boolean {
 const v6BytesMax = 45;
 const groupsMax = 8;
 /**
- * `1::2` is a slice in a program and `Face::Bad` a name, `fe80::1` an address: a compressed one needs this many
- * hexadecimal digits, a decimal one among them.
+ * `1::2` is a slice in a program and `Face::Bad` a name, `fe80::1` an address: a compressed one needs this
+ * many hexadecimal digits, a decimal one among them.
  */
 const compressedDigitsMin = 4;
 
@@ -77,9 +78,11 @@ function verifyV6(candidate: Candidate, found: FindingSink): void {
   candidate.steps += end - start;
   candidate.settled = end;
   if (end - start > v6BytesMax + 2) return;
-  // "addr:fe80::1" and "fe80::1." or "fe80::1: down": single punctuation around the address is not part of it.
+  // "addr:fe80::1" and "fe80::1." or "fe80::1: down": single punctuation around the address is not part of
+  // it.
   if (bytes[start] === 0x3a && bytes[start + 1] !== 0x3a) start++;
-  while (end > start && (bytes[end - 1] === 0x2e || (bytes[end - 1] === 0x3a && bytes[end - 2] !== 0x3a))) end--;
+  while (end > start && (bytes[end - 1] === 0x2e || (bytes[end - 1] === 0x3a && bytes[end - 2] !== 0x3a)))
+    end--;
   if (isWordBefore(bytes, from, start) || isWordAfter(bytes, end, to)) return;
   if (isV6(bytes, start, end)) found.push(findingCodes.IP, start, end);
 }

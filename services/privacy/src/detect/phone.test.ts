@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { type CountryCode, getCountries, getExampleNumber } from "libphonenumber-js/min";
+import examples from "libphonenumber-js/mobile/examples";
 import { foundIn } from "./quality/found-in.js";
 
 const numbers = [
@@ -28,6 +30,19 @@ test("finds international and national numbers as people write them", () => {
   for (const number of numbers) {
     assert.deepEqual(foundIn(`call ${number}, please`), [`PHONE ${number}`]);
     assert.deepEqual(foundIn(`{"phone":"${number}"}`), [`PHONE ${number}`]);
+  }
+});
+
+/** Their numbers have six digits or fewer after the calling code: too few to tell from other numbers. */
+const tooShort: ReadonlySet<CountryCode> = new Set<CountryCode>(["TA", "TK"]);
+
+test("finds a mobile number of every country in its international forms", () => {
+  for (const country of getCountries()) {
+    const number = getExampleNumber(country, examples);
+    if (number === undefined || tooShort.has(country)) continue;
+    for (const text of [number.number, number.formatInternational()]) {
+      assert.deepEqual(foundIn(`call ${text} now`), [`PHONE ${text}`]);
+    }
   }
 });
 

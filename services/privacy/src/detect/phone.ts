@@ -1,7 +1,7 @@
 import { findingCodes } from "./finding-type.js";
 import type { Candidate, Detector } from "./scan/detector.js";
 import type { FindingSink } from "./scan/findings.js";
-import { isWordAfter, isWordBefore } from "./scan/text-bytes.js";
+import { DIGIT, isClass, isWordAfter, isWordBefore } from "./scan/text-bytes.js";
 import { isPossibleNumber } from "./tables/phone-plan.js";
 
 /**
@@ -74,11 +74,15 @@ function spanStart(candidate: Candidate, first: number): number {
   return isInParentheses(candidate, first) ? start - 1 : start;
 }
 
-/** Offset of a `+` or `+(` just before, with no word before it; else -1. */
+/**
+ * Offset of a `+` or `+(` just before; -1 when there is none, or a digit before it makes it a sum or a time
+ * zone.
+ */
 function plusBefore({ bytes, from }: Candidate, start: number): number {
   let at = start - 1;
   if (at >= from && bytes[at] === open) at--;
-  return at >= from && bytes[at] === plus && !isWordBefore(bytes, from, at) ? at : -1;
+  if (at < from || bytes[at] !== plus) return -1;
+  return at > from && isClass(bytes[at - 1], DIGIT) ? -1 : at;
 }
 
 function isInParentheses({ bytes, from, groups }: Candidate, group: number): boolean {
@@ -93,7 +97,8 @@ function isFree(candidate: Candidate, first: number): boolean {
   if (start <= from) return true;
   if (isWordBefore(bytes, from, start)) return false;
   const before = bytes[start - 1];
-  if (before === dash || before === dot || before === slash || before === 0x23 || before === 0x24) return false;
+  if (before === dash || before === dot || before === slash || before === 0x23 || before === 0x24)
+    return false;
   if (first === 0 || before !== space) return true;
   // A row of numbers with the same space between them is a table; a number after "7 " in prose is not.
   return separatorAfter(candidate, first) !== space || separatorAfter(candidate, first - 1) !== space;
@@ -116,7 +121,8 @@ function international(candidate: Candidate, first: number, skipped: 0 | 2): num
     const end = groups.ends[group] as number;
     if (count + end - start > internationalMax) break;
     // "+44 (0)20": the trunk zero is shown and not dialled.
-    const isTrunkZero = group > first && end - start === 1 && bytes[start] === 0x30 && isInParentheses(candidate, group);
+    const isTrunkZero =
+      group > first && end - start === 1 && bytes[start] === 0x30 && isInParentheses(candidate, group);
     for (let i = start; i < end && !isTrunkZero; i++) {
       if (count >= 0) digits[count] = (bytes[i] as number) - 0x30;
       count++;
@@ -132,7 +138,11 @@ function international(candidate: Candidate, first: number, skipped: 0 | 2): num
 function northAmerican(candidate: Candidate, first: number): boolean {
   const { bytes, to, groups } = candidate;
   if (first + 2 >= groups.count) return false;
-  if (!hasLength(candidate, first, 3) || !hasLength(candidate, first + 1, 3) || !hasLength(candidate, first + 2, 4)) {
+  if (
+    !hasLength(candidate, first, 3) ||
+    !hasLength(candidate, first + 1, 3) ||
+    !hasLength(candidate, first + 2, 4)
+  ) {
     return false;
   }
   if ((bytes[groups.starts[first] as number] as number) < 0x32) return false;
@@ -140,7 +150,8 @@ function northAmerican(candidate: Candidate, first: number): boolean {
   const before = separatorAfter(candidate, first);
   const after = separatorAfter(candidate, first + 1);
   if (after !== dash && after !== dot && after !== space) return false;
-  const isWellJoined = isInParentheses(candidate, first) || before === after || (after === dash && before !== 0);
+  const isWellJoined =
+    isInParentheses(candidate, first) || before === after || (after === dash && before !== 0);
   if (!isWellJoined || isWordAfter(bytes, groups.ends[first + 2] as number, to)) return false;
   return separatorAfter(candidate, first + 2) !== after;
 }
@@ -174,7 +185,9 @@ function trunk(candidate: Candidate, first: number): number {
   return isCut ? -1 : best;
 }
 
-/** An area of two or three digits in parentheses and two groups with a dash: ten or eleven digits together. */
+/**
+ * An area of two or three digits in parentheses and two groups with a dash: ten or eleven digits together.
+ */
 function areaInParentheses(candidate: Candidate, first: number): number {
   const { bytes, to, groups } = candidate;
   if (first + 2 >= groups.count || !isInParentheses(candidate, first)) return -1;

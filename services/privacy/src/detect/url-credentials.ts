@@ -3,8 +3,9 @@ import type { Candidate, Detector } from "./scan/detector.js";
 import type { FindingSink } from "./scan/findings.js";
 
 /**
- * `scheme://user:password@host`: the span is `user:password` (RFC 3986 §3.2.1). A password may hold a raw `@`, as
- * people write it: the last `@` of the authority ends it. A user without a password is not a credential.
+ * `scheme://user:password@host`: the span is `user:password` (RFC 3986 §3.2.1). A password may hold a raw
+ * `@`, as people write it: the last `@` of the authority ends it. A user without a password is not a
+ * credential.
  */
 export const urlCredentials: Detector = {
   type: "URL_CREDENTIALS",
@@ -19,8 +20,8 @@ export const urlCredentials: Detector = {
 };
 
 /**
- * Whether the candidate's `@` ends credentials or, being raw, lies in them: it is then no e-mail address. They are
- * kept in the candidate, so that a later `@` of theirs is settled without a look at the text.
+ * Whether the candidate's `@` ends credentials or, being raw, lies in them: it is then no e-mail address.
+ * They are kept in the candidate, so that a later `@` of theirs is settled without a look at the text.
  */
 export function readCredentials(candidate: Candidate): boolean {
   const { bytes, at, credentials } = candidate;
@@ -38,8 +39,8 @@ export function readCredentials(candidate: Candidate): boolean {
 }
 
 /**
- * The first byte after `://` when only userinfo lies between it and the `@`, else -1. The walk back ends at another
- * `@`, so that each byte is looked at once however many there are.
+ * The first byte after `://` when only userinfo lies between it and the `@`, else -1. The walk back ends at
+ * another `@`, so that each byte is looked at once however many there are.
  */
 function userinfoStart(candidate: Candidate): number {
   const { bytes, from, at } = candidate;

@@ -44,7 +44,9 @@ export function policyDetectors(policy: Policy): Detector[] {
 export function policyHash(policy: Policy): string {
   const detectors = [...allDetectors].sort((left, right) => (left.type < right.type ? -1 : 1));
   const canonical = detectors.map(({ type, version }) => [type, policy.detectors[type], version]);
-  return createHash("sha256").update(JSON.stringify([policy.version, canonical])).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify([policy.version, canonical]))
+    .digest("hex");
 }
 
 function isFindingType(name: string): name is FindingType {

@@ -12,13 +12,18 @@ export interface TextFinding {
 
 let scannerOfAll: Scanner | undefined;
 
-/** The scanner of those who give none: every detector on, so that forgetting it never lets anything through. */
+/**
+ * The scanner of those who give none: every detector on, so that forgetting it never lets anything through.
+ */
 function everything(): Scanner {
   scannerOfAll ??= createScanner({ detectors: allDetectors });
   return scannerOfAll;
 }
 
-/** Finds personal data in one text: a name, an attribute, a request. Bodies of batches go to the scanner itself. */
+/**
+ * Finds personal data in one text: a name, an attribute, a request. Bodies of batches go to the scanner
+ * itself.
+ */
 export function detectText(text: string, scanner: Scanner = everything()): TextFinding[] {
   const body = new TextEncoder().encode(text);
   const { count, types, starts, ends } = scanner.scan(body, { lengths: [body.length], gapBytes: 0 });

@@ -13,5 +13,8 @@ test("a name is stable, keyed and tells nothing of the value", () => {
 });
 
 test("the name is HMAC-SHA256 as RFC 4231 gives it", () => {
-  assert.equal(pseudonym(Buffer.from("Jefe"), "what do ya want for nothing?"), "p-5bdcc146bf60754e6a042426089575c7");
+  assert.equal(
+    pseudonym(Buffer.from("Jefe"), "what do ya want for nothing?"),
+    "p-5bdcc146bf60754e6a042426089575c7",
+  );
 });

@@ -23,8 +23,9 @@ const dash = 0x2d;
 const tokens: readonly Uint8Array[] = tokensByCode();
 
 /**
- * Puts `[TYPE]` in the place of each finding. In a message that begins as JSON a finding that is a bare number gets
- * quotes too, so that the message stays JSON. `output` is memory to write to when it is large enough.
+ * Puts `[TYPE]` in the place of each finding. In a message that begins as JSON a finding that is a bare
+ * number gets quotes too, so that the message stays JSON. `output` is memory to write to when it is large
+ * enough.
  */
 export function redactBody(
   body: Uint8Array,
@@ -108,7 +109,10 @@ interface Place {
 }
 
 interface JsonCursor {
-  /** Whether [start, end) is a whole JSON number outside of a string, but for its sign. Asked in order of offsets. */
+  /**
+   * Whether [start, end) is a whole JSON number outside of a string, but for its sign. Asked in order of
+   * offsets.
+   */
   isBareNumber(place: Place): boolean;
 }
 

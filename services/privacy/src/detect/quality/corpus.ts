@@ -30,7 +30,14 @@ function pick<T>(from: readonly T[], random: Random): T {
 }
 
 const names = ["anna", "b.okafor", "li-wei", "jörg", "o'brien", "maria_lopez", "x9", "dev+test", "MÜLLER"];
-const domains = ["example.com", "mail.example.co.uk", "bücher.example", "ex-ample.org", "a1.io", "example.xn--p1ai"];
+const domains = [
+  "example.com",
+  "mail.example.co.uk",
+  "bücher.example",
+  "ex-ample.org",
+  "a1.io",
+  "example.xn--p1ai",
+];
 const phones = [
   "+49 30 #######",
   "+4930########",
@@ -50,7 +57,14 @@ const phones = [
   "01 ## ## ## ##",
   "0049 30 #######",
 ];
-const cards = ["4###############", "51##############", "34#############", "6011############", "3528############", "2221############"];
+const cards = [
+  "4###############",
+  "51##############",
+  "34#############",
+  "6011############",
+  "3528############",
+  "2221############",
+];
 const accounts: ReadonlyArray<readonly [country: string, form: string]> = [
   ["DE", "##################"],
   ["GB", "NWBK##############"],
@@ -75,7 +89,8 @@ function createCard(random: Random): string {
   const digits = fill(pick(cards, random), random).slice(0, -1);
   const number = digits + luhnDigit(digits);
   const separator = pick(["", " ", "-"], random);
-  if (number.length === 15) return [number.slice(0, 4), number.slice(4, 10), number.slice(10)].join(separator);
+  if (number.length === 15)
+    return [number.slice(0, 4), number.slice(4, 10), number.slice(10)].join(separator);
   return (number.match(/.{4}/g) ?? []).join(separator);
 }
 
@@ -93,7 +108,10 @@ function createIp(random: Random): string {
   const quad = `${1 + Math.floor(random() * 254)}.${octet()}.${octet()}.${octet()}`;
   const group = (): string => Math.floor(random() * 65_536).toString(16);
   const full = Array.from({ length: 8 }, group).join(":");
-  return pick([quad, quad, full, `2001:db8::${group()}`, `fe80::${group()}:${group()}`, `::ffff:${quad}`], random);
+  return pick(
+    [quad, quad, full, `2001:db8::${group()}`, `fe80::${group()}:${group()}`, `::ffff:${quad}`],
+    random,
+  );
 }
 
 export const createValue: Readonly<Record<FindingType, (random: Random) => string>> = {
@@ -101,9 +119,11 @@ export const createValue: Readonly<Record<FindingType, (random: Random) => strin
   PHONE: (random) => fill(pick(phones, random), random),
   CARD: createCard,
   IBAN: createIban,
-  SSN: (random) => fill(pick(["*11-*#-*###", "*23 *# *###", "1##-*#-1###"], random), random).replace(/^9/, "8"),
+  SSN: (random) =>
+    fill(pick(["*11-*#-*###", "*23 *# *###", "1##-*#-1###"], random), random).replace(/^9/, "8"),
   IP: createIp,
-  URL_CREDENTIALS: (random) => fill(pick(["app:s3cr3t##", ":####??", "anna:p@ss##", "root:???-##"], random), random),
+  URL_CREDENTIALS: (random) =>
+    fill(pick(["app:s3cr3t##", ":####??", "anna:p@ss##", "root:???-##"], random), random),
 };
 
 /** What looks like personal data and is none. */

@@ -13,7 +13,11 @@ test("finds structured personal data exactly, and little else", (t) => {
   const counts = new Map(findingTypes.map((type) => [type, { right: 0, missed: 0, wrong: 0 }]));
   const wrongExamples: string[] = [];
   for (const type of [...findingTypes, undefined]) {
-    for (const { text, planted } of createCorpus(type, type === undefined ? 4 * textsPerType : textsPerType, random)) {
+    for (const { text, planted } of createCorpus(
+      type,
+      type === undefined ? 4 * textsPerType : textsPerType,
+      random,
+    )) {
       const found = foundIn(text);
       const expected = planted.map((item) => `${item.type} ${item.value}`);
       for (const item of expected) {
@@ -37,7 +41,10 @@ test("finds structured personal data exactly, and little else", (t) => {
     const recall = right / (right + missed);
     const precision = right / (right + wrong);
     t.diagnostic(`${type}: recall ${recall.toFixed(4)}, precision ${precision.toFixed(4)}`);
-    const examples = wrongExamples.filter((example) => example.includes(` ${type} `)).slice(0, 12).join("\n");
+    const examples = wrongExamples
+      .filter((example) => example.includes(` ${type} `))
+      .slice(0, 12)
+      .join("\n");
     assert.ok(recall >= recallMin, `${type}: recall ${recall}\n${examples}`);
     assert.ok(precision >= precisionMin, `${type}: precision ${precision}\n${examples}`);
   }

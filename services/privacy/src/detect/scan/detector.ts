@@ -13,8 +13,9 @@ import type { FindingSink } from "./findings.js";
 export type Trigger = "at_sign" | "digits" | "colons" | "country";
 
 /**
- * One candidate inside one message. A single instance is reused for the whole scan: the hot path makes no object.
- * A detector reads bytes only in [from, to), so that a finding never depends on a neighbouring message.
+ * One candidate inside one message. A single instance is reused for the whole scan: the hot path makes no
+ * object. A detector reads bytes only in [from, to), so that a finding never depends on a neighbouring
+ * message.
  */
 export interface Candidate {
   bytes: Uint8Array;

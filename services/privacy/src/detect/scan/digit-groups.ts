@@ -5,8 +5,8 @@ import { DIGIT, isClass, SEPARATOR } from "./text-bytes.js";
  *
  *     call (030) 123 45-67 now        groups 030 · 123 · 45 · 67
  *
- * Groups are joined by one to three separator bytes. The memory is reused from spot to spot and grows with the
- * longest spot met (8 bytes a group).
+ * Groups are joined by one to three separator bytes. The memory is reused from spot to spot and grows with
+ * the longest spot met (8 bytes a group).
  */
 export interface DigitGroups {
   count: number;
@@ -16,7 +16,10 @@ export interface DigitGroups {
   digits: number;
 }
 
-/** Longest row of separators that still joins two groups: `) /` and ` - `. The prefilter knows the same bound. */
+/**
+ * Longest row of separators that still joins two groups: `) /` and ` - `. The prefilter knows the same
+ * bound.
+ */
 const separatorsMax = 3;
 
 export function createDigitGroups(): DigitGroups {

@@ -2,8 +2,8 @@ import { findingPriority } from "../finding-type.js";
 import { isEscaped, isEscapeLetter, unicodeEscapeAt } from "./text-bytes.js";
 
 /**
- * What a scan found, as parallel columns of `count` entries, in order and without overlap. The columns belong to
- * the scanner and are longer than `count`: they hold until its next scan.
+ * What a scan found, as parallel columns of `count` entries, in order and without overlap. The columns
+ * belong to the scanner and are longer than `count`: they hold until its next scan.
  */
 export interface Findings {
   count: number;
@@ -24,7 +24,10 @@ export interface FindingSink {
 export interface FindingColumns extends FindingSink {
   readonly findings: Findings;
   reset(): void;
-  /** Settles what was pushed since the last call: it all belongs to message `row`, whose bytes begin at `from`. */
+  /**
+   * Settles what was pushed since the last call: it all belongs to message `row`, whose bytes begin at
+   * `from`.
+   */
   closeRow(row: number, bytes: Uint8Array, from: number): void;
 }
 
@@ -70,8 +73,8 @@ export function createFindingColumns(): FindingColumns {
 }
 
 /**
- * Detectors push almost in order: each looks only a little back from its trigger. Insertion sort is then linear;
- * an entry is moved at most past those whose triggers lie within that look-back.
+ * Detectors push almost in order: each looks only a little back from its trigger. Insertion sort is then
+ * linear; an entry is moved at most past those whose triggers lie within that look-back.
  */
 function sortByStart({ count, types, starts, ends }: Findings, first: number): void {
   for (let i = first + 1; i < count; i++) {
@@ -91,14 +94,17 @@ function sortByStart({ count, types, starts, ends }: Findings, first: number): v
   }
 }
 
-/** Joins entries that overlap into their union under the name of the highest priority; returns the new count. */
+/**
+ * Joins entries that overlap into their union under the name of the highest priority; returns the new count.
+ */
 function mergeOverlaps({ count, types, starts, ends }: Findings, first: number): number {
   let last = first;
   for (let i = first + 1; i < count; i++) {
     const type = types[i] as number;
     if ((starts[i] as number) < (ends[last] as number)) {
       ends[last] = Math.max(ends[last] as number, ends[i] as number);
-      if ((findingPriority[type] as number) > (findingPriority[types[last] as number] as number)) types[last] = type;
+      if ((findingPriority[type] as number) > (findingPriority[types[last] as number] as number))
+        types[last] = type;
       continue;
     }
     last++;
@@ -110,7 +116,10 @@ function mergeOverlaps({ count, types, starts, ends }: Findings, first: number):
 }
 
 /** A span that begins with the second byte of a JSON escape begins after it: `\[EMAIL]` would not be JSON. */
-function afterEscape(bytes: Uint8Array, { from, start, end }: { from: number; start: number; end: number }): number {
+function afterEscape(
+  bytes: Uint8Array,
+  { from, start, end }: { from: number; start: number; end: number },
+): number {
   if (unicodeEscapeAt(bytes, start, end) >= 0) return isEscaped(bytes, from, start) ? start + 5 : start;
   return isEscapeLetter(bytes[start] as number) && isEscaped(bytes, from, start) ? start + 1 : start;
 }

@@ -11,8 +11,16 @@ test("the committed code is what the source compiles to", async () => {
 });
 
 /** The prefilter's patterns as one expression over latin1 text, a look-ahead at each offset. */
-const candidate =
-  /[@+]|(?<=[0-9][ ()\-./]{1,3})[0-9]|(?<![0-9])[0-9](?=.{3}[0-9].{3}[0-9].{3}[0-9])|[a-z](?=[a-z][0-9]{2})|(?<=:[a-z0-9]{0,4}):/gis;
+const candidate = new RegExp(
+  [
+    "[@+]",
+    "(?<=[0-9][ ()\\-./]{1,3})[0-9]",
+    "(?<![0-9])[0-9](?=.{3}[0-9].{3}[0-9].{3}[0-9])",
+    "[a-z](?=[a-z][0-9]{2})",
+    "(?<=:[a-z0-9]{0,4}):",
+  ].join("|"),
+  "gis",
+);
 
 function reference(text: string): number[] {
   return [...text.matchAll(candidate)].map((match) => match.index);
@@ -31,13 +39,17 @@ function candidates(body: Uint8Array): number[] {
 test("finds the same candidates as a plain expression, wherever the words and tiles end", () => {
   const alphabet = fc.constantFrom(..."0123456789", ..."09".repeat(5), ..." ()-./:::@+aGzZ", "\n", "é", '"');
   fc.assert(
-    fc.property(fc.string({ unit: alphabet, maxLength: 300 }), fc.integer({ min: -200, max: 100 }), (text, shift) => {
-      const body = Buffer.from(text, "latin1");
-      assert.deepEqual(candidates(body), reference(text));
-      const before = "x".repeat(tileBytes + shift);
-      const moved = candidates(Buffer.from(before + text, "latin1"));
-      assert.deepEqual(moved, reference(before + text));
-    }),
+    fc.property(
+      fc.string({ unit: alphabet, maxLength: 300 }),
+      fc.integer({ min: -200, max: 100 }),
+      (text, shift) => {
+        const body = Buffer.from(text, "latin1");
+        assert.deepEqual(candidates(body), reference(text));
+        const before = "x".repeat(tileBytes + shift);
+        const moved = candidates(Buffer.from(before + text, "latin1"));
+        assert.deepEqual(moved, reference(before + text));
+      },
+    ),
     { numRuns: 150, seed: 11 },
   );
 });

@@ -7,13 +7,19 @@ const resultOffset = 0x10000;
 /** Bytes beside the tile that the patterns look at. */
 const marginBytes = 64;
 
-/** Bytes of one call: fits the first two caches together with its class bits, and bounds the memory of a scanner. */
+/**
+ * Bytes of one call: fits the first two caches together with its class bits, and bounds the memory of a
+ * scanner.
+ */
 export const tileBytes = 32_768;
 
 export interface Prefilter {
   /** Offsets relative to the tile, valid up to the count that `scanTile` returned and until its next call. */
   readonly offsets: Uint32Array;
-  /** Lists the candidates in [start, min(start + tileBytes, end)), in order; `start` is a multiple of tileBytes. */
+  /**
+   * Lists the candidates in [start, min(start + tileBytes, end)), in order; `start` is a multiple of
+   * tileBytes.
+   */
   scanTile(body: Uint8Array, start: number): number;
 }
 

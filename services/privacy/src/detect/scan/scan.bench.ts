@@ -3,16 +3,18 @@ import { redactBody } from "../../redact/redact-body.js";
 import { createScanner } from "./scanner.js";
 
 /**
- * How fast one core scans and redacts: `node dist/detect/scan/scan.bench.js`. Seeded JSON lines of 1 KiB with a
- * 13-digit timestamp each, personal data in a share of them, in bodies of 1 MiB as batches have.
+ * How fast one core scans and redacts: `node dist/detect/scan/scan.bench.js`. Seeded JSON lines of 1 KiB
+ * with a 13-digit timestamp each, personal data in a share of them, in bodies of 1 MiB as batches have.
  */
 const lineBytes = 1024;
 const linesPerBody = 1024;
 const bodies = 8;
 const measuredMs = 1_500;
 
-const words =
-  "stream order account status pending message channel value delta region update please thanks shipping invoice total";
+const vocabulary = (
+  "stream order account status pending message channel value delta region update please thanks shipping " +
+  "invoice total"
+).split(" ");
 
 /** A linear congruential generator (Numerical Recipes), so that each run has the same lines. */
 function createRandom(seed: number): () => number {
@@ -32,7 +34,6 @@ const planted: ReadonlyArray<(n: number) => string> = [
 ];
 
 function createBody(share: number, random: () => number): Uint8Array {
-  const vocabulary = words.split(" ");
   const lines: string[] = [];
   for (let id = 0; id < linesPerBody; id++) {
     let text = "";
@@ -42,7 +43,12 @@ function createBody(share: number, random: () => number): Uint8Array {
     }
     const plant = planted[Math.floor(random() * planted.length)] as (n: number) => string;
     if (random() < share) text = `${text.slice(0, 400)} ${plant(id)} ${text.slice(400)}`;
-    const line = JSON.stringify({ id, ts: 1_763_842_000_000 + id, src: `sensor-${id % 50}`, text: text.slice(0, 930) });
+    const line = JSON.stringify({
+      id,
+      ts: 1_763_842_000_000 + id,
+      src: `sensor-${id % 50}`,
+      text: text.slice(0, 930),
+    });
     lines.push(line.padEnd(lineBytes - 1, " "));
   }
   return new TextEncoder().encode(`${lines.join("\n")}\n`);

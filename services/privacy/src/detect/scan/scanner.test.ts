@@ -37,16 +37,21 @@ function inMessages(findings: Findings, messages: readonly Uint8Array[], gapByte
 
 function scanBatch(messages: readonly Uint8Array[], gapBytes: 0 | 1): Found[] {
   const parts = messages.flatMap((message) => (gapBytes === 1 ? [message, encoder.encode("\n")] : [message]));
-  const findings = scanner.scan(Buffer.concat(parts), { lengths: messages.map(({ length }) => length), gapBytes });
+  const findings = scanner.scan(Buffer.concat(parts), {
+    lengths: messages.map(({ length }) => length),
+    gapBytes,
+  });
   return inMessages(findings, messages, gapBytes);
 }
 
 function scanAlone(messages: readonly Uint8Array[]): Found[] {
   return messages.flatMap((message, row) =>
-    inMessages(scanner.scan(message, { lengths: [message.length], gapBytes: 0 }), [message], 0).map((found) => ({
-      ...found,
-      row,
-    })),
+    inMessages(scanner.scan(message, { lengths: [message.length], gapBytes: 0 }), [message], 0).map(
+      (found) => ({
+        ...found,
+        row,
+      }),
+    ),
   );
 }
 
@@ -76,7 +81,9 @@ const message = fc.array(fc.constantFrom(...pieces), { maxLength: 12 }).chain((p
   const text = parts.join("");
   const bytes = encoder.encode(text);
   // Cut anywhere, also inside a number or a character: a message is any bytes.
-  return fc.tuple(fc.nat(bytes.length), fc.nat(bytes.length)).map(([a, b]) => bytes.subarray(Math.min(a, b), Math.max(a, b)));
+  return fc
+    .tuple(fc.nat(bytes.length), fc.nat(bytes.length))
+    .map(([a, b]) => bytes.subarray(Math.min(a, b), Math.max(a, b)));
 });
 
 test("a message's findings are its own, however messages are grouped and framed", () => {
@@ -126,13 +133,46 @@ test("finds the same at the border of tiles as elsewhere", () => {
   for (let shift = -40; shift <= 4; shift++) {
     const text = `${"x".repeat(32_768 + shift)} 4111 1111 1111 1111 anna@example.com `;
     const found = scanBatch([encoder.encode(text)], 0);
-    assert.deepEqual(found.map(({ type }) => type), [3, 1]);
+    assert.deepEqual(
+      found.map(({ type }) => type),
+      [3, 1],
+    );
   }
 });
 
 test("work grows with the input and no faster on texts made to attack", () => {
-  const attacks = ["@", "1", ".", "-", ":", "a@", "1.", "1-", "1 ", "a@a.", "://", "://a:b@", "0 ", "00 ", "+1", "(1)", "4111 "];
-  attacks.push("1:", "ab12", "\\", "\\u00e9", "é", "(030) ", "212-555-", "DE89", "4111111111111111.", "1.1.1.1", "x@y.zz ");
+  const attacks = [
+    "@",
+    "1",
+    ".",
+    "-",
+    ":",
+    "a@",
+    "1.",
+    "1-",
+    "1 ",
+    "a@a.",
+    "://",
+    "://a:b@",
+    "0 ",
+    "00 ",
+    "+1",
+    "(1)",
+    "4111 ",
+  ];
+  attacks.push(
+    "1:",
+    "ab12",
+    "\\",
+    "\\u00e9",
+    "é",
+    "(030) ",
+    "212-555-",
+    "DE89",
+    "4111111111111111.",
+    "1.1.1.1",
+    "x@y.zz ",
+  );
   for (const attack of attacks) {
     const [once, twice] = [100_000, 200_000].map((bytes) => {
       const body = encoder.encode(attack.repeat(bytes / attack.length));

@@ -12,19 +12,22 @@ export interface Boundaries {
 
 export interface Scanner {
   /**
-   * Finds personal data in a batch's body. The findings are the scanner's own memory and hold until its next scan.
-   * What is found in a message depends on its bytes alone.
+   * Finds personal data in a batch's body. The findings are the scanner's own memory and hold until its next
+   * scan. What is found in a message depends on its bytes alone.
    */
   scan(body: Uint8Array, boundaries: Boundaries): Findings;
-  /** Candidates and bytes that detectors looked at since the scanner was made; the prefilter's one pass is not in it. */
+  /**
+   * Candidates and bytes that detectors looked at since the scanner was made; the prefilter's one pass is
+   * not in it.
+   */
   readonly steps: number;
 }
 
 const noBytes = new Uint8Array(0);
 
 /**
- * One pass of the prefilter over the body, a tile at a time, and the detectors only where it points. A scanner
- * reuses its memory, so it serves one scan at a time.
+ * One pass of the prefilter over the body, a tile at a time, and the detectors only where it points. A
+ * scanner reuses its memory, so it serves one scan at a time.
  */
 export function createScanner({ detectors }: { detectors: readonly Detector[] }): Scanner {
   const prefilter = createPrefilter();

@@ -1,10 +1,15 @@
-/** Byte classes of UTF-8 text. A byte of 0x80 and above is settled by its whole character, see `isLetterAt`. */
+/**
+ * Byte classes of UTF-8 text. A byte of 0x80 and above is settled by its whole character, see `isLetterAt`.
+ */
 export const DIGIT = 1;
 export const LETTER = 2;
 export const HEX = 4;
 /** May stand between the digit groups of a number: space ( ) - . / */
 export const SEPARATOR = 8;
-/** ASCII that may stand in an e-mail's local part without quoting and is not a delimiter in URLs, CSV or prose. */
+/**
+ * ASCII that may stand in an e-mail's local part without quoting and is not a delimiter in URLs, CSV or
+ * prose.
+ */
 export const LOCAL_PART = 16;
 
 export const byteClass: Uint8Array = new Uint8Array(256);
@@ -25,7 +30,10 @@ export function isClass(byte: number | undefined, flags: number): boolean {
   return byte !== undefined && ((byteClass[byte] as number) & flags) !== 0;
 }
 
-/** Whether a word goes on just before `at`. A JSON escape such as `\n` ends a word although its last byte is a letter. */
+/**
+ * Whether a word goes on just before `at`. A JSON escape such as `\n` ends a word although its last byte is
+ * a letter.
+ */
 export function isWordBefore(bytes: Uint8Array, from: number, at: number): boolean {
   if (at <= from) return false;
   const byte = bytes[at - 1] as number;
@@ -52,7 +60,8 @@ export function characterStart(bytes: Uint8Array, from: number, at: number): num
 
 /**
  * Whether the character of 0x80 and above at `at` counts as a letter. Everything does except U+00A0–00BF,
- * U+2000–2BFF (spaces, dashes, quotes, symbols), U+3000–303F, full-width punctuation and the emoji of plane 1.
+ * U+2000–2BFF (spaces, dashes, quotes, symbols), U+3000–303F, full-width punctuation and the emoji of plane
+ * 1.
  */
 export function isLetterAt(bytes: Uint8Array, at: number, to: number): boolean {
   const lead = bytes[at] as number;

@@ -64,7 +64,8 @@ export function createVisitor(detectors: readonly Detector[], found: FindingSink
       candidate.to = to;
       // A run of digits may go on from the message before, and the prefilter sees only where it began.
       const { bytes } = candidate;
-      if (from > 0 && from < to && isClass(bytes[from], DIGIT) && isClass(bytes[from - 1], DIGIT)) visitDigits(from);
+      if (from > 0 && from < to && isClass(bytes[from], DIGIT) && isClass(bytes[from - 1], DIGIT))
+        visitDigits(from);
     },
     visit(at): void {
       const { bytes, to } = candidate;

@@ -14,13 +14,17 @@ for (const country of getCountries()) {
   }
 }
 
-/** Countries whose national numbers may keep a leading zero after the calling code: Italy and Vatican (39), and others. */
-const keepsLeadingZero: ReadonlySet<number> = new Set([39, 225, 241, 242, 269, 378, 379]);
+/**
+ * Countries whose national numbers may keep a leading zero after the calling code: Italy and Vatican (39),
+ * and others.
+ */
+const keepsLeadingZero: ReadonlySet<number> = new Set([39, 225, 229, 241, 242, 269, 378, 379]);
 const northAmerica = 1;
 
 /**
- * Whether digits after a `+` or `00` can be a number: a calling code in use and a length that its plan knows. The
- * plan's own ranges are not asked for: with a `+` before it a number that is not assigned (yet) is still shown as one.
+ * Whether digits after a `+` or `00` can be a number: a calling code in use and a length that its plan
+ * knows. The plan's own ranges are not asked for: with a `+` before it a number that is not assigned (yet)
+ * is still shown as one.
  */
 export function isPossibleNumber(digits: Uint8Array, count: number): boolean {
   let code = 0;
