@@ -1,11 +1,10 @@
 import { StreamServiceService } from "@millrace/proto/stream";
 import type { MillraceClient } from "../connect.js";
 import { type OutgoingMessage, toOutgoing } from "../publish/outgoing.js";
-import { publishAll, type Published, publishOne } from "../publish/publish-all.js";
+import { publishAll, type Published, publishOne, type PublishTarget } from "../publish/publish-all.js";
 import { createPublisher } from "../publish/publisher.js";
 import { createHandlers, type Handlers } from "../receive/handlers.js";
 import { subscribe, type SubscribeOptions, type Subscription } from "../receive/subscription.js";
-import type { Channel } from "../rpc/channel.js";
 import { MillraceError } from "../rpc/millrace-error.js";
 import { type Artifact, getOrCreateArtifact } from "./artifact.js";
 import { addFileSource, type FileSourceOptions, type SourceHandle } from "./file-source.js";
@@ -111,8 +110,10 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
   };
   const hasResults = settings.outputs.results !== undefined;
 
+  const { publish, settled } = createPublish({ channel, stream, publisher }, ready);
   async function close(): Promise<void> {
     await runner.stop();
+    await settled();
     await publisher.close();
   }
 
@@ -120,7 +121,7 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
     name: stream,
     settings,
     status: () => client.streams.status(stream),
-    publish: createPublish({ channel, stream, publisher }, ready),
+    publish,
     async addFileSource(source) {
       await ready();
       return addFileSource(channel, stream, source);
@@ -148,14 +149,15 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
   };
 }
 
-type Target = Parameters<typeof publishOne>[0] & { channel: Channel };
+interface Publishing {
+  publish: StreamProcessor["publish"];
+  /** Resolves when all calls have ended; waits no longer than publishing does before it gives up. */
+  settled: () => Promise<void>;
+}
 
-function createPublish(target: Target, ready: () => Promise<void>): StreamProcessor["publish"] {
-  function publish(message: OutgoingMessage): Promise<Published>;
-  function publish(messages: readonly OutgoingMessage[]): Promise<Published[]>;
-  async function publish(
-    given: OutgoingMessage | readonly OutgoingMessage[],
-  ): Promise<Published | Published[]> {
+function createPublish(target: PublishTarget, ready: () => Promise<void>): Publishing {
+  const calls = new Set<Promise<unknown>>();
+  async function send(given: OutgoingMessage | readonly OutgoingMessage[]): Promise<Published | Published[]> {
     if (isList(given)) {
       const outgoing = given.map((message, index) => toOutgoing(message, `messages[${index}]`));
       await ready();
@@ -165,7 +167,23 @@ function createPublish(target: Target, ready: () => Promise<void>): StreamProces
     await ready();
     return publishOne(target, outgoing);
   }
-  return publish;
+  function publish(message: OutgoingMessage): Promise<Published>;
+  function publish(messages: readonly OutgoingMessage[]): Promise<Published[]>;
+  function publish(given: OutgoingMessage | readonly OutgoingMessage[]): Promise<Published | Published[]> {
+    const call = send(given);
+    calls.add(call);
+    const remove = (): boolean => calls.delete(call);
+    call.then(remove, remove);
+    return call;
+  }
+  async function settled(): Promise<void> {
+    if (calls.size === 0) return;
+    const { sleep, publishGiveUpMs } = target.channel.environment;
+    const waited = new AbortController();
+    await Promise.race([Promise.allSettled(calls), sleep(publishGiveUpMs, waited.signal)]);
+    waited.abort();
+  }
+  return { publish, settled };
 }
 
 /** Array.isArray does not narrow readonly arrays. */

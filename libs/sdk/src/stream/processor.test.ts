@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { status } from "@grpc/grpc-js";
+import { connect } from "../connect.js";
+import { MillraceError } from "../rpc/millrace-error.js";
+import { refusal, startGateway } from "../test-gateway/gateway.js";
+import type { CreateOptions } from "./options.js";
+import { attachStreamProcessor, createStreamProcessor } from "./processor.js";
+
+test("a stream is created with the documented defaults", async () => {
+  await using gateway = await startGateway();
+  const { settings } = await createStreamProcessor("live", gateway.connect());
+  assert.deepEqual(settings, {
+    name: "live",
+    processingMode: "real_time",
+    batchSize: 1000,
+    privacy: { detectorsOff: [] },
+    enrichments: { embeddings: true, sentiment: true, textField: "" },
+    outputs: { results: { ageMs: 0, bytes: 0 }, storage: undefined, artifacts: true, search: true, events: true },
+    state: "active",
+    createdTime: new Date(1_700_000_000_000),
+  });
+});
+
+test("every option reaches the server", async () => {
+  await using gateway = await startGateway();
+  const { settings } = await createStreamProcessor("live", gateway.connect(), {
+    processingMode: "batch",
+    batchSize: 8192,
+    privacy: { detectorsOff: ["IP"] },
+    enrichments: { embeddings: false, sentiment: false, textField: "body" },
+    outputs: {
+      results: { age: "90s", bytes: "128MB" },
+      storage: { format: "lines", rollBytes: "64MiB", rollAge: "250ms" },
+      artifacts: false,
+      events: false,
+    },
+  });
+  assert.deepEqual(settings.enrichments, { embeddings: false, sentiment: false, textField: "body" });
+  assert.deepEqual(settings.outputs, {
+    results: { ageMs: 90_000, bytes: 128_000_000 },
+    storage: { format: "lines", rollBytes: 67_108_864, rollAgeMs: 250 },
+    artifacts: false,
+    search: false,
+    events: false,
+  });
+  assert.deepEqual([settings.processingMode, settings.batchSize], ["batch", 8192]);
+  assert.deepEqual(settings.privacy.detectorsOff, ["IP"]);
+});
+
+test("the same settings attach, others are refused by name unless update is true", async () => {
+  await using gateway = await startGateway();
+  const client = gateway.connect();
+  await createStreamProcessor("live", client, { batchSize: 500 });
+  await createStreamProcessor("live", client, { batchSize: 500 });
+  const attached = await createStreamProcessor("live", client);
+  assert.equal(attached.settings.batchSize, 500);
+  await assert.rejects(createStreamProcessor("live", client, { batchSize: 600 }), {
+    code: "already_exists",
+    field: "batchSize",
+    message: "create stream live: it exists, and batchSize is 500 there and 600 here",
+  });
+  const updated = await createStreamProcessor("live", client, { batchSize: 600, update: true });
+  assert.equal(updated.settings.batchSize, 600);
+});
+
+test("attaching to a stream that is not there says so", async () => {
+  await using gateway = await startGateway();
+  await assert.rejects(attachStreamProcessor("none", gateway.connect()), { code: "not_found" });
+});
+
+test("bad options are refused by name, with a remedy, before any call", async () => {
+  await using gateway = await startGateway();
+  const client = gateway.connect();
+  const refused: [string, object][] = [
+    ["colour", { colour: "red" }],
+    ["toString", { toString: 1 }],
+    ["batchSize", { batchSize: 0 }],
+    ["batchSize", { batchSize: 8193 }],
+    ["batchSize", { batchSize: "1000" }],
+    ["processingMode", { processingMode: "realtime" }],
+    ["parallelism", { parallelism: 0 }],
+    ["update", { update: "yes" }],
+    ["onError", { onError: "log" }],
+    ["privacy.detectorOff", { privacy: { detectorOff: [] } }],
+    ["privacy.detectorsOff", { privacy: { detectorsOff: "IP" } }],
+    ["enrichments.embedding", { enrichments: { embedding: true } }],
+    ["enrichments.sentiment", { enrichments: { sentiment: 1 } }],
+    ["enrichments.textField", { enrichments: { textField: 5 } }],
+    ["outputs.result", { outputs: { result: true } }],
+    ["outputs.search", { enrichments: { embeddings: false }, outputs: { search: true } }],
+    ["outputs.results.age", { outputs: { results: { age: "1 hour" } } }],
+    ["outputs.results.bytes", { outputs: { results: { bytes: "10 MB" } } }],
+    ["outputs.storage.format", { outputs: { storage: { format: "csv" } } }],
+    ["outputs", { outputs: { results: false, artifacts: false, search: false, events: false } }],
+    ...["bufferSize", "memoryMapping", "mmapSize", "zeroCopy", "workerThreads", "asyncProcessing"].map(
+      (name): [string, object] => [name, { [name]: 1 }],
+    ),
+  ];
+  for (const [field, options] of refused) {
+    await assert.rejects(createStreamProcessor("live", client, options as CreateOptions), (error) => {
+      assert.ok(error instanceof MillraceError);
+      assert.deepEqual([error.code, error.field], ["invalid_argument", field]);
+      return (error.remedy ?? "") !== "";
+    });
+  }
+  await assert.rejects(createStreamProcessor("Live", client), { field: "name" });
+  assert.deepEqual(gateway.state.calls, []);
+});
+
+test("an error keeps code, field, remedy and retry delay over the wire", async () => {
+  await using gateway = await startGateway();
+  const details = {
+    fieldViolations: [{ field: "stream.name", description: "is taken" }],
+    errorInfo: { reason: "RESOURCE_EXHAUSTED", domain: "millrace", metadata: { remedy: "Wait." } },
+    retryDelayMs: 60_000,
+  };
+  const error = refusal(status.RESOURCE_EXHAUSTED, "too many streams", details);
+  gateway.state.failures.push({ method: "createStream", error });
+  await assert.rejects(createStreamProcessor("live", gateway.connect()), (caught) => {
+    assert.ok(caught instanceof MillraceError);
+    const { code, field, remedy, retryable, retryAfterMs, message } = caught;
+    assert.deepEqual(
+      { code, field, remedy, retryable, retryAfterMs, message },
+      {
+        code: "resource_exhausted",
+        field: "stream.name",
+        remedy: "Wait.",
+        retryable: true,
+        retryAfterMs: 60_000,
+        message: "create stream live: too many streams",
+      },
+    );
+    return caught.cause instanceof Error;
+  });
+});
+
+test("a call that may pass later is made again", async () => {
+  await using gateway = await startGateway();
+  const error = refusal(status.UNAVAILABLE, "starting");
+  gateway.state.failures.push({ method: "createStream", error }, { method: "createStream", error });
+  await createStreamProcessor("live", gateway.connect());
+  assert.equal(gateway.state.calls.length, 3);
+});
+
+test("a write without a key is made once", async () => {
+  await using gateway = await startGateway();
+  const processor = await createStreamProcessor("live", gateway.connect({ idempotency: false }));
+  const artifact = await processor.getOrCreateArtifact("s1");
+  gateway.state.failures.push({ method: "addText", error: refusal(status.UNAVAILABLE, "going") });
+  await assert.rejects(artifact.addText("hello"), { code: "unavailable" });
+  assert.equal(gateway.state.calls.filter(({ method }) => method === "addText").length, 1);
+});
+
+test("where no gateway listens the error says so", async () => {
+  await using gateway = await startGateway();
+  const client = gateway.connect();
+  gateway.stop();
+  await assert.rejects(client.streams.get("live"), (error) => {
+    assert.ok(error instanceof MillraceError);
+    assert.match(error.message, /no gateway answers/);
+    return error.code === "unavailable" && error.remedy === "Start Millrace, or check the address.";
+  });
+});
+
+test("an artifact adds, gets and finds texts", async () => {
+  await using gateway = await startGateway();
+  const processor = await createStreamProcessor("live", gateway.connect());
+  const artifact = await processor.getOrCreateArtifact("s1");
+  const added = await artifact.addText("hello", { processImmediately: true, generateEmbeddings: true });
+  assert.equal(added.id, "c1");
+  assert.equal(added.content?.message.content, "text of c1");
+  assert.equal((await artifact.getContent("c1")).embedded, true);
+  const hits = await artifact.searchSimilar("hello", { maxResults: 3, minScore: 0.5, after: added.position });
+  assert.deepEqual(hits.map(({ score, text }) => [score, text]), [[0.75, "like hello"]]);
+  const request = gateway.state.calls.at(-1)?.request as Record<string, unknown>;
+  assert.deepEqual(request["artifacts"], ["a1"]);
+  assert.deepEqual([request["after"], request["afterStream"]], [{ source: "unary", offset: 1 }, "live"]);
+});
+
+test("a file source has an id, a status and an end", async () => {
+  await using gateway = await startGateway();
+  const processor = await createStreamProcessor("live", gateway.connect());
+  const source = await processor.addFileSource({ path: "/data", pattern: "*.jsonl", pollInterval: "1s" });
+  assert.equal(source.id, "source-1");
+  const state = await source.status();
+  assert.deepEqual([state.state, state.files, state.lastError], ["failed", 2, "permission denied"]);
+  await source.remove();
+  await assert.rejects(processor.addFileSource({ path: "" }), { field: "path" });
+  await assert.rejects(processor.addFileSource({ path: "/d", pollInterval: "soon" }), { field: "pollInterval" });
+});
+
+test("streams are listed over pages, paused, resumed and deleted", async () => {
+  await using gateway = await startGateway();
+  const client = gateway.connect();
+  for (const name of ["a", "b", "c"]) await createStreamProcessor(name, client);
+  const names: string[] = [];
+  for await (const { name } of client.streams.list()) names.push(name);
+  assert.deepEqual(names, ["a", "b", "c"]);
+  assert.equal((await client.streams.pause("a")).state, "paused");
+  assert.equal((await client.streams.resume("a")).state, "active");
+  assert.equal((await client.streams.status("a")).conservation.balanced, true);
+  await client.streams.delete("a");
+  await assert.rejects(client.streams.get("a"), { code: "not_found" });
+});
+
+test("a token does not leave the machine in the clear by oversight", () => {
+  assert.throws(() => connect({ address: "gateway.example:7070", token: "t" }), { field: "tls" });
+  void connect({ address: "gateway.example:7070", token: "t", tls: false }).close();
+});
+
+test("a closed client refuses calls", async () => {
+  await using gateway = await startGateway();
+  const client = gateway.connect();
+  await client.close();
+  await assert.rejects(client.streams.get("live"), { code: "failed_precondition" });
+});
