@@ -1,0 +1,24 @@
+import { baseConfig } from "@millrace/runtime";
+import { z } from "zod";
+
+export const ingestionConfig = z.strictObject({
+  ...baseConfig,
+  /** Where buffer is reached. */
+  bufferAddress: z.string().default("127.0.0.1:7073"),
+  files: z
+    .strictObject({
+      /** Directories below which files may be read. None: no file source is allowed. */
+      roots: z.array(z.string()).default([]),
+      /** Files of a source that are read at once; each holds up to 11 blocks of 1.75 MiB. */
+      filesInFlightMax: z.int().min(1).max(64).default(4),
+      /** Appends of one file on their way at once. */
+      appendsInFlightMax: z.int().min(1).max(64).default(8),
+      /** How long a file must rest until a last line without its line feed counts as complete. */
+      settleMs: z.int().min(100).default(5_000),
+      /** Files with more than one name may lie outside of the roots as well. */
+      hardLinksAllowed: z.boolean().default(false),
+    })
+    .prefault({}),
+});
+
+export type IngestionConfig = z.infer<typeof ingestionConfig>;

@@ -1,0 +1,67 @@
+import { type Batch, Framing, Kind, Lane } from "@millrace/proto/batch";
+import type { Source } from "@millrace/proto/source";
+import { ProcessingMode, type Stream } from "@millrace/proto/stream";
+import type { SourceFile } from "../file/file-source.js";
+
+/** What lines of a file belong to. */
+export interface LineOrigin {
+  tenant: string;
+  stream: Stream;
+  source: Source;
+  file: SourceFile;
+}
+
+export interface LineBody {
+  body: Uint8Array;
+  lengths: number[];
+  positionDeltas: number[];
+  positionFrom: number;
+  positionTo: number;
+  framing: Framing;
+}
+
+/** Lines as a batch for buffer, which fills in id, partition and accept time. */
+export function lineBatch(origin: LineOrigin, lines: LineBody, nowMs: number): Batch {
+  const { stream, source, file } = origin;
+  const realTime = stream.processingMode === ProcessingMode.PROCESSING_MODE_REAL_TIME;
+  return {
+    header: {
+      id: new Uint8Array(16),
+      tenant: origin.tenant,
+      stream: stream.name,
+      lane: realTime ? Lane.LANE_HIGH : Lane.LANE_BATCH,
+      partition: "",
+      source: file.key,
+      positionFrom: lines.positionFrom,
+      positionTo: lines.positionTo,
+      schemaVersion: 1,
+      count: lines.lengths.length,
+      framing: lines.framing,
+      bodyBytes: lines.body.length,
+      acceptedUs: 0,
+    },
+    columns: {
+      lengths: lines.lengths,
+      positionDeltas: lines.positionDeltas,
+      eventTimeBaseMs: Math.round(nowMs),
+      eventTimeDeltasMs: [],
+      kind: Kind.KIND_TEXT,
+      kinds: [],
+      sourceIds: [source.kind?.value.sourceId || stem(file.name)],
+      sourceIdIndexes: [],
+      ids: new Uint8Array(),
+      attributes: [],
+      rowsWithoutEmbedding: [],
+    },
+    body: { $case: "inline", value: lines.body },
+    annotations: undefined,
+    passport: [],
+  };
+}
+
+/** A file's name without directories and extensions: what its messages are attributed to by default. */
+export function stem(name: string): string {
+  const base = name.slice(name.lastIndexOf("/") + 1);
+  const dot = base.indexOf(".", 1);
+  return dot < 0 ? base : base.slice(0, dot);
+}

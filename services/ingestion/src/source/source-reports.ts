@@ -1,0 +1,80 @@
+import { deriveId } from "@millrace/envelope";
+import { type Broker, buckets, type Publisher, subjects } from "@millrace/messaging";
+import { Event } from "@millrace/proto/event";
+import { SourceReport, SourceState } from "@millrace/proto/source";
+import type { Component, Runtime } from "@millrace/runtime";
+import type { SourceRunner } from "./source-runner.js";
+
+const intervalMs = 1_000;
+
+/** Tells in REPORTS what each source does, once a second and only what changed; a new failure is an event as well. */
+export async function createSourceReports(
+  broker: Broker,
+  publisher: Publisher,
+  runner: SourceRunner,
+  runtime: Runtime,
+): Promise<Component> {
+  const bucket = await broker.kv.open(buckets.reports);
+  const told = new Map<string, string>();
+  let stopped = false;
+
+  const report = async (entry: ReturnType<SourceRunner["statuses"]>[number]): Promise<void> => {
+    const { tenant, source, status, error } = entry;
+    const lastError = error ?? status?.lastError ?? "";
+    const failed = error !== undefined || status?.state === "failed";
+    const value: SourceReport = {
+      id: source.id,
+      stream: source.stream,
+      state: failed ? SourceState.SOURCE_STATE_FAILED : status === undefined ? SourceState.SOURCE_STATE_PAUSED : SourceState.SOURCE_STATE_RUNNING,
+      files: status?.files ?? 0,
+      lagBytes: status?.lagBytes ?? 0,
+      lastError,
+      timeMs: 0,
+    };
+    const content = JSON.stringify(value);
+    if (told.get(source.id) === content) return;
+    value.timeMs = Math.round(runtime.clock.now());
+    await bucket.put(`${tenant}.${source.stream}.${source.id}`, SourceReport.encode(value).finish());
+    if (lastError !== "" && !(told.get(source.id) ?? "").includes(JSON.stringify(lastError))) await tell(tenant, value);
+    told.set(source.id, content);
+  };
+
+  /** The event names the source, not what is wrong with it: an error names paths, which may be personal. */
+  const tell = async (tenant: string, value: SourceReport): Promise<void> => {
+    runtime.log.warn("source has an error", { source: value.id, error: value.lastError });
+    const event: Event = {
+      id: deriveId("source-failed", value.id, String(value.timeMs)),
+      type: "source_failed",
+      stream: value.stream,
+      timeMs: value.timeMs,
+      payload: { $case: "sourceFailed", value: { source: value.id, reason: "see the source's status" } },
+    };
+    await publisher.publish({
+      subject: subjects.event(tenant, value.stream, "source_failed"),
+      data: Event.encode(event).finish(),
+      id: event.id,
+    });
+  };
+
+  const loop = async (): Promise<void> => {
+    while (!stopped) {
+      for (const entry of runner.statuses()) {
+        await report(entry).catch((caught: unknown) =>
+          runtime.log.warn("source report not written, trying again", { error: String(caught) }),
+        );
+      }
+      await runtime.clock.sleep(intervalMs);
+    }
+  };
+  let running: Promise<void> | undefined;
+  return {
+    name: "source-reports",
+    start: async () => {
+      running = loop();
+    },
+    stop: async () => {
+      stopped = true;
+      await running;
+    },
+  };
+}
