@@ -4,3 +4,4 @@ export * from "./open-batch.js";
 export * from "./passport.js";
 export * from "./select-rows.js";
 export * from "./intervals.js";
+export * from "./half-float.js";

@@ -12,7 +12,16 @@ export {
 export { provision, type ProvisionOptions } from "./broker/provisioner.js";
 export { ensureUserKeys, renderServerConfig, seedFile, type ServerConfigOptions, type UserKeys } from "./broker/server-config.js";
 export { ackWaitMs, buckets, consumerPlans, duplicateWindowSeconds, streamPlans } from "./broker/streams.js";
-export { anyPartition, type EnrichedFlags, laneToken, type Route, stageFilters, subjects } from "./broker/subjects.js";
+export {
+  anyPartition,
+  enrichedFlags,
+  type EnrichedFlags,
+  laneToken,
+  type Route,
+  routeOf,
+  stageFilters,
+  subjects,
+} from "./broker/subjects.js";
 export { type BatchPublisher, type Bodies, createBatchPublisher, type Placed } from "./delivery/batch-publisher.js";
 export { consumeBatches, type ConsumeOptions, type Handler, type Outcome, type OutgoingBatch } from "./delivery/consumer.js";
 export { createDeadLetterWriter, type DeadLetterWriter, type RowFailure } from "./delivery/dead-letters.js";
@@ -21,6 +30,7 @@ export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-co
 export { cleanEndpoint, embedEndpoint, findEndpoint } from "./state/endpoints.js";
 export {
   type Account,
+  countDead,
   createLedger,
   type Ledger,
   type LedgerKey,

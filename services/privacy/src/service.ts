@@ -2,6 +2,7 @@ import {
   cleanEndpoint,
   connectBroker,
   consumeBatches,
+  countDead,
   createBatchPublisher,
   createDeadLetterWriter,
   createLedger,
@@ -16,7 +17,6 @@ import type { PrivacyConfig } from "./config.js";
 import { createFilters } from "./filter/filters.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
 import { cleanTexts } from "./handlers/clean-texts.js";
-import { countDead } from "./handlers/count-dead.js";
 import { filterBatch } from "./handlers/filter-batch.js";
 
 /** The only reader of RAW: what leaves here holds no personal data that the stream's policy looks for. */

@@ -1,4 +1,5 @@
-import { Lane } from "@millrace/proto/batch";
+import { type Header, Lane } from "@millrace/proto/batch";
+import type { Outputs } from "@millrace/proto/stream";
 
 /**
  * Every subject literal of Millrace. Tokens go from wide to narrow; user-chosen tokens are names of [a-z0-9-], so they
@@ -23,6 +24,20 @@ export interface EnrichedFlags {
 
 export function laneToken(lane: Lane): LaneToken {
   return lane === Lane.LANE_HIGH ? "high" : "batch";
+}
+
+/** Which sinks a stream's batches go to. One that looks at nothing in a batch still counts its messages. */
+export function enrichedFlags(outputs: Outputs | undefined): EnrichedFlags {
+  return {
+    search: outputs?.search === true,
+    results: outputs?.results !== undefined || outputs?.artifacts === true || outputs?.events === true,
+    store: outputs?.storage !== undefined,
+  };
+}
+
+export function routeOf(header: Header): Route {
+  const { lane, partition, tenant, stream } = header;
+  return { lane, partition, tenant, stream };
 }
 
 const flag = (on: boolean): "y" | "n" => (on ? "y" : "n");

@@ -1,5 +1,5 @@
 import { CodedError } from "@millrace/errors";
-import { createIntervalSet, type Interval, type IntervalSet } from "@millrace/envelope";
+import { createIntervalSet, type Interval, type IntervalSet, type OpenBatch } from "@millrace/envelope";
 import { Entry } from "@millrace/proto/ledger";
 import type { Component, Runtime } from "@millrace/runtime";
 import type { KV } from "@nats-io/kv";
@@ -140,6 +140,12 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
     },
   };
 }
+
+/** For consumers: counts the rows that they dead-letter. */
+export const countDead =
+  (ledger: Ledger) =>
+  (open: OpenBatch, rows: readonly number[]): void =>
+    ledger.settle(open.header, { intervals: [], dead: rows.length });
 
 function apply(book: Book, settlement: Settlement): void {
   book.settled.addAll(settlement.intervals);

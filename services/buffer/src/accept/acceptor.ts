@@ -9,7 +9,7 @@ import {
   openBatch,
   rowPositions,
 } from "@millrace/envelope";
-import { type Account, anyPartition, type BatchPublisher, type Ledger, type StreamRegistry, subjects } from "@millrace/messaging";
+import { type Account, anyPartition, type BatchPublisher, type Ledger, routeOf, type StreamRegistry, subjects } from "@millrace/messaging";
 import { Batch, Lane } from "@millrace/proto/batch";
 import type { Component } from "@millrace/runtime";
 
@@ -33,9 +33,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
   const accepting = new Map<string, Promise<string>>();
 
   const publish = async (open: OpenBatch, id: string, account: Account): Promise<string> => {
-    const { header } = open;
-    const route = { lane: header.lane, partition: header.partition, tenant: header.tenant, stream: header.stream };
-    await batches.publish(open, subjects.raw(route));
+    await batches.publish(open, subjects.raw(routeOf(open.header)));
     settle(open, account);
     return id;
   };

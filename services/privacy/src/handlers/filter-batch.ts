@@ -1,5 +1,5 @@
 import { limits, type OpenBatch, rowKind, splitBatch, stamp } from "@millrace/envelope";
-import { type Handler, type Ledger, type Route, type StreamRegistry, subjects } from "@millrace/messaging";
+import { enrichedFlags, type Handler, type Ledger, routeOf, type StreamRegistry, subjects } from "@millrace/messaging";
 import { Kind } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import { findingTypeOf } from "../detect/finding-type.js";
@@ -38,18 +38,14 @@ export const filterBatch =
   };
 
 function routed(clean: OpenBatch, stream: Stream): { subject: string; batch: OpenBatch }[] {
-  const { lane, partition, tenant, stream: name } = clean.header;
-  const route: Route = { lane, partition, tenant, stream: name };
+  const route = routeOf(clean.header);
   const wanted = stream.enrichments?.embeddings === true || stream.enrichments?.sentiment === true;
   if (wanted && hasText(clean)) {
     // Small enough that a batch is about a second of work, and travels on the bus.
     const pieces = splitBatch(clean, limits.inferenceMessagesMax, limits.inlineBytesMax, "privacy");
     return pieces.map((batch) => ({ subject: subjects.clean(route), batch }));
   }
-  const { outputs } = stream;
-  const results = outputs?.results !== undefined || outputs?.artifacts === true || outputs?.events === true;
-  const flags = { search: false, results, store: outputs?.storage !== undefined };
-  return [{ subject: subjects.enriched(flags, route), batch: clean }];
+  return [{ subject: subjects.enriched(enrichedFlags(stream.outputs), route), batch: clean }];
 }
 
 function hasText(open: OpenBatch): boolean {

@@ -1,0 +1,87 @@
+import {
+  connectBroker,
+  consumeBatches,
+  countDead,
+  createBatchPublisher,
+  createDeadLetterWriter,
+  createLedger,
+  createPublisher,
+  createStoredTracker,
+  createStreamRegistry,
+  embedEndpoint,
+  serveRequests,
+} from "@millrace/messaging";
+import type { BuildService, Component } from "@millrace/runtime";
+import { createBodyReader, openBodyStore } from "@millrace/segments";
+import type { InferenceConfig } from "./config.js";
+import { analyseBatch } from "./handlers/analyse-batch.js";
+import { embedTexts } from "./handlers/embed-texts.js";
+import { type ModelPool, modelPool } from "./model/model-pool.js";
+
+/** Runs the text model over clean batches, and over the texts of requests. */
+export const inference: BuildService<InferenceConfig> = async (config, runtime) => {
+  const { log, clock } = runtime;
+  const { manifestPath, directory, text, workers, queuedTextsMax } = config.models;
+  const pool = await modelPool({
+    location: { manifestPath, modelsDirectory: directory, name: text },
+    workers,
+    queuedTextsMax,
+    onWorkerLost: (error) => log.error("model worker lost, starting another", { error: String(error) }),
+  });
+  const broker = await connectBroker({ ...config.nats, user: "inference", log, onClosed: runtime.fail });
+  const publisher = createPublisher(broker);
+  const tracker = createStoredTracker(broker, runtime);
+  const ledger = await createLedger(broker, "inference", runtime);
+  const registry = await createStreamRegistry(broker);
+  const reader = createBodyReader({ dirs: { clean: config.segments.cleanDir } });
+  const bodies = await openBodyStore({
+    sideDir: config.segments.cleanDir,
+    side: "clean",
+    owner: `inference-${config.instance}`,
+    node: config.node,
+    segmentBytes: config.segments.segmentBytes,
+    liveBytesMax: config.segments.liveBytesMax,
+  });
+  const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
+  const deadLetters = createDeadLetterWriter({ publisher, stage: "inference", side: "clean", now: clock.now });
+  const lane = (consumer: string) =>
+    consumeBatches({
+      broker,
+      runtime,
+      publisher,
+      batches,
+      deadLetters,
+      consumer,
+      open: reader.open,
+      handle: analyseBatch({ pool, registry, ledger, version: runtime.version, now: clock.now }),
+      onDead: countDead(ledger),
+      inFlightMax: config.inFlightMax,
+    });
+  registry.onStream(({ tenant, name, stream }) => {
+    if (stream === undefined) ledger.forget(tenant, name);
+  });
+  return [
+    poolComponent(pool),
+    broker,
+    registry,
+    ledger,
+    tracker,
+    batches,
+    serveRequests(broker, runtime, embedEndpoint, embedTexts({ pool })),
+    lane("inference-high"),
+    lane("inference-batch"),
+  ];
+};
+
+function poolComponent(pool: ModelPool): Component {
+  return {
+    name: "model-pool",
+    health: () => {
+      const { workersReady, workersWanted, failure } = pool.health();
+      if (workersReady > 0) return undefined;
+      return `no model worker of ${workersWanted} is ready: ${failure ?? "starting"}`;
+    },
+    // A worker must end by itself: killed in a run, it takes the process with it.
+    stop: () => pool.close(),
+  };
+}
