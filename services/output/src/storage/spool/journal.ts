@@ -62,7 +62,7 @@ export interface Journal {
   entries: JournalEntry[];
   discards: Discard[];
   seal: Seal | undefined;
-  /** Lines that are torn or damaged. */
+  /** Whole lines that fail their checksum: the disk kept some of an unsynced group, or it damaged a synced one. */
   badLines: number;
 }
 
@@ -73,11 +73,12 @@ export function encodeJournalLine(line: JournalLine): string {
 
 /** Everything that can be read out of a journal; what cannot is counted and left out. */
 export function parseJournal(bytes: Uint8Array): Journal {
-  const journal: Journal = { header: undefined, entries: [], discards: [], seal: undefined, badLines: 0 };
+  const none = { header: undefined, seal: undefined };
+  const journal: Journal = { ...none, entries: [], discards: [], badLines: 0 };
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   const lines = text.split("\n");
-  // After the last line feed there is nothing, or a torn line.
-  if (lines.pop() !== "") journal.badLines += 1;
+  // What follows the last line feed was torn by a crash, before anybody was told of it.
+  lines.pop();
   for (const line of lines) {
     const json = line.slice(9);
     if (line[8] !== " " || line.slice(0, 8) !== checksum(json)) journal.badLines += 1;

@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
-import { crc32 } from "node:zlib";
 import type { Interval, IntervalSet } from "@millrace/envelope";
-import { type Disk, type DiskFile, readFully, writeFileSynced } from "./disk.js";
+import { type Disk, type DiskFile, writeFileSynced } from "./disk.js";
 import { completePart, isIn, lostHeader } from "./complete-part.js";
 import { addDiscard, discardedOf, encodeJournalLine, type Journal, type JournalEntry } from "./journal.js";
 import { type JournalLine, parseJournal, type SpoolHeader } from "./journal.js";
 import type { Layout } from "./layout.js";
 import { isSeamless, liveEntries, type StoredEntry } from "./part.js";
 import { resumeSpool, type Spool } from "./spool.js";
+import { quarantine, quarantineJournal, unclaimedRanges, verifyEntries } from "./verify-entries.js";
 
 /**
  * Which positions of an interval another writer has stored, by the ledger. Positions that this writer itself settled
@@ -31,8 +31,10 @@ export interface Recovery {
   vanished: number[];
   /** Committed entries whose bytes fail their checksum. Their messages are lost; a copy is in quarantine. */
   damaged: (StoredEntry & { number: number; copy: string })[];
-  /** Journal lines that were torn or damaged. One torn line after a crash is normal. */
+  /** Journal lines that fail their checksum; none in a life without power cuts and broken disks. */
   badLines: number;
+  /** Copies of bytes that no readable journal line claims, and of their journals, where there were such lines. */
+  unclaimed: string[];
 }
 
 interface Context {
@@ -70,6 +72,7 @@ export async function recoverSpools(context: Context): Promise<Recovery> {
     vanished: [],
     damaged: [],
     badLines: 0,
+    unclaimed: [],
   };
   const found = { inSpool: new Set(inSpool), visible: new Set(visible) };
   const numbers = new Set<number>();
@@ -111,7 +114,7 @@ async function recoverNumber(context: Context, found: Found, target: Target): Pr
     await disk.unlink(layout.manifest(number));
   }
   await disk.unlink(layout.compact(number));
-  if (journal.entries.length === 0) {
+  if (journal.entries.length === 0 && journal.badLines === 0) {
     await disk.unlink(layout.data(number));
     await disk.fsyncDir(layout.spoolDir);
     await disk.unlink(layout.journal(number));
@@ -144,19 +147,23 @@ async function reopenSpool(
   const hasData = isIn(found.inSpool, layout.data(number));
   const discarded = discardedOf(journal.discards);
   // A spool of which no row was left is removed data first.
-  if (!hasData && liveEntries(journal.entries, discarded).length === 0) {
+  if (!hasData && journal.badLines === 0 && liveEntries(journal.entries, discarded).length === 0) {
     await disk.unlink(layout.journal(number));
     return;
   }
   const data = await disk.open(layout.data(number), hasData ? "existing" : "create");
   const { entries, hash, damaged } = await verifyEntries(data, journal.entries);
   for (const entry of damaged) {
-    const copy = join(layout.quarantineDir, `${layout.writer}-${number}-${entry.offset}.bytes`);
-    await writeFileSynced(disk, copy, await readWhatIsThere(data, entry));
+    const copy = await quarantine({ disk, layout, number }, data, entry);
     const { source, intervals, messages } = entry;
     recovery.damaged.push({ source, intervals, messages, number, copy });
   }
-  if (damaged.length > 0) await disk.fsyncDir(layout.quarantineDir);
+  if (journal.badLines > 0) {
+    recovery.unclaimed.push(await quarantineJournal({ disk, layout, number }, journalBytes));
+    for (const range of unclaimedRanges(journal.entries, await data.size())) {
+      recovery.unclaimed.push(await quarantine({ disk, layout, number }, data, range));
+    }
+  }
   const last = entries.at(-1);
   const committedEnd = last === undefined ? 0 : last.offset + last.length;
   await data.truncate(committedEnd);
@@ -174,36 +181,6 @@ async function reopenSpool(
   const isHashed = isSeamless(entries, committedEnd, new Map());
   const state = { header, entries: kept, discarded, hash: isHashed ? hash : createHash("sha256"), hasKeys, ...files };
   recovery.spools.push(resumeSpool(context, state));
-}
-
-/** Checks every entry's bytes against its checksum, in the order in which they lie. */
-async function verifyEntries(
-  data: DiskFile,
-  entries: readonly JournalEntry[],
-): Promise<{ entries: JournalEntry[]; damaged: JournalEntry[]; hash: ReturnType<typeof createHash> }> {
-  const hash = createHash("sha256");
-  const whole: JournalEntry[] = [];
-  const damaged: JournalEntry[] = [];
-  const size = await data.size();
-  let reached = 0;
-  for (const entry of entries) {
-    // A second line for bytes that an entry has already claimed says nothing new.
-    if (entry.offset < reached) continue;
-    const bytes = entry.offset + entry.length > size ? undefined : await readFully(data, entry.length, entry.offset);
-    if (bytes === undefined || crc32(bytes) !== entry.crc32) {
-      damaged.push(entry);
-      continue;
-    }
-    hash.update(bytes);
-    whole.push(entry);
-    reached = entry.offset + entry.length;
-  }
-  return { entries: whole, damaged, hash };
-}
-
-async function readWhatIsThere(data: DiskFile, entry: JournalEntry): Promise<Uint8Array> {
-  const length = Math.max(0, Math.min(entry.length, (await data.size()) - entry.offset));
-  return readFully(data, length, entry.offset);
 }
 
 async function newlySettled(

@@ -33,7 +33,7 @@ export interface Spool {
   /** Makes everything appended before the call last. `resource_exhausted`: it stays pending; commit again. */
   commit(): Promise<StoredEntry[]>;
   /** Forgets what is pending and says what that was. */
-  rollback(): Promise<StoredEntry[]>;
+  rollback(): Promise<AppendedEntry[]>;
   /** Takes committed rows out again, because another writer stored them first; lasting when it resolves. */
   discard(source: string, intervals: readonly Interval[]): Promise<void>;
   /** Publishes the spool, which has nothing pending, and ends it; undefined where no row was left. */
@@ -46,6 +46,9 @@ export interface Spool {
   bytes(): number;
   entries(): number;
 }
+
+/** An entry with the ids that clients gave, 32 hex digits each, one after the other. */
+export type AppendedEntry = StoredEntry & { keyed: string };
 
 export interface SpoolAppend {
   source: string;
@@ -209,10 +212,10 @@ export function resumeSpool(context: Context, state: SpoolState): Spool {
     return group.map(({ entry }) => stored(entry));
   }
 
-  async function rollback(): Promise<StoredEntry[]> {
+  async function rollback(): Promise<AppendedEntry[]> {
     if (pending.length === 0) return [];
     await data.truncate(state.committedEnd);
-    const gone = pending.map(({ entry }) => stored(entry));
+    const gone = pending.map(({ entry }) => ({ ...stored(entry), keyed: entry.keyed }));
     pending = [];
     end = state.committedEnd;
     return gone;
