@@ -11,8 +11,12 @@ export function checkEntries(
   dimensions: number,
 ): void {
   if (packedVectors.length !== entries.length * dimensions) {
-    const found = `${packedVectors.length} numbers for ${entries.length} contents of ${dimensions} dimensions`;
-    throw refusal(`upsert of ${found}`, "packedVectors", "Pack one vector per content, in order.");
+    const found = `${packedVectors.length} numbers for ${entries.length} contents`;
+    throw refusal(
+      `upsert of ${found} in an index of ${dimensions} dimensions`,
+      "packedVectors",
+      "Pack one vector per content, in order.",
+    );
   }
   for (const [at, entry] of entries.entries()) {
     if (!contentId.test(entry.id)) {
@@ -43,7 +47,8 @@ export function checkSearch(request: SearchRequest, dimensions: number): void {
 /** A vector has a direction: all its numbers are finite and one is not zero. */
 function checkVector(vector: Float32Array, field: string): void {
   let squares = 0;
-  for (let lane = 0; lane < vector.length; lane++) squares += (vector[lane] as number) * (vector[lane] as number);
+  for (let lane = 0; lane < vector.length; lane++)
+    squares += (vector[lane] as number) * (vector[lane] as number);
   if (squares > 0 && Number.isFinite(squares)) return;
   const found = squares === 0 ? "is zero" : "has a number that is not finite";
   throw refusal(`a vector that ${found} has no direction to compare`, field);

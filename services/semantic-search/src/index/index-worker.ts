@@ -1,10 +1,10 @@
 /*
  * The index's thread. Native searches and links are synchronous, so one thread takes turns:
  *
- *   turn: all waiting searches ─► one slice (≤ sliceMs) of the oldest change, or of background work ─► next turn
+ *   turn: all waiting searches ─► one slice (≤ sliceMs) of the oldest change or background work ─► next turn
  *
- * A search therefore waits for at most one slice and the searches before it. An error that is not the caller's ends
- * the thread: the index then says it is unavailable and is rebuilt by who owns it.
+ * A search therefore waits for at most one slice and the searches before it. An error that is not the
+ * caller's ends the thread: the index then says it is unavailable and is rebuilt by who owns it.
  */
 import { CodedError } from "@millrace/errors";
 import { parentPort, workerData } from "node:worker_threads";

@@ -3,8 +3,8 @@
  *
  *   node dist/index/index.bench.js [vectors=20000] [seed=1]
  *
- * Results on stdout, one JSON object per phase. Searches are sent one at a time; "adding" is the same while upserts
- * of new vectors keep the thread saturated, which is its worst case.
+ * Results on stdout, one JSON object per phase. Searches are sent one at a time; "adding" is the same while
+ * upserts of new vectors keep the thread saturated, which is its worst case.
  */
 import { exactSearch, MetricKind } from "usearch";
 import { clusteredVectors } from "./bench-data.js";

@@ -15,8 +15,10 @@ import type {
 
 export type { Hit, IndexedContent, IndexSize, SearchRequest } from "./index-protocol.js";
 
-/** Contents in one message to the thread: 768 KiB at 384 dimensions, well under a millisecond to copy. */
-const chunkEntries = 512;
+/**
+ * Contents in one message to the thread: few enough that taking one in (0.3 ms) does not hold up a search.
+ */
+const chunkEntries = 128;
 
 export interface VectorIndexOptions {
   dimensions: number;
@@ -26,7 +28,7 @@ export interface VectorIndexOptions {
   vectorsMax?: number;
   /** Up to this many candidates a search is an exact scan. */
   exactScanMax?: number;
-  /** Vectors not yet in the graph before upserts wait; each search of their tenant scans them. */
+  /** Vectors that may wait for their tenant's graph before upserts wait; each of its searches scans them. */
   tailMax?: number;
   /** Dead members from which on a graph is rebuilt, if they are also a quarter of it. */
   rebuildDeadMin?: number;
@@ -43,14 +45,18 @@ export interface VectorIndexOptions {
 }
 
 /**
- * Vectors by direction, in a thread of their own. A content is found as soon as its `upsert` resolves, and no longer
- * as soon as its removal does. All calls reject with `unavailable` once the thread is gone; the index is then made
- * anew by its owner, who has the vectors elsewhere.
+ * Vectors by direction, in a thread of their own; 2.6 KB of memory each at 384 dimensions (measured at
+ * 100,000). A content is found as soon as its `upsert` resolves, and no longer as soon as its removal does.
+ * All calls reject with `unavailable` once the thread is gone; the index is then made anew by its owner, who
+ * has the vectors elsewhere.
  */
 export interface VectorIndex {
   readonly dimensions: number;
   readonly model: string;
-  /** Adds or replaces by id; `packedVectors` is copied. What was stored when it rejects is repaired by repeating it. */
+  /**
+   * Adds or replaces by id; `packedVectors` is copied. What was stored when it rejects is repaired by
+   * repeating it.
+   */
   upsert(entries: readonly IndexedContent[], packedVectors: Float32Array): Promise<void>;
   /** How many of the ids were there. */
   remove(ids: readonly string[]): Promise<number>;
@@ -72,7 +78,7 @@ interface Pending {
 
 export async function createVectorIndex(options: VectorIndexOptions): Promise<VectorIndex> {
   const { dimensions, model, pendingVectorsMax = 32_768, pendingSearchesMax = 1024 } = options;
-  checkOptions(options);
+  checkDimensions(options);
   const thread = await startThread(options);
   let vectorsPending = 0;
   let searchesPending = 0;
@@ -118,7 +124,8 @@ export async function createVectorIndex(options: VectorIndexOptions): Promise<Ve
     model,
     upsert,
     remove: async (ids) => countOf(await thread.call({ kind: "remove", ids })),
-    removeStream: async (tenant, stream) => countOf(await thread.call({ kind: "removeStream", tenant, stream })),
+    removeStream: async (tenant, stream) =>
+      countOf(await thread.call({ kind: "removeStream", tenant, stream })),
     search,
     size: thread.size,
     failure: thread.failure,
@@ -194,7 +201,9 @@ function engineOptions(options: VectorIndexOptions): EngineOptions {
     dimensions: options.dimensions,
     vectorsMax: options.vectorsMax ?? 2_000_000,
     exactScanMax: options.exactScanMax ?? 4096,
-    tailMax: options.tailMax ?? 8192,
+    tailMax: options.tailMax ?? 2048,
+    // Measured at 384 dimensions: 4 µs against 0.1 µs.
+    neighbourCost: 40,
     rebuildDeadMin: options.rebuildDeadMin ?? 1024,
     connectivity: options.connectivity ?? 16,
     expansionAdd: options.expansionAdd ?? 64,
@@ -202,18 +211,10 @@ function engineOptions(options: VectorIndexOptions): EngineOptions {
   };
 }
 
-function checkOptions(options: VectorIndexOptions): void {
-  const { exactScanMax, tailMax } = engineOptions(options);
+function checkDimensions(options: VectorIndexOptions): void {
   if (!Number.isInteger(options.dimensions) || options.dimensions < 1 || options.dimensions > 4096) {
     const message = `a vector index of ${options.dimensions} dimensions`;
     throw new CodedError("invalid_argument", message, { field: "dimensions", remedy: "Use 1 to 4096." });
-  }
-  if (tailMax <= exactScanMax) {
-    const message = `a vector index whose tail holds ${tailMax}, an exact scan ${exactScanMax}`;
-    throw new CodedError("invalid_argument", message, {
-      field: "tailMax",
-      remedy: "Make it more than exactScanMax: a tenant has no graph before that many.",
-    });
   }
 }
 

@@ -9,16 +9,17 @@ export interface RankedHit extends Hit {
 }
 
 /**
- * Merges lists of hits for one query, as from several artifacts or indexes, into the best `maxResults`. A content in
- * more than one list appears once, with its best score. The lists must come from one model: only then are their
- * scores comparable. Equal scores are ordered by id, so the result does not depend on the order of the lists.
+ * Merges lists of hits for one query, as from several artifacts or indexes, into the best `maxResults`. A
+ * content in more than one list appears once, with its best score. The lists must come from one model: only
+ * then are their scores comparable. Equal scores are ordered by id, so the result does not depend on the
+ * order of the lists.
  */
 export function mergeAndRankResults(lists: readonly (readonly Hit[])[], maxResults: number): RankedHit[] {
   const best = new Map<string, { hit: Hit; listRanks: (number | undefined)[] }>();
   for (const [list, hits] of lists.entries()) {
     for (const [position, hit] of hits.entries()) {
       const known = best.get(hit.id);
-      const merged = known ?? { hit, listRanks: new Array<number | undefined>(lists.length).fill(undefined) };
+      const merged = known ?? { hit, listRanks: lists.map((): number | undefined => undefined) };
       if (hit.score > merged.hit.score) merged.hit = hit;
       merged.listRanks[list] ??= position + 1;
       if (known === undefined) best.set(hit.id, merged);

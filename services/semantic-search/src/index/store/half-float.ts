@@ -4,8 +4,8 @@
  *   15   14..10     9..0
  *   sign exponent+15 fraction      value = (-1)^sign * 2^(exponent) * 1.fraction
  *
- * Values below 2^-14 become zero: a half float would hold them as subnormals, which slow the scan kernel, and in a
- * vector of length 1 they move the score by less than 0.0001.
+ * Values below 2^-14 become zero: a half float would hold them as subnormals, which slow the scan kernel, and
+ * in a vector of length 1 they move the score by less than 0.0001.
  */
 const smallestNormalBits = 0x38800000;
 const exponentRebias = 0x1c000;
@@ -14,8 +14,8 @@ const float = new Float32Array(1);
 const bits = new Int32Array(float.buffer);
 
 /**
- * Writes `source * scale`, rounded to half floats, to `target` and returns the length (L2) of what was written:
- * rounding moves it a little away from 1, and the score is divided by it.
+ * Writes `source * scale`, rounded to half floats, to `target` and returns the length (L2) of what was
+ * written: rounding moves it a little away from 1, and the score is divided by it.
  */
 export function encodeHalfFloats(source: Float32Array, scale: number, target: Uint16Array): number {
   let squares = 0;

@@ -1,6 +1,6 @@
 /*
- * The kernel is scan-kernel.wat, assembled; a test assembles the text again and compares. It is kept here as text so
- * that no build step and no file beside the code is needed.
+ * The kernel is scan-kernel.wat, assembled; a test assembles the text again and compares. It is kept here as
+ * text so that no build step and no file beside the code is needed.
  */
 const kernelBase64 =
   "AGFzbQEAAAABCgFgBn9/f39/fwACEwEEaG9zdAZtZW1vcnkCAQGAgAQDAgEABwgBBHNjYW4AAAqRAgGOAgIEfwN7IAAgAUECdGoh" +
@@ -22,12 +22,7 @@ interface WasmPlatform {
 }
 
 type Scan = (
-  slots: number,
-  count: number,
-  query: number,
-  rows: number,
-  rowBytes: number,
-  scores: number,
+  ...places: [slots: number, count: number, query: number, rows: number, rowBytes: number, scores: number]
 ) => void;
 
 export interface ScanKernel {

@@ -1,15 +1,16 @@
 ;; Cosine numerators of one query against rows of half floats, eight lanes at a time.
 ;;
 ;; A half float h, sign-extended to 32 bits, shifted left by 13 and masked, is the bit pattern of the float
-;; value(h) * 2^-112. The query is stored times 2^112, so the products need no further correction. Rows hold no
-;; subnormal half floats (half-float.ts flushes them to zero), so no lane is ever subnormal, which would be slow.
+;; value(h) * 2^-112. The query is stored times 2^112, so the products need no further correction. Rows hold
+;; no subnormal half floats (half-float.ts flushes them to zero): no lane is subnormal, which would be slow.
 ;;
-;;   slots: u32[count]   query: f32[lanes]   rows: row of slot s at rows + s * rowBytes   scores: f32[count], out
+;;   slots: u32[count]   query: f32[lanes]   rows: row of slot s at rows + s * rowBytes   scores: f32[count]
 ;;   rowBytes is a multiple of 16 and lanes is rowBytes / 2.
 (module
   (import "host" "memory" (memory 1 65536))
   (func (export "scan")
-    (param $slots i32) (param $count i32) (param $query i32) (param $rows i32) (param $rowBytes i32) (param $scores i32)
+    (param $slots i32) (param $count i32) (param $query i32)
+    (param $rows i32) (param $rowBytes i32) (param $scores i32)
     (local $slotsEnd i32) (local $row i32) (local $rowEnd i32) (local $lane i32)
     (local $halves v128) (local $low v128) (local $high v128)
     (local.set $slotsEnd (i32.add (local.get $slots) (i32.shl (local.get $count) (i32.const 2))))

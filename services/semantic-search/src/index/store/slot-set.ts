@@ -1,12 +1,15 @@
 /**
- * Where each slot stands in one family of sets, or -1. Sets of one family are disjoint (the artifacts of all tenants,
- * for instance), so one column serves them all.
+ * Where each slot stands in one family of sets, or -1. Sets of one family are disjoint (the artifacts of all
+ * tenants, for instance), so one column serves them all.
  */
 export interface PositionColumn {
   positions: Int32Array;
 }
 
-/** A set of slots, packed, so that it can be handed to the scan as it is: `slots[0 .. size)`. Order has no meaning. */
+/**
+ * A set of slots, packed, so that it can be handed to the scan as it is: `slots[0 .. size)`. Order has no
+ * meaning.
+ */
 export interface SlotSet {
   readonly name: string;
   size: number;

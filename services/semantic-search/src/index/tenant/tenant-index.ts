@@ -1,8 +1,8 @@
 /*
- * The vectors of one tenant. Every vector is first in the tail, which searches scan exactly, so it is found at once;
- * work in the background moves it to the graph. A tenant with few vectors has a tail only.
+ * The vectors of one tenant. Every vector is first in the tail, which searches scan exactly, so it is found
+ * at once; work in the background moves it to the graph. A tenant with few vectors has a tail only.
  *
- *     insert ──► tail ──link──► graph ──(too many dead)──► rebuilt graph, which takes its place when it is complete
+ *     insert ──► tail ──link──► graph ──(too many dead)──► rebuilt graph, takes its place when complete
  *                  │              │
  *               remove:        remove: dead. Its row is zeroed at once; its slot is used again
  *               slot free      when no graph knows it any more.
@@ -15,8 +15,13 @@ import type { VectorStore } from "../store/vector-store.js";
 import { createVectorGraph, type GraphOptions, type VectorGraph } from "./vector-graph.js";
 
 export interface TenantOptions extends GraphOptions {
-  /** Up to this many vectors are scanned rather than looked up in the graph; 4,096 take 0.4 ms at 384 dimensions. */
+  /**
+   * Up to this many vectors are scanned rather than looked up in the graph; 4,096 take 0.4 ms at 384
+   * dimensions.
+   */
   exactScanMax: number;
+  /** What a neighbour from the graph costs, in scores of the exact scan; see tenant-search.ts. */
+  neighbourCost: number;
   /** A graph is rebuilt when it has this many dead members and they are a quarter of it. */
   rebuildDeadMin: number;
 }
@@ -30,7 +35,10 @@ export interface StoredContent {
   eventTimeMs: number;
 }
 
-/** What all tenants share. Columns are by slot; `contents[slot]` is undefined where the slot is free or dead. */
+/**
+ * What all tenants share. Columns are by slot; `contents[slot]` is undefined where the slot is free or
+ * dead.
+ */
 export interface IndexSpace {
   options: TenantOptions;
   store: VectorStore;
@@ -150,6 +158,7 @@ function wantsGraph(space: IndexSpace, tenant: TenantIndex): boolean {
 function mustRebuild(space: IndexSpace, tenant: TenantIndex): boolean {
   const { graph } = tenant;
   if (graph === undefined || tenant.rebuild !== undefined) return false;
+  if (tenant.live.size === 0) return true;
   return graph.dead >= space.options.rebuildDeadMin && graph.dead * 4 >= graph.members;
 }
 

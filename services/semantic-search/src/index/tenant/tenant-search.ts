@@ -1,11 +1,11 @@
 /*
  * How a search is answered:
  *
- *   1. The filter names artifacts, streams or both; the side with fewer vectors gives the slots that can match.
+ *   1. The filter names artifacts, streams or both; the side with fewer vectors gives what can match.
  *   2. Few of them (`exactScanMax`), or no graph yet: all are scored. The answer is exact and complete.
- *   3. Else the graph is asked for as many neighbours as should hold enough matches, and for four times more while
- *      too few match; what is still in the tail is scored beside them. As soon as asking the graph would cost more
- *      than scoring everything that can match, everything is scored: no filter, however unlucky, loses results.
+ *   3. Else the graph is asked for as many neighbours as should hold enough matches, and for four times more
+ *      while too few match; what is still in the tail is scored beside them. As soon as asking the graph would
+ *      cost more than scoring all that can match, all is scored: no filter, however unlucky, loses results.
  */
 import type { SlotSet } from "../store/slot-set.js";
 import { lengthOf } from "../store/vector-store.js";
@@ -20,9 +20,6 @@ export interface TenantQuery {
   artifacts?: readonly string[] | undefined;
   streams?: readonly string[] | undefined;
 }
-
-/** What a neighbour from the graph costs, in scores of the exact scan: measured, 4 µs against 0.1 µs. */
-const neighbourCost = 40;
 
 interface Plan {
   /** Together these hold everything that can match. */
@@ -90,7 +87,7 @@ interface GraphSearch {
 /** Undefined where scoring everything that can match is the cheaper way to enough results. */
 function searchGraph(space: IndexSpace, search: GraphSearch): TopHits | undefined {
   const { tenant, graph, query, plan } = search;
-  const { expansionSearch } = space.options;
+  const { expansionSearch, neighbourCost } = space.options;
   const unit = unitVector(query.vector);
   // Half more than the mean share, where dead or filtered neighbours come in between.
   const slack = plan.isFiltered || graph.dead > 0 ? 1.5 : 1;

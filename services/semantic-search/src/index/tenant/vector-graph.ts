@@ -12,10 +12,10 @@ export interface GraphOptions {
 }
 
 /**
- * A navigable small-world graph (HNSW, usearch) over slots. It only ever grows: nothing is removed from a graph,
- * because usearch 2.25 can loop for ever in `remove` once its key table has seen enough adds and removes
- * (unum-cloud/USearch #753; seen here after some 200 of each). Dead members are left out by the caller, who builds
- * a new graph when there are too many.
+ * A navigable small-world graph (HNSW, usearch) over slots. It only ever grows: nothing is removed from a
+ * graph, because usearch 2.25 can loop for ever in `remove` once its key table has seen enough adds and
+ * removes (unum-cloud/USearch #753; seen here after some 200 of each). Dead members are left out by the
+ * caller, who builds a new graph when there are too many.
  */
 export interface VectorGraph {
   /** Vectors in the graph, dead ones included. */
@@ -24,7 +24,10 @@ export interface VectorGraph {
   dead: number;
   /** Links one unit-length vector; some 0.2 ms at 20,000 members, 0.5 ms at 100,000. */
   add(slot: number, vector: Float32Array): void;
-  /** At most `wanted` slots near the unit-length query, nearest first; fewer if the graph has, or reaches, fewer. */
+  /**
+   * At most `wanted` slots near the unit-length query, nearest first; fewer if the graph has, or reaches,
+   * fewer.
+   */
   near(query: Float32Array, wanted: number): number[];
   bytes(): number;
 }
