@@ -46,7 +46,8 @@ export function encodeRpcStatus(status: RpcStatus): Uint8Array {
     writeDetail(writer, "BadRequest", encodeBadRequest(status.fieldViolations));
   }
   if (status.errorInfo !== undefined) writeDetail(writer, "ErrorInfo", encodeErrorInfo(status.errorInfo));
-  if (status.retryDelayMs !== undefined) writeDetail(writer, "RetryInfo", encodeRetryInfo(status.retryDelayMs));
+  if (status.retryDelayMs !== undefined)
+    writeDetail(writer, "RetryInfo", encodeRetryInfo(status.retryDelayMs));
   return writer.finish();
 }
 
@@ -62,7 +63,14 @@ export function decodeRpcStatus(bytes: Uint8Array): RpcStatus {
 }
 
 function writeDetail(writer: BinaryWriter, type: string, value: Uint8Array): void {
-  writer.uint32(26).fork().uint32(10).string(typePrefix + type).uint32(18).bytes(value).join();
+  writer
+    .uint32(26)
+    .fork()
+    .uint32(10)
+    .string(typePrefix + type)
+    .uint32(18)
+    .bytes(value)
+    .join();
 }
 
 function encodeBadRequest(violations: FieldViolation[]): Uint8Array {
@@ -85,7 +93,15 @@ function encodeErrorInfo(info: ErrorInfo): Uint8Array {
 function encodeRetryInfo(delayMs: number): Uint8Array {
   const seconds = Math.floor(delayMs / 1000);
   const nanos = Math.round((delayMs - seconds * 1000) * 1e6);
-  return new BinaryWriter().uint32(10).fork().uint32(8).int64(seconds).uint32(16).int32(nanos).join().finish();
+  return new BinaryWriter()
+    .uint32(10)
+    .fork()
+    .uint32(8)
+    .int64(seconds)
+    .uint32(16)
+    .int32(nanos)
+    .join()
+    .finish();
 }
 
 function readDetail(bytes: Uint8Array, status: RpcStatus): void {
@@ -134,13 +150,18 @@ function decodeRetryInfo(bytes: Uint8Array): number {
 /** A message of two strings: a field violation or an entry of a map. */
 function readPair(bytes: Uint8Array): [string, string] {
   const pair: [string, string] = ["", ""];
-  readFields(bytes, { 1: (reader) => (pair[0] = reader.string()), 2: (reader) => (pair[1] = reader.string()) });
+  readFields(bytes, {
+    1: (reader) => (pair[0] = reader.string()),
+    2: (reader) => (pair[1] = reader.string()),
+  });
   return pair;
 }
 
 type FieldReaders = Record<number, (reader: BinaryReader) => unknown>;
 
-/** Calls the reader of each field that has one, if its wire type is one of those used above; skips the rest. */
+/**
+ * Calls the reader of each field that has one, if its wire type is one of those used above; skips the rest.
+ */
 function readFields(bytes: Uint8Array, readers: FieldReaders): void {
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {

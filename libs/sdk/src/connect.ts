@@ -24,7 +24,9 @@ export interface ConnectOptions {
   tls?: boolean | TlsOptions;
   /** How long a call may take, its repetitions included. In milliseconds; default 10,000. */
   deadlineMs?: number;
-  /** Writes of one text carry a key, so that they are repeated where their outcome is unknown. Default true. */
+  /**
+   * Writes of one text carry a key, so that they are repeated where their outcome is unknown. Default true.
+   */
   idempotency?: boolean;
   /** pino, console, or the like. Default: warnings of the process. */
   logger?: Logger;

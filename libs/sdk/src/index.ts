@@ -8,7 +8,13 @@ export type { EventPayloads, EventType, StreamEvent } from "./receive/stream-eve
 export type { Gap, SubscribeOptions, Subscription } from "./receive/subscription.js";
 export type { Logger } from "./rpc/environment.js";
 export { MillraceError } from "./rpc/millrace-error.js";
-export type { AddedText, AddTextOptions, Artifact, ArtifactSearchOptions, StoredContent } from "./stream/artifact.js";
+export type {
+  AddedText,
+  AddTextOptions,
+  Artifact,
+  ArtifactSearchOptions,
+  StoredContent,
+} from "./stream/artifact.js";
 export type { FileSourceOptions, SourceHandle, SourceStatus } from "./stream/file-source.js";
 export type { CreateOptions, ProcessorOptions, StreamOptions } from "./stream/options.js";
 export { attachStreamProcessor, createStreamProcessor, type StreamProcessor } from "./stream/processor.js";

@@ -18,7 +18,8 @@ export interface MessageFields {
   /** False leaves this message out of the embeddings that the stream asks for. */
   generateEmbeddings?: boolean;
   /**
-   * At most 128 characters, remembered for 10 minutes. A message with a key goes by a call of its own, which gives
+   * At most 128 characters, remembered for 10 minutes. A message with a key goes by a call of its own, which
+   * gives
    * its message id; its order among messages without a key is not kept.
    */
   idempotencyKey?: string;
@@ -58,7 +59,8 @@ export function toOutgoing(message: OutgoingMessage, field: string): Outgoing {
   }
   const attributes = toAttributes(fields.attributes ?? {}, place(field, "attributes"));
   if (fields.sourceId !== undefined) checkText(fields.sourceId, place(field, "sourceId"));
-  if (fields.priority !== undefined) checkOneOf(fields.priority, place(field, "priority"), Object.keys(priorities));
+  if (fields.priority !== undefined)
+    checkOneOf(fields.priority, place(field, "priority"), Object.keys(priorities));
   if (fields.generateEmbeddings !== undefined) {
     checkBoolean(fields.generateEmbeddings, place(field, "generateEmbeddings"));
   }
@@ -101,7 +103,11 @@ function toAttributes(values: unknown, field: string): { values: Record<string, 
   let bytes = 0;
   const entries = Object.entries(values).map(([name, value]): [string, string] => {
     if (typeof value !== "string") {
-      throw invalidArgument(field, `has a value that is no string, of ${JSON.stringify(name)}`, "Give strings only.");
+      throw invalidArgument(
+        field,
+        `has a value that is no string, of ${JSON.stringify(name)}`,
+        "Give strings only.",
+      );
     }
     bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + 6;
     return [name, value];
@@ -112,7 +118,11 @@ function toAttributes(values: unknown, field: string): { values: Record<string, 
 function toTimestamp(time: Date | number, field: string): { seconds: number; nanos: number } {
   const milliseconds = typeof time === "number" ? time : time.getTime();
   if (!Number.isFinite(milliseconds)) {
-    throw invalidArgument(place(field, "eventTime"), "is no time", "Give a Date, or milliseconds since 1970.");
+    throw invalidArgument(
+      place(field, "eventTime"),
+      "is no time",
+      "Give a Date, or milliseconds since 1970.",
+    );
   }
   const seconds = Math.floor(milliseconds / 1_000);
   return { seconds, nanos: Math.floor((milliseconds - seconds * 1_000) * 1e6) };

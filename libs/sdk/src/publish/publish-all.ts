@@ -10,7 +10,9 @@ export interface Published {
   messageId?: string;
 }
 
-/** Some messages of an array were refused; the others are durable. Code, field and remedy are the first one's. */
+/**
+ * Some messages of an array were refused; the others are durable. Code, field and remedy are the first one's.
+ */
 export class PublishRefused extends MillraceError {
   /** By index in the array. */
   readonly refused: ReadonlyMap<number, MillraceError>;
@@ -49,7 +51,10 @@ export async function publishOne(target: PublishTarget, outgoing: Outgoing): Pro
   return { messageId, position: position ?? { source: "", offset: 0 } };
 }
 
-/** All of them, in order; waits for room as often as it takes. Rejects with PublishRefused once all are settled. */
+/**
+ * All of them, in order; waits for room as often as it takes. Rejects with PublishRefused once all are
+ * settled.
+ */
 export async function publishAll(target: PublishTarget, outgoing: readonly Outgoing[]): Promise<Published[]> {
   const published: (Published | undefined)[] = outgoing.map(() => undefined);
   const refused = new Map<number, MillraceError>();

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { PublishRefused } from "./publish-all.js";
 import { createStreamProcessor } from "../stream/processor.js";
-import { refusal, startGateway } from "../test-gateway/gateway.js";
+import { startGateway } from "../test-gateway/gateway.js";
+import { refusal } from "../test-gateway/refusal.js";
 import { MillraceError } from "../rpc/millrace-error.js";
 
 const texts = (count: number): string[] => Array.from({ length: count }, (_, index) => `text ${index}`);
@@ -112,7 +113,10 @@ test("an array with a refused message says which, and what became of the others"
   assert.ok(error instanceof PublishRefused);
   assert.equal(error.field, "messages[1].text");
   assert.deepEqual([...error.refused.keys()], [1]);
-  assert.deepEqual(error.published.map((each) => each?.position.offset), [0, undefined, 2]);
+  assert.deepEqual(
+    error.published.map((each) => each?.position.offset),
+    [0, undefined, 2],
+  );
 });
 
 test("an error that a new connection does not cure rejects what is pending, and a new epoch begins", async () => {

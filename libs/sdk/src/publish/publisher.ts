@@ -140,7 +140,9 @@ class StreamPublisher implements Publisher {
     if (this.#window.size === 0) for (const call of this.#emptyCalls.splice(0)) call();
   }
 
-  /** Sends soon: at once where nothing is under way, else after the linger, so that messages travel together. */
+  /**
+   * Sends soon: at once where nothing is under way, else after the linger, so that messages travel together.
+   */
   #schedule(): void {
     if (this.#session === undefined && !this.#isRetrying) this.#connect();
     if (this.#window.unsentCount >= frameMessagesMax) this.#send();
@@ -162,7 +164,10 @@ class StreamPublisher implements Publisher {
     call.on("data", (response: PublishStreamResponse) => this.#receive(session, response));
     call.on("error", (error: Error) => this.#cut(session, MillraceError.from(error, this.#attempted())));
     call.on("status", () => {
-      this.#cut(session, new MillraceError("unavailable", `${this.#attempted()}: the server ended the stream`));
+      this.#cut(
+        session,
+        new MillraceError("unavailable", `${this.#attempted()}: the server ended the stream`),
+      );
     });
     call.on("drain", () => {
       session.isBlocked = false;

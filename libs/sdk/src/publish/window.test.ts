@@ -56,11 +56,17 @@ test("a rejection takes effect with the acknowledgement that covers it", () => {
 
 test("ten thousand messages pass in frames, each settled once and in order", () => {
   const window = createSendWindow();
-  const outcomes = fill(window, Array.from({ length: 10_000 }, () => 1));
+  const outcomes = fill(
+    window,
+    Array.from({ length: 10_000 }, () => 1),
+  );
   for (let frame = window.take(limits); frame !== undefined; frame = window.take(limits)) {
     window.acknowledge(frame.firstSequence + frame.messages.length, noRejections);
   }
-  assert.deepEqual(outcomes, Array.from({ length: 10_000 }, (_, index) => index));
+  assert.deepEqual(
+    outcomes,
+    Array.from({ length: 10_000 }, (_, index) => index),
+  );
   assert.deepEqual([window.size, window.bytes], [0, 0]);
 });
 

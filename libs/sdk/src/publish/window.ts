@@ -1,4 +1,4 @@
-import { assert } from "@millrace/errors";
+import { present } from "@millrace/errors";
 import type { StreamedMessage } from "@millrace/proto/message";
 import type { MillraceError } from "../rpc/millrace-error.js";
 
@@ -23,6 +23,11 @@ export interface Frame {
   messages: StreamedMessage[];
 }
 
+export interface FrameLimits {
+  messagesMax: number;
+  bytesMax: number;
+}
+
 export interface SendWindow {
   /** Messages and bytes that are not settled. */
   readonly size: number;
@@ -32,9 +37,10 @@ export interface SendWindow {
   readonly unsentCount: number;
   add(pending: Pending): void;
   /** The next messages to send, in order; at least one where any is left and `messagesMax` allows one. */
-  take(limits: { messagesMax: number; bytesMax: number }): Frame | undefined;
+  take(limits: FrameLimits): Frame | undefined;
   /**
-   * Settles what was sent on this connection below that sequence number; true if that was anything. What was not
+   * Settles what was sent on this connection below that sequence number; true if that was anything. What was
+   * not
    * sent on this connection stays: its refusal may have been lost with the connection before.
    */
   acknowledge(below: number, rejections: ReadonlyMap<number, MillraceError>): boolean;
@@ -55,11 +61,8 @@ export function createSendWindow(): SendWindow {
   const rejected = new Map<number, MillraceError>();
 
   const end = (): number => entriesBase + entries.length;
-  const at = (sequence: number): Pending => {
-    const entry = entries[sequence - entriesBase];
-    assert(entry !== undefined, "a sequence number lies within the window");
-    return entry;
-  };
+  const at = (sequence: number): Pending =>
+    present(entries[sequence - entriesBase], "an entry of the window");
   const settle = (sequence: number): void => {
     const entry = at(sequence);
     const error = rejected.get(sequence);
@@ -86,15 +89,10 @@ export function createSendWindow(): SendWindow {
       entries.push(pending);
       bytes += pending.bytes;
     },
-    take({ messagesMax, bytesMax }) {
+    take(limits) {
       const firstSequence = unsent;
-      const messages: StreamedMessage[] = [];
-      for (let taken = 0; unsent < end() && messages.length < messagesMax; unsent += 1) {
-        const entry = at(unsent);
-        taken += entry.bytes;
-        if (messages.length > 0 && taken > bytesMax) break;
-        messages.push(entry.message);
-      }
+      const messages = cutFrame(entries, unsent - entriesBase, limits);
+      unsent += messages.length;
       return messages.length === 0 ? undefined : { firstSequence, messages };
     },
     acknowledge(below, rejections) {
@@ -121,4 +119,21 @@ export function createSendWindow(): SendWindow {
       rejected.clear();
     },
   };
+}
+
+/** The messages of a frame that begins at that entry. */
+function cutFrame(
+  entries: readonly Pending[],
+  from: number,
+  { messagesMax, bytesMax }: FrameLimits,
+): StreamedMessage[] {
+  const messages: StreamedMessage[] = [];
+  let bytes = 0;
+  for (let next = from; next < entries.length && messages.length < messagesMax; next += 1) {
+    const entry = present(entries[next], "an entry of the window");
+    bytes += entry.bytes;
+    if (messages.length > 0 && bytes > bytesMax) break;
+    messages.push(entry.message);
+  }
+  return messages;
 }

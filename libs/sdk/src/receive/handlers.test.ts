@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { createStreamProcessor } from "../stream/processor.js";
-import { refusal, startGateway, type TestGateway } from "../test-gateway/gateway.js";
+import { startGateway, type TestGateway } from "../test-gateway/gateway.js";
+import { refusal } from "../test-gateway/refusal.js";
 import { newDataEvent, resultMessage } from "../test-gateway/state.js";
 
 function deliver(gateway: TestGateway, ...ids: string[]): void {
@@ -24,7 +25,11 @@ test("handlers get the messages of their kind, in order", async () => {
     gateway.changed();
   });
   await Promise.all([onText.ready, onData.ready]);
-  gateway.state.results.push([resultMessage("a", "one"), resultMessage("b", Uint8Array.of(1)), resultMessage("c", "two")]);
+  gateway.state.results.push([
+    resultMessage("a", "one"),
+    resultMessage("b", Uint8Array.of(1)),
+    resultMessage("c", "two"),
+  ]);
   gateway.changed();
   await gateway.until(() => texts.length === 2 && sizes.length === 1);
   assert.deepEqual([texts, sizes], [["one", "two"], [1]]);

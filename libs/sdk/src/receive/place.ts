@@ -5,7 +5,8 @@ import type { Message } from "@millrace/proto/message";
 //   <token>                the gateway's token: behind the last message of a response
 //   <token>~<message id>   behind that message of the response that follows the token
 //
-// The gateway names places between responses only. Read on from the token before, the response comes again, and
+// The gateway names places between responses only. Read on from the token before, the response comes again,
+// and
 // what stands up to the message is left out of it. Were it gone by then (a gap), all that is left is new.
 
 export interface Place {
@@ -19,7 +20,9 @@ const separator = "~";
 
 export function parsePlace(text: string): Place {
   const at = text.lastIndexOf(separator);
-  return at < 0 ? { token: text, lastId: undefined } : { token: text.slice(0, at), lastId: text.slice(at + 1) };
+  return at < 0
+    ? { token: text, lastId: undefined }
+    : { token: text.slice(0, at), lastId: text.slice(at + 1) };
 }
 
 export function formatPlace({ token, lastId }: Place): string {

@@ -1,4 +1,10 @@
-import { type Finding, type Message, type PassportEntry, Priority, type Sentiment } from "@millrace/proto/message";
+import {
+  type Finding,
+  type Message,
+  type PassportEntry,
+  Priority,
+  type Sentiment,
+} from "@millrace/proto/message";
 import type { Position } from "../publish/publisher.js";
 
 interface MessageFields {

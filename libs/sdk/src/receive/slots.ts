@@ -1,4 +1,6 @@
-/** Bounds how many handler calls run at a time; those that wait are served in the order in which they came. */
+/**
+ * Bounds how many handler calls run at a time; those that wait are served in the order in which they came.
+ */
 export interface Slots {
   acquire(): Promise<void>;
   release(): void;

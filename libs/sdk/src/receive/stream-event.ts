@@ -63,5 +63,8 @@ function* fanOut(event: Event): Generator<StreamEvent> {
       return;
     case "sourceFailed":
       yield { ...head, type: "source_failed", payload: event.payload.value };
+      return;
+    case undefined:
+    // An event of a kind that this version does not know is left out.
   }
 }

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { createStreamProcessor } from "../stream/processor.js";
-import { refusal, startGateway } from "../test-gateway/gateway.js";
+import { startGateway } from "../test-gateway/gateway.js";
+import { refusal } from "../test-gateway/refusal.js";
 import { resultMessage } from "../test-gateway/state.js";
 import type { ReceivedMessage } from "./received-message.js";
 

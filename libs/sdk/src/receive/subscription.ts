@@ -34,8 +34,10 @@ export interface SubscriptionHooks {
 const keys = ["from", "resumeToken", "sourceIds", "onGap", "signal"] as const;
 
 /**
- * The stream's results, in their order. It connects at the first read, reconnects by itself and goes on where it
- * was, without a gap or a repeat; an error that reconnecting can't cure is thrown. What is not read yet stays in
+ * The stream's results, in their order. It connects at the first read, reconnects by itself and goes on where
+ * it
+ * was, without a gap or a repeat; an error that reconnecting can't cure is thrown. What is not read yet stays
+ * in
  * the gateway and in at most 16 responses here, so a slow reader slows nobody but itself.
  */
 export function subscribe(
@@ -72,7 +74,8 @@ async function* read(
   for await (const { messages, resumeToken: token, gap } of responses) {
     if (gap !== undefined) reportGap(channel, stream, { gap, onGap });
     if (messages.length === 0) {
-      // A heartbeat names the place that was reached; before its first response, what was read in it still counts.
+      // A heartbeat names the place that was reached; before its first response, what was read in it still
+      // counts.
       if (token !== "" && place.lastId === undefined) place.token = token;
       continue;
     }

@@ -1,7 +1,10 @@
 import type { Environment } from "./environment.js";
 
 export interface Backoff {
-  /** The next wait in milliseconds: doubling, the upper half of it random, so that clients don't return at once. */
+  /**
+   * The next wait in milliseconds: doubling, the upper half of it random, so that clients don't return at
+   * once.
+   */
   next(): number;
   reset(): void;
 }

@@ -39,7 +39,10 @@ export interface Channel {
     request: Request,
     options: UnaryOptions,
   ): Promise<Response>;
-  readable<Request, Response>(method: Method<Request, Response>, request: Request): ClientReadableStream<Response>;
+  readable<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+  ): ClientReadableStream<Response>;
   duplex<Request, Response>(method: Method<Request, Response>): ClientDuplexStream<Request, Response>;
   /** Fires when the channel closes, which ends all its streams. */
   readonly closed: AbortSignal;
@@ -74,7 +77,11 @@ const channelLimits = {
 };
 
 export function openChannel(options: ChannelOptions): Channel {
-  const client = new Client(options.address, options.credentials ?? credentials.createInsecure(), channelLimits);
+  const client = new Client(
+    options.address,
+    options.credentials ?? credentials.createInsecure(),
+    channelLimits,
+  );
   const closing = new AbortController();
   // Each stream and handler listens for the end of the channel.
   setMaxListeners(0, closing.signal);
@@ -111,7 +118,9 @@ export function openChannel(options: ChannelOptions): Channel {
     duplex: (method) => {
       assertOpen();
       const { path, requestSerialize, responseDeserialize } = method;
-      return ignoreLateErrors(client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata()));
+      return ignoreLateErrors(
+        client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata()),
+      );
     },
     close: () => {
       closing.abort();
@@ -120,7 +129,9 @@ export function openChannel(options: ChannelOptions): Channel {
   };
 }
 
-/** A canceled call still emits its status as an error after its reader has left; nobody waits for that one. */
+/**
+ * A canceled call still emits its status as an error after its reader has left; nobody waits for that one.
+ */
 function ignoreLateErrors<Call extends NodeJS.EventEmitter>(call: Call): Call {
   return call.on("error", () => undefined);
 }

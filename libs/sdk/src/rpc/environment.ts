@@ -1,6 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Where the SDK tells what it cannot throw. The shape of pino and of `console`: fields first, then a sentence. */
+/**
+ * Where the SDK tells what it cannot throw. The shape of pino and of `console`: fields first, then a
+ * sentence.
+ */
 export interface Logger {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -40,7 +43,9 @@ export const systemEnvironment: Environment = {
   publishGiveUpMs: 60_000,
 };
 
-/** Used where the application brings no logger: warnings of the process, since silence would hide its bugs. */
+/**
+ * Used where the application brings no logger: warnings of the process, since silence would hide its bugs.
+ */
 export const warningLogger: Logger = {
   info: () => undefined,
   warn: (fields, message) => process.emitWarning(message, { type: "Millrace", detail: detailOf(fields) }),
@@ -49,6 +54,9 @@ export const warningLogger: Logger = {
 
 function detailOf(fields: object): string {
   return Object.entries(fields)
-    .map(([name, value]) => `${name}: ${value instanceof Error ? (value.stack ?? value.message) : String(value)}`)
+    .map(
+      ([name, value]) =>
+        `${name}: ${value instanceof Error ? (value.stack ?? value.message) : String(value)}`,
+    )
     .join("\n");
 }

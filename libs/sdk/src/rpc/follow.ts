@@ -18,7 +18,10 @@ export interface Followed<Response> {
   signal: AbortSignal;
 }
 
-/** Errors that a new connection may cure. The internal and unknown ones come from proxies and torn connections. */
+/**
+ * Errors that a new connection may cure. The internal and unknown ones come from proxies and torn
+ * connections.
+ */
 const curable: ReadonlySet<Code> = new Set([
   "unavailable",
   "resource_exhausted",
@@ -34,8 +37,10 @@ export function isCurable(error: MillraceError): boolean {
 }
 
 /**
- * All responses, over as many connections as it takes; ends without an error when the signal fires. It tries for
- * as long as it is read: the wait is bounded, the number of tries is not, since a subscriber has nowhere to go.
+ * All responses, over as many connections as it takes; ends without an error when the signal fires. It tries
+ * for
+ * as long as it is read: the wait is bounded, the number of tries is not, since a subscriber has nowhere to
+ * go.
  */
 export async function* follow<Response>(
   channel: Channel,
@@ -73,7 +78,9 @@ export async function* follow<Response>(
   }
 }
 
-/** The responses of one call; throws `unavailable` when none came for so long while somebody waited for one. */
+/**
+ * The responses of one call; throws `unavailable` when none came for so long while somebody waited for one.
+ */
 async function* withSilenceLimit<Response>(
   call: ClientReadableStream<Response>,
   silenceMaxMs: number,

@@ -3,7 +3,8 @@ import { decodeRpcStatus, type RpcStatus } from "@millrace/proto/rpc-status";
 import type { ServiceError } from "@grpc/grpc-js";
 
 /**
- * The one error type of the SDK. `field` is the option or request field at fault, `remedy` what to do about it,
+ * The one error type of the SDK. `field` is the option or request field at fault, `remedy` what to do about
+ * it,
  * `retryAfterMs` how long the server asks to wait; each may be undefined.
  */
 export class MillraceError extends CodedError {
@@ -37,7 +38,8 @@ const retryableCodes: ReadonlySet<Code> = new Set([
 ]);
 
 /** What grpc-js says where no connection could be made, as against a server that answered UNAVAILABLE. */
-const unreachable = /No connection established|Failed to connect|Name resolution failed|ECONNREFUSED|ENOTFOUND/;
+const unreachable =
+  /No connection established|Failed to connect|Name resolution failed|ECONNREFUSED|ENOTFOUND/;
 
 export function invalidArgument(field: string, problem: string, remedy: string): MillraceError {
   return new MillraceError("invalid_argument", `${field} ${problem}`, { field, remedy });

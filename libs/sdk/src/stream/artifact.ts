@@ -69,7 +69,11 @@ export async function getOrCreateArtifact(channel: Channel, name: ArtifactName):
   const { stream, sourceId } = name;
   checkText(sourceId, "sourceId");
   const attempted = `get or create an artifact of ${stream}`;
-  const answer = await channel.unary(ArtifactServiceService.getOrCreateArtifact, { stream, sourceId }, { attempted });
+  const answer = await channel.unary(
+    ArtifactServiceService.getOrCreateArtifact,
+    { stream, sourceId },
+    { attempted },
+  );
   const id = answer.artifact?.id ?? "";
   return {
     id,
@@ -88,7 +92,12 @@ export async function getOrCreateArtifact(channel: Channel, name: ArtifactName):
       checkKeys(options, searchKeys, "");
       const { after, ...rest } = options;
       const place = after === undefined ? {} : { after: { stream, position: after } };
-      const { hits } = await search(channel, query, { ...rest, ...place, streams: [stream], artifacts: [id] });
+      const { hits } = await search(channel, query, {
+        ...rest,
+        ...place,
+        streams: [stream],
+        artifacts: [id],
+      });
       return hits;
     },
   };

@@ -66,7 +66,11 @@ function sourceHandle(channel: Channel, stream: string, id: string): SourceHandl
       return toStatus(reports.find((report) => report.id === id));
     },
     async remove() {
-      await channel.unary(SourceServiceService.removeSource, { stream, id }, { attempted: `remove source ${id}` });
+      await channel.unary(
+        SourceServiceService.removeSource,
+        { stream, id },
+        { attempted: `remove source ${id}` },
+      );
     },
   };
 }

@@ -1,4 +1,10 @@
-import { ProcessingMode, StorageFormat, type Storage as WireStorage, type Stream, StreamState } from "@millrace/proto/stream";
+import {
+  ProcessingMode,
+  StorageFormat,
+  type Storage as WireStorage,
+  type Stream,
+  StreamState,
+} from "@millrace/proto/stream";
 import type { OnError } from "../receive/runner.js";
 import { invalidArgument } from "../rpc/millrace-error.js";
 import { checkBoolean, checkCount, checkKeys, checkOneOf, checkTexts } from "../units/checks.js";
@@ -141,7 +147,8 @@ function toOutputs({ outputs = {}, enrichments }: StreamOptions): NonNullable<St
   checkKeys(outputs, outputKeys, "outputs");
   const embeds = enrichments?.embeddings ?? true;
   const { results = true, storage = false, artifacts = true, search = embeds, events = true } = outputs;
-  for (const [key, value] of Object.entries({ artifacts, search, events })) checkBoolean(value, `outputs.${key}`);
+  for (const [key, value] of Object.entries({ artifacts, search, events }))
+    checkBoolean(value, `outputs.${key}`);
   if (search && !embeds) {
     const remedy = "Switch enrichments.embeddings on, or outputs.search off.";
     throw invalidArgument("outputs.search", "needs embeddings, which are off", remedy);
@@ -175,6 +182,7 @@ function toStorage(storage: NonNullable<Outputs["storage"]>): WireStorage | unde
   return {
     format: format === "lines" ? StorageFormat.STORAGE_FORMAT_LINES : StorageFormat.STORAGE_FORMAT_RECORDS,
     rollBytes: rollBytes === undefined ? 0 : parseSize(rollBytes, "outputs.storage.rollBytes"),
-    rollAge: rollAge === undefined ? undefined : toWireDuration(parseDuration(rollAge, "outputs.storage.rollAge")),
+    rollAge:
+      rollAge === undefined ? undefined : toWireDuration(parseDuration(rollAge, "outputs.storage.rollAge")),
   };
 }

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { connect } from "../connect.js";
 import { MillraceError } from "../rpc/millrace-error.js";
-import { refusal, startGateway } from "../test-gateway/gateway.js";
+import { startGateway } from "../test-gateway/gateway.js";
+import { refusal } from "../test-gateway/refusal.js";
 import type { CreateOptions } from "./options.js";
 import { attachStreamProcessor, createStreamProcessor } from "./processor.js";
 
@@ -16,7 +17,13 @@ test("a stream is created with the documented defaults", async () => {
     batchSize: 1000,
     privacy: { detectorsOff: [] },
     enrichments: { embeddings: true, sentiment: true, textField: "" },
-    outputs: { results: { ageMs: 0, bytes: 0 }, storage: undefined, artifacts: true, search: true, events: true },
+    outputs: {
+      results: { ageMs: 0, bytes: 0 },
+      storage: undefined,
+      artifacts: true,
+      search: true,
+      events: true,
+    },
     state: "active",
     createdTime: new Date(1_700_000_000_000),
   });
@@ -172,7 +179,10 @@ test("an artifact adds, gets and finds texts", async () => {
   assert.equal(added.content?.message.content, "text of c1");
   assert.equal((await artifact.getContent("c1")).embedded, true);
   const hits = await artifact.searchSimilar("hello", { maxResults: 3, minScore: 0.5, after: added.position });
-  assert.deepEqual(hits.map(({ score, text }) => [score, text]), [[0.75, "like hello"]]);
+  assert.deepEqual(
+    hits.map(({ score, text }) => [score, text]),
+    [[0.75, "like hello"]],
+  );
   const request = gateway.state.calls.at(-1)?.request as Record<string, unknown>;
   assert.deepEqual(request["artifacts"], ["a1"]);
   assert.deepEqual([request["after"], request["afterStream"]], [{ source: "unary", offset: 1 }, "live"]);
@@ -187,7 +197,9 @@ test("a file source has an id, a status and an end", async () => {
   assert.deepEqual([state.state, state.files, state.lastError], ["failed", 2, "permission denied"]);
   await source.remove();
   await assert.rejects(processor.addFileSource({ path: "" }), { field: "path" });
-  await assert.rejects(processor.addFileSource({ path: "/d", pollInterval: "soon" }), { field: "pollInterval" });
+  await assert.rejects(processor.addFileSource({ path: "/d", pollInterval: "soon" }), {
+    field: "pollInterval",
+  });
 });
 
 test("streams are listed over pages, paused, resumed and deleted", async () => {

@@ -27,7 +27,9 @@ export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner
   /** The stream's settings when it was created or attached to. */
   readonly settings: StreamInfo;
   status(): Promise<StreamStatus>;
-  /** Resolves when the message is durable. Waits where the server has no credits: that is the back-pressure. */
+  /**
+   * Resolves when the message is durable. Waits where the server has no credits: that is the back-pressure.
+   */
   publish(message: OutgoingMessage): Promise<Published>;
   /** All in order; rejects with PublishRefused, once all are settled, if any was refused. */
   publish(messages: readonly OutgoingMessage[]): Promise<Published[]>;
@@ -41,7 +43,8 @@ export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner
 }
 
 /**
- * Creates the stream, or attaches to it where it exists. With no setting named it is attached to as it is; with
+ * Creates the stream, or attaches to it where it exists. With no setting named it is attached to as it is;
+ * with
  * other settings than it has, it is refused (`already_exists`, naming them), or changed if `update` is true.
  */
 export async function createStreamProcessor(
@@ -55,7 +58,11 @@ export async function createStreamProcessor(
   const wanted = toStream(name, options);
   const attempted = `create stream ${name}`;
   try {
-    const { stream } = await channel.unary(StreamServiceService.createStream, { stream: wanted }, { attempted });
+    const { stream } = await channel.unary(
+      StreamServiceService.createStream,
+      { stream: wanted },
+      { attempted },
+    );
     return processor(client, toStreamInfo(stream ?? wanted), options);
   } catch (caught) {
     if (!(caught instanceof MillraceError) || caught.code !== "already_exists") throw caught;
@@ -97,7 +104,11 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
   const { channel } = client;
   const stream = settings.name;
   const { parallelism = 4, onError } = options;
-  const { runner, ...register } = createHandlers(channel, { stream, parallelism, ...(onError && { onError }) });
+  const { runner, ...register } = createHandlers(channel, {
+    stream,
+    parallelism,
+    ...(onError && { onError }),
+  });
   const publisher = createPublisher(channel, stream);
   const ready = async (): Promise<void> => {
     if (!runner.isReady) await runner.ready();

@@ -45,7 +45,11 @@ const keys = [
 const defaultWaitMs = 5_000;
 
 /** Searches by meaning. The query is used in memory on the server, never stored or logged. */
-export async function search(channel: Channel, query: string, options: SearchOptions = {}): Promise<SearchResult> {
+export async function search(
+  channel: Channel,
+  query: string,
+  options: SearchOptions = {},
+): Promise<SearchResult> {
   checkText(query, "query");
   checkSearchOptions(options);
   const { maxResults = 0, minScore, streams = [], artifacts = [], after, wait, omitText, signal } = options;

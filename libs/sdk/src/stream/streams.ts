@@ -55,11 +55,19 @@ export function createStreams(channel: Channel): Streams {
       await channel.unary(StreamServiceService.deleteStream, { name }, onStream("delete", name));
     },
     async pause(name) {
-      const { stream } = await channel.unary(StreamServiceService.pauseStream, { name }, onStream("pause", name));
+      const { stream } = await channel.unary(
+        StreamServiceService.pauseStream,
+        { name },
+        onStream("pause", name),
+      );
       return toStreamInfo(stream);
     },
     async resume(name) {
-      const { stream } = await channel.unary(StreamServiceService.resumeStream, { name }, onStream("resume", name));
+      const { stream } = await channel.unary(
+        StreamServiceService.resumeStream,
+        { name },
+        onStream("resume", name),
+      );
       return toStreamInfo(stream);
     },
     status: (name) => getStatus(channel, name, onStream("get the status of", name)),
@@ -70,7 +78,9 @@ async function* listStreams(channel: Channel): AsyncGenerator<StreamInfo, void, 
   let pageToken = "";
   do {
     const request = { pageSize, pageToken };
-    const page = await channel.unary(StreamServiceService.listStreams, request, { attempted: "list streams" });
+    const page = await channel.unary(StreamServiceService.listStreams, request, {
+      attempted: "list streams",
+    });
     yield* page.streams.map(toStreamInfo);
     pageToken = page.nextPageToken;
   } while (pageToken !== "");

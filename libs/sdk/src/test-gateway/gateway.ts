@@ -1,4 +1,4 @@
-import { Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { ArtifactServiceService } from "@millrace/proto/artifact";
 import { type EventServiceServer, EventServiceService } from "@millrace/proto/event";
 import {
@@ -7,7 +7,6 @@ import {
   type SubscribeServiceServer,
   SubscribeServiceService,
 } from "@millrace/proto/message";
-import { encodeRpcStatus, type RpcStatus } from "@millrace/proto/rpc-status";
 import { SearchServiceService } from "@millrace/proto/search";
 import { SourceServiceService } from "@millrace/proto/source";
 import { StreamServiceService } from "@millrace/proto/stream";
@@ -15,7 +14,7 @@ import { type ConnectOptions, connectIn, type MillraceClient } from "../connect.
 import { type Environment, systemEnvironment } from "../rpc/environment.js";
 import { publishStream, subscribe, watchEvents } from "./serve-streams.js";
 import { serveUnary } from "./serve-unary.js";
-import { createState, type State } from "./state.js";
+import { createState, type Served, type State } from "./state.js";
 
 export interface TestGateway extends AsyncDisposable {
   readonly state: State;
@@ -32,19 +31,12 @@ export interface TestGateway extends AsyncDisposable {
   stop(): void;
 }
 
-export interface Served {
-  state: State;
-  changed(): void;
-  /** Calls it now and after each change; returns how to stop that. */
-  onChange(listener: () => void): () => void;
-}
-
 /** A real gRPC server of the public API, with the least behaviour that a client can be tested against. */
 export async function startGateway(): Promise<TestGateway> {
   const state = createState();
   const listeners = new Set<() => void>();
   const changed = (): void => {
-    for (const listener of [...listeners]) listener();
+    for (const listener of listeners) listener();
   };
   const onChange = (listener: () => void): (() => void) => {
     listeners.add(listener);
@@ -86,14 +78,6 @@ export async function startGateway(): Promise<TestGateway> {
       server.forceShutdown();
     },
   };
-}
-
-/** The error of a call, with its details as the gateway sends them. */
-export function refusal(code: status, message: string, details: Omit<RpcStatus, "code" | "message"> = {}): Error {
-  const metadata = new Metadata();
-  const trailer = Buffer.from(encodeRpcStatus({ code, message, ...details }));
-  metadata.set("grpc-status-details-bin", trailer);
-  return Object.assign(new Error(message), { code, details: message, metadata });
 }
 
 async function listen(served: Served, port: number): Promise<{ server: Server; port: number }> {

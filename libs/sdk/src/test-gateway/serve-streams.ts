@@ -9,7 +9,7 @@ import {
   type SubscribeRequest,
   type SubscribeResponse,
 } from "@millrace/proto/message";
-import type { Served } from "./gateway.js";
+import type { Served } from "./state.js";
 
 /** Acknowledges what came on this connection only, so that a refusal whose answer was lost is given again. */
 export function publishStream(
@@ -67,7 +67,10 @@ function accept({ state }: Served, epoch: string, frame: PublishStreamRequest_Me
 }
 
 /** Tokens are `r<batch>`: everything below that batch was read. */
-export function subscribe(served: Served, call: ServerWritableStream<SubscribeRequest, SubscribeResponse>): void {
+export function subscribe(
+  served: Served,
+  call: ServerWritableStream<SubscribeRequest, SubscribeResponse>,
+): void {
   const { state } = served;
   const { resumeToken, startAt, sourceIds } = call.request;
   const earliest = startAt === StartAt.START_AT_EARLIEST ? 0 : state.results.length;

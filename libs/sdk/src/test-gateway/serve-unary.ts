@@ -4,9 +4,9 @@ import type { PublishServiceServer } from "@millrace/proto/message";
 import type { SearchServiceServer } from "@millrace/proto/search";
 import { SourceState, type SourceServiceServer } from "@millrace/proto/source";
 import { Stream, type StreamServiceServer, StreamState } from "@millrace/proto/stream";
-import { refusal, type Served } from "./gateway.js";
+import { refusal } from "./refusal.js";
 import { takeFailure } from "./serve-streams.js";
-import { resultMessage } from "./state.js";
+import { resultMessage, type Served } from "./state.js";
 
 export interface UnaryServices {
   streams: StreamServiceServer;
@@ -58,7 +58,14 @@ export function serveUnary(served: Served): UnaryServices {
     search: {
       search: answer("search", ({ query }) => ({
         hits: [
-          { contentId: "c1", artifact: "a1", stream: "live", sourceId: "s1", score: 0.75, text: `like ${query}` },
+          {
+            contentId: "c1",
+            artifact: "a1",
+            stream: "live",
+            sourceId: "s1",
+            score: 0.75,
+            text: `like ${query}`,
+          },
         ],
         model: "test",
       })),
@@ -105,7 +112,9 @@ function streamService({ state }: Served, answer: Answer): StreamServiceServer {
     state.streams.set(kept.name, kept);
     return kept;
   };
-  const setState = (name: string, streamState: StreamState) => ({ stream: put({ ...find(name), state: streamState }) });
+  const setState = (name: string, streamState: StreamState) => ({
+    stream: put({ ...find(name), state: streamState }),
+  });
   return {
     createStream: answer("createStream", ({ stream }) => {
       const there = state.streams.get(stream?.name ?? "");

@@ -32,6 +32,13 @@ export interface State {
   calls: { method: string; request: unknown }[];
 }
 
+export interface Served {
+  state: State;
+  changed(): void;
+  /** Calls it now and after each change; returns how to stop that. */
+  onChange(listener: () => void): () => void;
+}
+
 export function createState(): State {
   return {
     streams: new Map(),
@@ -59,7 +66,8 @@ export function resultMessage(id: string, content: string | Uint8Array = `text o
     stream: "live",
     sourceId: "s1",
     position: { source: "epoch", offset: 7 },
-    content: typeof content === "string" ? { $case: "text", value: content } : { $case: "data", value: content },
+    content:
+      typeof content === "string" ? { $case: "text", value: content } : { $case: "data", value: content },
     attributes: { colour: "red" },
     eventTime: { seconds: 1_700_000_000, nanos: 500_000_000 },
     priority: Priority.PRIORITY_HIGH,

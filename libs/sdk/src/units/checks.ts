@@ -1,9 +1,16 @@
 import { invalidArgument } from "../rpc/millrace-error.js";
 
-/** Refuses what is no object, and keys that `known` does not have. `field` is the object's place, `""` at the top. */
+/**
+ * Refuses what is no object, and keys that `known` does not have. `field` is the object's place, `""` at the
+ * top.
+ */
 export function checkKeys(value: unknown, known: readonly string[], field: string): void {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw invalidArgument(field || "options", "is no object", `Give an object with any of: ${known.join(", ")}.`);
+    throw invalidArgument(
+      field || "options",
+      "is no object",
+      `Give an object with any of: ${known.join(", ")}.`,
+    );
   }
   for (const key of Object.keys(value)) {
     if (known.includes(key)) continue;
@@ -12,17 +19,23 @@ export function checkKeys(value: unknown, known: readonly string[], field: strin
 }
 
 export function checkBoolean(value: unknown, field: string): void {
-  if (typeof value !== "boolean") throw invalidArgument(field, "is neither true nor false", "Give a boolean.");
+  if (typeof value !== "boolean")
+    throw invalidArgument(field, "is neither true nor false", "Give a boolean.");
 }
 
 export function checkText(value: unknown, field: string): void {
-  if (typeof value !== "string" || value === "") throw invalidArgument(field, "is empty or no text", "Give a string.");
+  if (typeof value !== "string" || value === "")
+    throw invalidArgument(field, "is empty or no text", "Give a string.");
 }
 
 /** A whole number within the bounds, both included. */
 export function checkCount(value: unknown, field: string, [least, most]: [number, number]): void {
   if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return;
-  throw invalidArgument(field, `is ${JSON.stringify(value)}`, `Give a whole number from ${least} to ${most}.`);
+  throw invalidArgument(
+    field,
+    `is ${JSON.stringify(value)}`,
+    `Give a whole number from ${least} to ${most}.`,
+  );
 }
 
 export function checkOneOf(value: unknown, field: string, choices: readonly string[]): void {

@@ -4,7 +4,8 @@ import { invalidArgument } from "../rpc/millrace-error.js";
 export type Duration = string | number;
 
 const unitMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const remedy = 'Write a number with a unit, such as "250ms", "1s", "5m", "1h" or "7d", or a number of milliseconds.';
+const remedy =
+  'Write a number with a unit, such as "250ms", "1s", "5m", "1h" or "7d", or a number of milliseconds.';
 
 /** Milliseconds, whole and above zero. `field` is the option's name, for the error. */
 export function parseDuration(value: Duration, field: string): number {

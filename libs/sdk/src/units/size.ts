@@ -1,6 +1,8 @@
 import { invalidArgument } from "../rpc/millrace-error.js";
 
-/** `"128MB"`, `"64MiB"`, or a number of bytes. KB, MB, GB and TB count by 1000; KiB, MiB, GiB and TiB by 1024. */
+/**
+ * `"128MB"`, `"64MiB"`, or a number of bytes. KB, MB, GB and TB count by 1000; KiB, MiB, GiB and TiB by 1024.
+ */
 export type Size = string | number;
 
 const unitBytes: Record<string, number> = {
@@ -14,7 +16,8 @@ const unitBytes: Record<string, number> = {
   GiB: 2 ** 30,
   TiB: 2 ** 40,
 };
-const remedy = 'Write a number with a unit, such as "512KB", "128MB", "64MiB" or "1GB", or a number of bytes.';
+const remedy =
+  'Write a number with a unit, such as "512KB", "128MB", "64MiB" or "1GB", or a number of bytes.';
 
 /** Bytes, whole and above zero. `field` is the option's name, for the error. */
 export function parseSize(value: Size, field: string): number {
