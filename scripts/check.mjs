@@ -48,7 +48,7 @@ await runMain(async () => {
   let failed = 0;
   for (const { name, run } of checks) {
     const started = performance.now();
-    const wrong = await run();
+    const wrong = await run().catch((/** @type {unknown} */ error) => String(error));
     const time = seconds(performance.now() - started);
     if (wrong !== undefined) failed += 1;
     console.log(`${wrong === undefined ? "ok  " : "fail"} ${name} (${time})`);

@@ -4,7 +4,8 @@ import { mustRun } from "./command.mjs";
 import { filesBelow } from "./packages.mjs";
 import { installed, root } from "./places.mjs";
 
-const generated = ["libs/proto/src/gen", "libs/proto/image.binpb"];
+const sources = join("libs", "proto", "src", "gen");
+const image = join("libs", "proto", "image.binpb");
 
 /**
  * Writes what is made from proto/: the TypeScript and the image (descriptors) that reflection serves.
@@ -29,17 +30,16 @@ export async function staleFiles() {
   const aside = mkdtempSync(join(root, ".cache", "gen-"));
   try {
     await generate(aside);
-    const base = aside.slice(root.length + 1);
-    const fresh = generated.flatMap((path) => filesBelow(join(base, path), "").concat(path));
-    const names = new Set([...fresh.map((path) => path.replace(`${base}/`, "")), ...committed()]);
+    const made = filesBelow(join(aside.slice(root.length + 1), sources), "");
+    const names = new Set([
+      ...made.map((path) => path.slice(path.indexOf(sources))),
+      ...filesBelow(sources, ""),
+      image,
+    ]);
     return [...names].filter((name) => read(join(root, name)) !== read(join(aside, name)));
   } finally {
     rmSync(aside, { recursive: true, force: true });
   }
-}
-
-function committed() {
-  return generated.flatMap((path) => filesBelow(path, ".ts"));
 }
 
 /** @param {string} path a file; a folder or nothing reads as nothing */
