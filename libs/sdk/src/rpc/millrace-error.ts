@@ -41,6 +41,9 @@ const retryableCodes: ReadonlySet<Code> = new Set([
 const unreachable =
   /No connection established|Failed to connect|Name resolution failed|ECONNREFUSED|ENOTFOUND/;
 
+/** The system's own words within what grpc-js says. */
+const systemReason = /\b(connect|getaddrinfo|read) E[A-Z_]+( [^\s"]+)?/;
+
 export function invalidArgument(field: string, problem: string, remedy: string): MillraceError {
   return new MillraceError("invalid_argument", `${field} ${problem}`, { field, remedy });
 }
@@ -53,7 +56,8 @@ function fromStatus(error: ServiceError, attempted: string): MillraceError {
   const code = codeOf(error.code);
   const status = detailsIn(error);
   if (status === undefined && code === "unavailable" && unreachable.test(error.details)) {
-    return new MillraceError(code, `${attempted}: no gateway answers (${error.details})`, {
+    const [reason] = systemReason.exec(error.details) ?? [error.details];
+    return new MillraceError(code, `${attempted}: no gateway answers (${reason})`, {
       remedy: "Start Millrace, or check the address.",
       cause: error,
     });

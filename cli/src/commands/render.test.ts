@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CodedError } from "@millrace/errors";
+import type { ReceivedMessage, StreamInfo } from "@millrace/sdk";
+import { renderError } from "../output.js";
+import { renderHits } from "./search.js";
+import { renderStatus, renderStreams } from "./status.js";
+import { renderMessage } from "./subscribe.js";
+
+const stream: StreamInfo = {
+  name: "live",
+  processingMode: "real_time",
+  batchSize: 1000,
+  privacy: { detectorsOff: [] },
+  enrichments: { embeddings: true, sentiment: true, textField: "" },
+  outputs: {
+    results: { ageMs: 0, bytes: 0 },
+    storage: undefined,
+    artifacts: false,
+    search: true,
+    events: false,
+  },
+  state: "active",
+  createdTime: new Date(0),
+};
+
+const message: ReceivedMessage = {
+  id: "m1",
+  stream: "live",
+  sourceId: "s1",
+  position: { source: "e", offset: 1 },
+  attributes: {},
+  priority: "high",
+  eventTime: undefined,
+  acceptedTime: new Date(1_700_000_000_000),
+  findings: [
+    { type: "EMAIL", place: "body", start: 0, length: 7 },
+    { type: "EMAIL", place: "body", start: 9, length: 7 },
+  ],
+  sentiment: { label: "positive", score: 0.5, model: "m" },
+  passport: [],
+  resumeToken: "r1",
+  kind: "text",
+  content: "to [EMAIL]\nand\u001b[31m more",
+  text: "to [EMAIL]\nand\u001b[31m more",
+};
+
+test("streams are a table", () => {
+  assert.deepEqual(renderStreams([stream, { ...stream, name: "archive", state: "paused" }]), [
+    "STREAM   STATE   MODE       BATCH  OUTPUTS",
+    "live     active  real_time  1000   results,search",
+    "archive  paused  real_time  1000   results,search",
+  ]);
+});
+
+test("a status shows the conservation line and what waits", () => {
+  const conservation = {
+    in: 5,
+    out: 3,
+    dead: 1,
+    dropped: 0,
+    inFlight: 1,
+    droppedByReason: {},
+    balanced: true,
+  };
+  const status = {
+    stream,
+    conservation,
+    stages: [{ stage: "privacy", batches: 2 }],
+    sources: [],
+    sinks: [],
+    durability: "synced",
+    dataPath: "MAPPED",
+  };
+  assert.deepEqual(renderStatus(status), [
+    "live: active, real_time, outputs results, search",
+    "messages: in 5 = out 3 + dead 1 + dropped 0 + in flight 1: balanced",
+    "durability: synced, data path: MAPPED",
+    "",
+    "STAGE    BATCHES WAITING",
+    "privacy  2",
+  ]);
+});
+
+test("a message is one line, whatever its text does", () => {
+  assert.equal(
+    renderMessage(message),
+    "2023-11-14T22:13:20.000Z  s1  to [EMAIL] and [31m more  [positive EMAIL]",
+  );
+});
+
+test("data is shown by its size", () => {
+  const data = Uint8Array.of(1, 2);
+  const { text: _, ...rest } = message;
+  const line = renderMessage({
+    ...rest,
+    kind: "data",
+    content: data,
+    data,
+    findings: [],
+    sentiment: undefined,
+  });
+  assert.equal(line, "2023-11-14T22:13:20.000Z  s1  2 bytes");
+});
+
+test("hits are score, place and text", () => {
+  const hit = {
+    contentId: "c",
+    artifact: "a",
+    stream: "live",
+    sourceId: "s1",
+    score: 0.8125,
+    text: "late\nagain",
+  };
+  assert.deepEqual(renderHits({ hits: [hit, { ...hit, sourceId: "" }], model: "m" }), [
+    "0.813  live/s1  late again",
+    "0.813  live  late again",
+  ]);
+});
+
+test("an error is one line with field and remedy", () => {
+  const error = new CodedError("invalid_argument", "text is\nempty", { field: "text", remedy: "Send one." });
+  assert.equal(renderError(error), "error: text is empty (field: text). Send one.");
+  assert.equal(renderError(new Error("odd")), "error: millrace: odd.");
+});
