@@ -67,6 +67,13 @@ test("the same settings attach, others are refused by name unless update is true
     field: "batchSize",
     message: "create stream live: it exists, and batchSize is 500 there and 600 here",
   });
+  await assert.rejects(
+    createStreamProcessor("live", client, { batchSize: 500, outputs: { storage: true } }),
+    {
+      field: "outputs.storage.format",
+      message: 'create stream live: it exists, and outputs.storage.format is unset there and "records" here',
+    },
+  );
   const updated = await createStreamProcessor("live", client, { batchSize: 600, update: true });
   assert.equal(updated.settings.batchSize, 600);
 });

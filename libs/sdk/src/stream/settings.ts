@@ -66,9 +66,10 @@ function toStorage({ format, rollBytes, rollAge }: WireStorage): StreamSettings[
 
 /** Which settings differ, each as one clause: `batchSize is 500 there and 1000 here`. */
 export function describeDifferences(there: StreamSettings, here: StreamSettings): string[] {
-  const ofHere = new Map(flatten(here, ""));
-  return flatten(there, "").flatMap(([name, value]) => {
-    const wanted = ofHere.get(name) ?? "unset";
+  const [ofThere, ofHere] = [new Map(flatten(there, "")), new Map(flatten(here, ""))];
+  const names = new Set([...ofThere.keys(), ...ofHere.keys()]);
+  return [...names].flatMap((name) => {
+    const [value, wanted] = [ofThere.get(name) ?? "unset", ofHere.get(name) ?? "unset"];
     // Zero stands for the server's default on this side, which we cannot compare.
     return wanted === value || wanted === "0" ? [] : [`${name} is ${value} there and ${wanted} here`];
   });
