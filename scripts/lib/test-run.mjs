@@ -18,25 +18,49 @@ import { root } from "./places.mjs";
 const stderrCharsMax = 8_000;
 
 /**
- * Runs the files, each in a process of its own.
+ * Runs the files, each in a process of its own, which is killed when it is still there after `timeoutMs`: because a
+ * test hangs, or because it left something open.
  *
  * @param {string[]} files relative to the checkout
- * @param {{ concurrency: number, timeoutMs: number, onFile?: (file: string) => void }} options timeoutMs is per file
+ * @param {{ concurrency: number, timeoutMs: number }} options timeoutMs is per file
  * @returns {Promise<TestCount>}
  */
 export async function runTests(files, options) {
   const count = { passed: 0, skipped: 0, failures: /** @type {Failure[]} */ ([]) };
-  if (files.length === 0) return count;
-  const stderr = /** @type {Map<string, string>} */ (new Map());
-  const paths = files.map((file) => resolve(root, file));
-  const events = run({ files: paths, concurrency: options.concurrency, timeout: options.timeoutMs });
-  for await (const event of events) {
-    if (event.type === "test:stderr") keepStderr(stderr, event.data);
-    if (event.type === "test:pass" || event.type === "test:fail") {
-      countTest(count, { passed: event.type === "test:pass", ...event.data }, stderr);
+  const waiting = [...files];
+  const work = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      await runFile(resolve(root, file), options.timeoutMs, count);
     }
-  }
+  };
+  await Promise.all(Array.from({ length: options.concurrency }, work));
   return count;
+}
+
+/**
+ * @param {string} path
+ * @param {number} timeoutMs
+ * @param {TestCount} count
+ */
+async function runFile(path, timeoutMs, count) {
+  const stderr = /** @type {Map<string, string>} */ (new Map());
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), timeoutMs);
+  try {
+    for await (const event of run({ files: [path], signal: late.signal })) {
+      if (event.type === "test:stderr") keepStderr(stderr, event.data);
+      if (late.signal.aborted) break;
+      if (event.type === "test:pass" || event.type === "test:fail") {
+        countTest(count, { passed: event.type === "test:pass", ...event.data }, stderr);
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  if (!late.signal.aborted) return;
+  const file = relative(root, path);
+  const error = `the file did not end within ${timeoutMs / 1000} s\n${stderr.get(path) ?? ""}`;
+  count.failures.push({ file, name: file, error: error.trimEnd() });
 }
 
 /**

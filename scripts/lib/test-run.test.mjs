@@ -41,13 +41,14 @@ test("a file that exits with 0 before its tests ran is a failure", async (t) => 
   assert.equal(failures.length, 1);
 });
 
-test("a file that hangs is a failure", async (t) => {
-  const { failures } = await count(
-    t,
-    `test("hang", () => new Promise(() => setInterval(() => {}, 1000)));`,
-    1_500,
-  );
-  assert.match(failures[0]?.error ?? "", /timed out/);
+test("a file that hangs, or leaves something open, is ended and is a failure", async (t) => {
+  const hangs = `test("hang", () => new Promise(() => setInterval(() => {}, 1000)));`;
+  const leaks = `test("leak", () => { setInterval(() => {}, 1000); });`;
+  for (const body of [hangs, leaks]) {
+    const { failures } = await count(t, body, 1_500);
+    assert.equal(failures.length, 1);
+    assert.match(failures[0]?.error ?? "", /did not end within 1\.5 s/);
+  }
 });
 
 test("a file without a test is a failure", async (t) => {
