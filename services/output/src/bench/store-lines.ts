@@ -4,9 +4,9 @@ import { makeBatch } from "../storage/faults/make-batch.js";
 import { openStorageSink } from "../storage/storage-sink.js";
 
 /*
- * What continuous storage costs over the bare disk: 1 MiB batches of 1 KiB lines into 64 MiB files, synced each
- * 16 MiB. `node dist/bench/store-lines.js <directory> [MiB]` prints one JSON object, rates in MB/s (10^6). The bare
- * rate is that of the same writes and syncs, without hash, checksum, journal and manifest.
+ * What continuous storage costs over the bare disk: 1 MiB batches of 1 KiB lines into 64 MiB files, synced
+ * each 16 MiB. `node dist/bench/store-lines.js <directory> [MiB]` prints one JSON object, rates in MB/s
+ * (10^6). The bare rate is that of the same writes and syncs, without hash, checksum, journal and manifest.
  */
 const [parent = ".", mebibytes = "1024"] = process.argv.slice(2);
 const batches = Number(mebibytes);
@@ -26,7 +26,10 @@ async function measure(work: (root: string) => Promise<void>): Promise<{ rate: n
   const { user, system } = process.cpuUsage(cpuBefore);
   await rm(root, { recursive: true });
   const bytes = batches * batchBytes;
-  return { rate: Math.round(bytes / seconds / 1e6), cpu: Number(((user + system) / 1e6 / (bytes / 1e9)).toFixed(2)) };
+  return {
+    rate: Math.round(bytes / seconds / 1e6),
+    cpu: Number(((user + system) / 1e6 / (bytes / 1e9)).toFixed(2)),
+  };
 }
 
 async function store(root: string): Promise<void> {
@@ -70,5 +73,10 @@ async function writeBare(root: string): Promise<void> {
 
 const bare = await measure(writeBare);
 const sink = await measure(store);
-const result = { bench: "store-lines", mb_per_s: sink.rate, cpu_s_per_gb: sink.cpu, bare_mb_per_s: bare.rate };
+const result = {
+  bench: "store-lines",
+  mb_per_s: sink.rate,
+  cpu_s_per_gb: sink.cpu,
+  bare_mb_per_s: bare.rate,
+};
 process.stdout.write(`${JSON.stringify({ ...result, bare_cpu_s_per_gb: bare.cpu })}\n`);

@@ -26,7 +26,9 @@ export function keyedIds({ header, columns }: OpenBatch): Map<number, string> {
   return ids;
 }
 
-/** Which rows of a batch are new, by position and, where a client gave an id, by id (also within the batch). */
+/**
+ * Which rows of a batch are new, by position and, where a client gave an id, by id (also within the batch).
+ */
 export function chooseRows(
   open: OpenBatch,
   taken: IntervalSet,

@@ -3,7 +3,10 @@ import type { Disk } from "./spool/disk.js";
 import { parseJournal } from "./spool/journal.js";
 import type { Layout } from "./spool/layout.js";
 
-/** How long ids that clients gave are remembered across a restart; a client tries again for seconds, not minutes. */
+/**
+ * How long ids that clients gave are remembered across a restart; a client tries again for seconds, not
+ * minutes.
+ */
 const keepMs = 10 * 60 * 1000;
 /** A part each 150 ms for ten minutes: 64 MiB parts at 400 MB/s. */
 const journalsMax = 4096;
@@ -14,7 +17,10 @@ interface DoneJournal {
   hasKeys: boolean;
 }
 
-/** Journals of finished parts: they hold the ids that clients gave, and the newest one the last number given out. */
+/**
+ * Journals of finished parts: they hold the ids that clients gave, and the newest one the last number given
+ * out.
+ */
 export interface DoneJournals {
   add(journal: DoneJournal): void;
   /** Removes what is of no use any more. */
@@ -29,7 +35,8 @@ export async function openDoneJournals(
   const journals: DoneJournal[] = [];
   for (const name of await disk.readdir(layout.doneDir)) {
     const file = layout.parse(name);
-    if (file?.kind === "done") journals.push({ number: file.number, closedMs: file.closedMs, hasKeys: false });
+    if (file?.kind === "done")
+      journals.push({ number: file.number, closedMs: file.closedMs, hasKeys: false });
   }
   journals.sort((left, right) => left.number - right.number);
   const newestFirst: string[][] = [];
@@ -68,4 +75,3 @@ function createDoneJournals(
     },
   };
 }
-

@@ -27,14 +27,22 @@ test("only the rows that are left go into the file", () => {
 
 test("packed messages become lines, and those with a line feed are rejected", () => {
   fc.assert(
-    fc.property(fc.array(fc.string({ unit: fc.constantFrom("a", "é", "\n", " ") }), { minLength: 1 }), (texts) => {
-      const { bytes, runs, rejected } = encodeLines(makeBatch(texts, packed), [{ from: 0, to: texts.length }]);
-      const rows = [...texts.keys()];
-      assert.deepEqual(rejected, rows.filter((row) => texts[row]?.includes("\n")));
-      const kept = rows.filter((row) => !texts[row]?.includes("\n"));
-      assert.deepEqual([...rowsOf(runs)], kept);
-      assert.equal(Buffer.concat(bytes).toString(), kept.map((row) => `${texts[row]}\n`).join(""));
-    }),
+    fc.property(
+      fc.array(fc.string({ unit: fc.constantFrom("a", "é", "\n", " ") }), { minLength: 1 }),
+      (texts) => {
+        const { bytes, runs, rejected } = encodeLines(makeBatch(texts, packed), [
+          { from: 0, to: texts.length },
+        ]);
+        const rows = [...texts.keys()];
+        assert.deepEqual(
+          rejected,
+          rows.filter((row) => texts[row]?.includes("\n")),
+        );
+        const kept = rows.filter((row) => !texts[row]?.includes("\n"));
+        assert.deepEqual([...rowsOf(runs)], kept);
+        assert.equal(Buffer.concat(bytes).toString(), kept.map((row) => `${texts[row]}\n`).join(""));
+      },
+    ),
   );
 });
 
@@ -46,7 +54,11 @@ test("a body that doesn't keep to its framing is refused", () => {
 });
 
 test("rows are chosen by position and by the id that a client gave", () => {
-  const batch = makeBatch(["a", "b", "c", "d"], { positionFrom: 10, positionDeltas: [5, 5, 5, 5], ids: [0, 7, 7, 8] });
+  const batch = makeBatch(["a", "b", "c", "d"], {
+    positionFrom: 10,
+    positionDeltas: [5, 5, 5, 5],
+    ids: [0, 7, 7, 8],
+  });
   const taken = createIntervalSet([{ from: 10, to: 15 }]);
   const eight = "8".padStart(32, "0");
   const choice = chooseRows(batch, taken, { ids: keyedIds(batch), isSeen: (id) => id === eight });

@@ -16,19 +16,23 @@ export interface EncodedRows {
 const lineFeed = 0x0a;
 
 /**
- * STORAGE_FORMAT_LINES: a message is a line. Batches of lines are written as they lie, without a copy; others are put
- * together anew, and messages that hold a line feed are rejected.
+ * STORAGE_FORMAT_LINES: a message is a line. Batches of lines are written as they lie, without a copy; others
+ * are put together anew, and messages that hold a line feed are rejected.
  */
 export function encodeLines(open: OpenBatch, runs: readonly RowRun[]): EncodedRows {
   const offsets = rowOffsets(open.header, open.columns);
-  return open.header.framing === Framing.FRAMING_LINES ? asTheyLie(open, offsets, runs) : joined(open, offsets, runs);
+  return open.header.framing === Framing.FRAMING_LINES
+    ? asTheyLie(open, offsets, runs)
+    : joined(open, offsets, runs);
 }
 
 function asTheyLie({ body }: OpenBatch, offsets: Uint32Array, runs: readonly RowRun[]): EncodedRows {
   const bytes = runs.map(({ from, to }) => {
     const end = offsets[to] as number;
     if (body[end - 1] !== lineFeed) {
-      throw new CodedError("data_loss", "store lines: a message does not end in a line feed", { field: "batch.body" });
+      throw new CodedError("data_loss", "store lines: a message does not end in a line feed", {
+        field: "batch.body",
+      });
     }
     return body.subarray(offsets[from], end);
   });

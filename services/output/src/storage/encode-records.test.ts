@@ -15,7 +15,10 @@ function records(batch: Parameters<typeof encodeRecords>[0]): unknown[] {
 }
 
 test("a record tells the message, where it stood and what was found in it", () => {
-  const batch = makeBatch(['say "hi"\n<EMAIL>', "plain"], { framing: Framing.FRAMING_PACKED, positionFrom: 40 });
+  const batch = makeBatch(['say "hi"\n<EMAIL>', "plain"], {
+    framing: Framing.FRAMING_PACKED,
+    positionFrom: 40,
+  });
   batch.columns.attributes = [{ name: "__proto__", rows: [1], values: ["shop"] }];
   batch.annotations = {
     embeddings: undefined,
@@ -52,7 +55,10 @@ test("data, and text that is not UTF-8, is kept byte for byte", () => {
   batch.columns.kinds = [Kind.KIND_DATA, Kind.KIND_TEXT];
   batch.body = Buffer.from([1, 2, 255, 10, 100, 255, 102, 10]);
   const data = records(batch).map((record) => (record as { data: string }).data);
-  assert.deepEqual(data, [Buffer.from([1, 2, 255]).toString("base64"), Buffer.from([100, 255, 102]).toString("base64")]);
+  assert.deepEqual(data, [
+    Buffer.from([1, 2, 255]).toString("base64"),
+    Buffer.from([100, 255, 102]).toString("base64"),
+  ]);
 });
 
 test("an id that a client gave is the record's id", () => {

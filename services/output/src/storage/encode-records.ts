@@ -1,5 +1,12 @@
 import { isUtf8 } from "node:buffer";
-import { messageId, type OpenBatch, rowEventTimeMs, rowKind, rowOffsets, rowPositions } from "@millrace/envelope";
+import {
+  messageId,
+  type OpenBatch,
+  rowEventTimeMs,
+  rowKind,
+  rowOffsets,
+  rowPositions,
+} from "@millrace/envelope";
 import { Kind, SentimentLabel } from "@millrace/proto/batch";
 import { keyedIds, type RowRun, rowsOf } from "./choose-rows.js";
 import type { EncodedRows } from "./encode-lines.js";
@@ -22,11 +29,11 @@ const labels: Readonly<Partial<Record<SentimentLabel, string>>> = {
  *   {"id": 32 hex, "source_id": "…", "source": 32 hex, "position": n, "event_time": RFC 3339,
  *    "text": "…" or "data": base64,
  *    "attributes": {name: value},
- *    "findings": [{"type": "EMAIL", "place": "body", "start": n, "length": n}, {"type": "EMAIL", "place": "names"}],
+ *    "findings": [{"type": "EMAIL", "place": "body", "start": n, "length": n}, {"type", "place": "names"}],
  *    "sentiment": {"label": "positive", "score": −1…1, "model": "…"}}
  *
- * Text that is not UTF-8 is kept as data. Starts and lengths count bytes. Attributes, findings and sentiment are left
- * out where there are none.
+ * Text that is not UTF-8 is kept as data. Starts and lengths count bytes. Attributes, findings and sentiment
+ * are left out where there are none.
  */
 export function encodeRecords(
   open: OpenBatch,
@@ -110,13 +117,18 @@ function sentimentByRow({ annotations }: OpenBatch): Map<number, string> {
   const { sentiments } = annotations;
   if (sentiments === undefined) return new Map();
   for (const [at, row] of sentiments.rows.entries()) {
-    const label = labels[sentiments.labels[at] ?? SentimentLabel.SENTIMENT_LABEL_UNSPECIFIED] ?? "unspecified";
+    const label =
+      labels[sentiments.labels[at] ?? SentimentLabel.SENTIMENT_LABEL_UNSPECIFIED] ?? "unspecified";
     byRow.set(row, { label, score: sentiments.scores[at] ?? 0, model: sentiments.model });
   }
   return encoded(byRow, "sentiment", (sentiment) => sentiment);
 }
 
-function encoded<T>(byRow: ReadonlyMap<number, T>, field: string, shape: (value: T) => object): Map<number, string> {
+function encoded<T>(
+  byRow: ReadonlyMap<number, T>,
+  field: string,
+  shape: (value: T) => object,
+): Map<number, string> {
   const texts = new Map<number, string>();
   for (const [row, value] of byRow) texts.set(row, `,"${field}":${JSON.stringify(shape(value))}`);
   return texts;

@@ -2,12 +2,16 @@ import { createIntervalSet, type Interval, type IntervalSet } from "@millrace/en
 import { present } from "@millrace/errors";
 import type { StoredEntry } from "./spool/part.js";
 
-/** What the LEDGER says is settled of a source at this sink, by whichever writer; asked when a source is first seen. */
+/**
+ * What the LEDGER says is settled of a source at this sink, by whichever writer; asked when a source is first
+ * seen.
+ */
 export type LoadSettled = (source: string) => Promise<Iterable<Interval>>;
 
 /**
- * Positions that need no storing any more, by source. Sources come and go (each epoch of a pushing client is one), so
- * those unused for longest are forgotten and asked for again, unless the ledger may not know yet what was stored.
+ * Positions that need no storing any more, by source. Sources come and go (each epoch of a pushing client is
+ * one), so those unused for longest are forgotten and asked for again, unless the ledger may not know yet
+ * what was stored.
  */
 export interface SettledSources {
   of(source: string): Promise<IntervalSet>;

@@ -154,7 +154,14 @@ test("rows that another writer stored first are taken out before the part is pub
   const settledElsewhere = (): { from: number; to: number }[] => [{ from: 20, to: 30 }];
   const after = await openSink(disk, { rollBytes: 1, settledElsewhere });
   assert.deepEqual(after.recovery.entries, [
-    { source, intervals: [{ from: 10, to: 20 }, { from: 30, to: 40 }], messages: 2 },
+    {
+      source,
+      intervals: [
+        { from: 10, to: 20 },
+        { from: 30, to: 40 },
+      ],
+      messages: 2,
+    },
   ]);
   const [part] = await after.rollIfDue();
   assert.equal(visible(disk), "b\nd\n");
@@ -171,7 +178,10 @@ test("a stream that changes its format gets a new part for it", async () => {
   await after.stage(makeBatch(["b"], { positionFrom: 1 }));
   await after.commit();
   const parts = await after.rollIfDue();
-  assert.deepEqual(parts.map(({ manifest }) => manifest.format), ["lines", "records"]);
+  assert.deepEqual(
+    parts.map(({ manifest }) => manifest.format),
+    ["lines", "records"],
+  );
 });
 
 test("a commit that a full disk stopped in part answers everything when it is tried again", async () => {
@@ -184,7 +194,10 @@ test("a commit that a full disk stopped in part answers everything when it is tr
   await assert.rejects(sink.commit(), { code: "resource_exhausted" });
   await sink.stage(makeBatch(["two"], { positionFrom: 1 }));
   const entries = await sink.commit();
-  assert.equal(entries.reduce((sum, { messages }) => sum + messages, 0), 2);
+  assert.equal(
+    entries.reduce((sum, { messages }) => sum + messages, 0),
+    2,
+  );
 });
 
 test("after a failed sync every call is refused and nothing is published", async () => {
@@ -196,14 +209,20 @@ test("after a failed sync every call is refused and nothing is published", async
     return error.code === "internal" && isSystemError(error.cause, "EIO");
   });
   await assert.rejects(sink.commit(), { code: "internal" });
-  await assert.rejects(sink.stage(makeBatch(["two"], { positionFrom: 1 })).then(() => sink.commit()), {
-    code: "internal",
-  });
+  await assert.rejects(
+    sink.stage(makeBatch(["two"], { positionFrom: 1 })).then(() => sink.commit()),
+    {
+      code: "internal",
+    },
+  );
   assert.equal(visible(disk), "");
 });
 
 test("a name that would leave the directory is refused", async () => {
   for (const field of ["tenant", "stream", "writer"] as const) {
-    await assert.rejects(openSink(createMemoryDisk(), { [field]: "../x" }), { code: "invalid_argument", field });
+    await assert.rejects(openSink(createMemoryDisk(), { [field]: "../x" }), {
+      code: "invalid_argument",
+      field,
+    });
   }
 });

@@ -5,8 +5,8 @@ import { makeBatch } from "./make-batch.js";
 import { createRandom } from "./memory-disk.js";
 
 /*
- * A process to be killed: stores rows from a position on and writes the position that it has reached, one line a
- * commit, to stdout. Arguments: directory, first position, seed.
+ * A process to be killed: stores rows from a position on and writes the position that it has reached, one
+ * line a commit, to stdout. Arguments: directory, first position, seed.
  */
 const [root = "", first = "0", seed = "0"] = process.argv.slice(2);
 const start = Number(first);

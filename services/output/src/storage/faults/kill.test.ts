@@ -17,7 +17,9 @@ const seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 const killsPerSeed = 3;
 const acksMax = 60;
 
-/** Lets a writer run until it has acked so many times, kills it, and answers the last position that it acked. */
+/**
+ * Lets a writer run until it has acked so many times, kills it, and answers the last position that it acked.
+ */
 async function runAndKill(root: string, start: number, of: { seed: number; acks: number }): Promise<number> {
   const child = spawn(process.execPath, [writer, root, String(start), String(of.seed)], {
     stdio: ["ignore", "pipe", "inherit"],
@@ -89,7 +91,8 @@ for (const seed of seeds) {
       const positions = await visiblePositions(directory);
       const seen = new Set(positions);
       assert.equal(seen.size, positions.length, "no row is stored twice");
-      for (let position = 0; position < acked; position += 1) assert.ok(seen.has(position), `${position} is stored`);
+      for (let position = 0; position < acked; position += 1)
+        assert.ok(seen.has(position), `${position} is stored`);
     } finally {
       await rm(root, { recursive: true });
     }

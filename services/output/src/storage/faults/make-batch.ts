@@ -3,10 +3,16 @@ import { Framing, Kind, Lane } from "@millrace/proto/batch";
 
 /** A batch of texts as it would come over the bus; what isn't given has the plainest value. */
 export function makeBatch(texts: readonly string[], as: Partial<BatchShape> = {}): OpenBatch {
-  const { source = "5".repeat(32), positionFrom = 0, positionDeltas = [], framing = Framing.FRAMING_LINES } = as;
+  const {
+    source = "5".repeat(32),
+    positionFrom = 0,
+    positionDeltas = [],
+    framing = Framing.FRAMING_LINES,
+  } = as;
   const isLines = framing === Framing.FRAMING_LINES;
   const body = Buffer.from(texts.map((text) => (isLines ? `${text}\n` : text)).join(""));
-  const reach = positionDeltas.length === 0 ? texts.length : positionDeltas.reduce((sum, delta) => sum + delta, 0);
+  const reach =
+    positionDeltas.length === 0 ? texts.length : positionDeltas.reduce((sum, delta) => sum + delta, 0);
   return {
     header: {
       id: new Uint8Array(16),

@@ -30,136 +30,173 @@ interface NameChange {
 
 const blockBytes = 64;
 
-export function createMemoryDisk(): MemoryDisk {
-  let names = new Map<string, Inode>();
-  let syncedNames = new Map<string, Inode>();
-  let changes: NameChange[] = [];
+/** Counts calls and breaks one of them. */
+interface Breaker {
+  /** One call; true where a write is to be cut short. */
+  step(canBeShort?: boolean): boolean;
+  /** Throws where the process ended, or the disk filled up, in the middle of a write. */
+  afterCut(): void;
+  calls(): number;
+  breakAt(call: number, fault: Fault): void;
+  mend(): void;
+}
+
+function createBreaker(): Breaker {
   let calls = 0;
   let broken: { call: number; fault: Fault } | undefined;
   let isDead = false;
-
-  /** Counts a call, breaks it if it is its turn; the answer is true where a write is to be cut short. */
-  function step(canBeShort = false): boolean {
-    if (isDead) throw systemError("DEAD");
-    calls += 1;
-    if (broken?.call !== calls) return false;
-    if (broken.fault === "crash") {
-      isDead = true;
-      return true;
-    }
-    if (broken.fault === "short") return canBeShort;
-    if (broken.fault === "ENOSPC" && canBeShort) return true;
-    throw systemError(broken.fault);
-  }
-
-  function change(directories: string[], apply: NameChange["apply"]): void {
-    apply(names);
-    changes.push({ directories, apply });
-    step();
-  }
-
-  function find(path: string): Inode {
-    const inode = names.get(path);
-    if (inode === undefined) throw systemError("ENOENT");
-    return inode;
-  }
-
-  function openFile(inode: Inode): DiskFile {
-    return {
-      writev: async (buffers, position) => {
-        const all = Buffer.concat(buffers);
-        const isCut = step(true);
-        const bytes = isCut ? all.subarray(0, all.length >> 1) : all;
-        const grown = Buffer.alloc(Math.max(inode.written.length, position + bytes.length));
-        inode.written.copy(grown);
-        bytes.copy(grown, position);
-        inode.written = grown;
-        if (isDead) throw systemError("DEAD");
-        if (isCut && broken?.fault === "ENOSPC") throw systemError("ENOSPC");
-        return isCut ? Math.max(1, bytes.length) : bytes.length;
-      },
-      read: async (buffer, position) => {
-        step();
-        return inode.written.copy(buffer, 0, position, position + buffer.byteLength);
-      },
-      size: async () => inode.written.length,
-      truncate: async (length) => {
-        step();
-        const cut = Buffer.alloc(length);
-        inode.written.copy(cut);
-        inode.written = cut;
-      },
-      fdatasync: async () => {
-        step();
-        inode.synced = Buffer.from(inode.written);
-      },
-      close: async () => undefined,
-    };
-  }
-
   return {
-    open: async (path, mode) => {
-      if (mode === "existing") {
-        step();
-        return openFile(find(path));
-      }
-      if (names.has(path)) throw systemError("EEXIST");
-      const inode: Inode = { synced: Buffer.alloc(0), written: Buffer.alloc(0) };
-      step();
-      change([dirname(path)], (into) => into.set(path, inode));
-      return openFile(inode);
+    step: (canBeShort = false) => {
+      if (isDead) throw systemError("DEAD");
+      calls += 1;
+      if (broken?.call !== calls) return false;
+      isDead = broken.fault === "crash";
+      if (isDead) return true;
+      if (broken.fault === "short") return canBeShort;
+      if (broken.fault === "ENOSPC" && canBeShort) return true;
+      throw systemError(broken.fault);
     },
-    readFile: async (path) => {
-      step();
-      return Buffer.from(find(path).written);
+    afterCut: () => {
+      if (isDead) throw systemError("DEAD");
+      if (broken?.fault === "ENOSPC") throw systemError("ENOSPC");
     },
-    readdir: async (path) => {
-      step();
-      return listOf(names, path);
-    },
-    makeDirectory: async () => undefined,
-    rename: async (from, to) => {
-      step();
-      const inode = find(from);
-      change([dirname(from), dirname(to)], (into) => {
-        into.delete(from);
-        into.set(to, inode);
-      });
-    },
-    unlink: async (path) => {
-      step();
-      if (names.has(path)) change([dirname(path)], (into) => into.delete(path));
-    },
-    fsyncDir: async (path) => {
-      step();
-      // A journaling file system keeps the order of changes: what came before lasts too.
-      const last = changes.findLastIndex(({ directories }) => directories.includes(path));
-      for (const { apply } of changes.splice(0, last + 1)) apply(syncedNames);
-    },
-    list: (directory) => listOf(names, directory),
-    contents: (path) => find(path).written,
     calls: () => calls,
     breakAt: (call, fault) => {
       broken = { call, fault };
     },
-    restart: () => {
+    mend: () => {
       isDead = false;
       broken = undefined;
-    },
-    powerCut: (random) => {
-      isDead = false;
-      broken = undefined;
-      const kept = Math.floor(random() * (changes.length + 1));
-      for (const { apply } of changes.slice(0, kept)) apply(syncedNames);
-      changes = [];
-      for (const inode of new Set(syncedNames.values())) loseSome(inode, random);
-      names = new Map(syncedNames);
-      syncedNames = new Map(names);
     },
   };
 }
 
-/** Any subset of the unsynced blocks, and one of the lengths that the file had or could have had meanwhile. */
+function openFile(inode: Inode, breaker: Breaker): DiskFile {
+  return {
+    writev: async (buffers, position) => {
+      const all = Buffer.concat(buffers);
+      const isCut = breaker.step(true);
+      const bytes = isCut ? all.subarray(0, Math.max(1, all.length >> 1)) : all;
+      const grown = Buffer.alloc(Math.max(inode.written.length, position + bytes.length));
+      inode.written.copy(grown);
+      bytes.copy(grown, position);
+      inode.written = grown;
+      if (isCut) breaker.afterCut();
+      return bytes.length;
+    },
+    read: async (buffer, position) => {
+      breaker.step();
+      return inode.written.copy(buffer, 0, position, position + buffer.byteLength);
+    },
+    size: async () => inode.written.length,
+    truncate: async (length) => {
+      breaker.step();
+      const cut = Buffer.alloc(length);
+      inode.written.copy(cut);
+      inode.written = cut;
+    },
+    fdatasync: async () => {
+      breaker.step();
+      inode.synced = Buffer.from(inode.written);
+    },
+    close: async () => undefined,
+  };
+}
+
+/** Names as they are and as they would be after a power cut. */
+interface Directory {
+  find(path: string): Inode;
+  has(path: string): boolean;
+  list(directory: string): string[];
+  change(directories: string[], apply: NameChange["apply"]): void;
+  sync(directory: string): void;
+  powerCut(random: () => number): void;
+}
+
+function createDirectory(): Directory {
+  let names = new Map<string, Inode>();
+  const synced = new Map<string, Inode>();
+  const changes: NameChange[] = [];
+  return {
+    find: (path) => {
+      const inode = names.get(path);
+      if (inode === undefined) throw systemError("ENOENT");
+      return inode;
+    },
+    has: (path) => names.has(path),
+    list: (directory) => listOf(names, directory),
+    change: (directories, apply) => {
+      apply(names);
+      changes.push({ directories, apply });
+    },
+    sync: (directory) => {
+      // A journaling file system keeps the order of changes: what came before lasts too.
+      const last = changes.findLastIndex(({ directories }) => directories.includes(directory));
+      for (const { apply } of changes.splice(0, last + 1)) apply(synced);
+    },
+    powerCut: (random) => {
+      const kept = Math.floor(random() * (changes.length + 1));
+      for (const { apply } of changes.splice(0).slice(0, kept)) apply(synced);
+      for (const inode of new Set(synced.values())) loseSome(inode, random);
+      names = new Map(synced);
+    },
+  };
+}
+
+export function createMemoryDisk(): MemoryDisk {
+  const breaker = createBreaker();
+  const directory = createDirectory();
+  return {
+    open: async (path, mode) => {
+      breaker.step();
+      if (mode === "existing") return openFile(directory.find(path), breaker);
+      if (directory.has(path)) throw systemError("EEXIST");
+      const inode: Inode = { synced: Buffer.alloc(0), written: Buffer.alloc(0) };
+      directory.change([dirname(path)], (names) => names.set(path, inode));
+      breaker.step();
+      return openFile(inode, breaker);
+    },
+    readFile: async (path) => {
+      breaker.step();
+      return Buffer.from(directory.find(path).written);
+    },
+    readdir: async (path) => {
+      breaker.step();
+      return directory.list(path);
+    },
+    makeDirectory: async () => undefined,
+    rename: async (from, to) => {
+      breaker.step();
+      const inode = directory.find(from);
+      directory.change([dirname(from), dirname(to)], (names) => {
+        names.delete(from);
+        names.set(to, inode);
+      });
+      breaker.step();
+    },
+    unlink: async (path) => {
+      breaker.step();
+      if (directory.has(path)) directory.change([dirname(path)], (names) => names.delete(path));
+    },
+    fsyncDir: async (path) => {
+      breaker.step();
+      directory.sync(path);
+    },
+    list: (path) => directory.list(path),
+    contents: (path) => directory.find(path).written,
+    calls: () => breaker.calls(),
+    breakAt: (call, fault) => breaker.breakAt(call, fault),
+    restart: () => breaker.mend(),
+    powerCut: (random) => {
+      breaker.mend();
+      directory.powerCut(random);
+    },
+  };
+}
+
+/**
+ * Any subset of the unsynced blocks, and one of the lengths that the file had or could have had meanwhile.
+ */
 function loseSome(inode: Inode, random: () => number): void {
   const { synced, written } = inode;
   const longest = Math.max(synced.length, written.length);

@@ -19,7 +19,7 @@ const readBytes = 1024 * 1024;
  *
  *   part visible | bytes in .spool | what was going on             | what is done
  *   no           | yes, as sealed  | nothing or a manifest renamed | everything
- *   no           | yes, but other  | the disk damaged them         | `reopen`: entries are verified one by one
+ *   no           | yes, but other  | the disk damaged them         | `reopen`: verify entry by entry
  *   yes          | no              | the journal was not moved yet | the rest
  *   yes          | yes             | half a rename                 | the rest, if the part is as sealed
  *   no           | no              | a reader took the part        | the rest; `vanished`
@@ -43,17 +43,17 @@ export async function completePart(
       await disk.rename(layout.manifestTemp(number), layout.manifest(number));
     }
     await disk.fsyncDir(layout.streamDir);
-    await retireSpool(disk, layout, number, seal);
+    await retireSpool({ disk, layout }, number, seal);
     return "completed";
   }
   if (hasSource) {
     if (!(await matches(disk, source, seal))) return "reopen";
     await writeManifest(disk, layout, { header, entries, seal });
-    await publishPart(disk, layout, number, seal);
+    await publishPart({ disk, layout }, number, seal);
     return "completed";
   }
   if (isIn(found.inSpool, layout.data(number))) return "reopen";
-  await retireSpool(disk, layout, number, seal);
+  await retireSpool({ disk, layout }, number, seal);
   return "vanished";
 }
 
@@ -72,7 +72,10 @@ async function matches(disk: Disk, path: string, seal: Seal): Promise<boolean> {
   }
 }
 
-/** Stands in for a damaged first line: entries do not need it, and a spool of unknown format is never appended to. */
+/**
+ * Stands in for a damaged first line: entries do not need it, and a spool of unknown format is never appended
+ * to.
+ */
 export function lostHeader(layout: Layout, number: number, nowMs: number): SpoolHeader {
   return { version: 1, writer: layout.writer, number, format: "unknown", openedMs: nowMs };
 }

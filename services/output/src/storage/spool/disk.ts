@@ -86,7 +86,9 @@ export function isSystemError(error: unknown, code: string): boolean {
   return (error as { code?: unknown } | null)?.code === code;
 }
 
-/** The error by which a full disk is told from a broken one: the caller waits, nothing is lost or half done. */
+/**
+ * The error by which a full disk is told from a broken one: the caller waits, nothing is lost or half done.
+ */
 export function diskFull(attempted: string, cause: unknown): CodedError {
   return new CodedError("resource_exhausted", `${attempted}: no space left on the disk`, {
     cause,
@@ -96,7 +98,11 @@ export function diskFull(attempted: string, cause: unknown): CodedError {
 }
 
 /** Writes all buffers, however few bytes a call takes. Errors: those of the disk; what was written stays. */
-export async function writeFully(file: DiskFile, buffers: readonly Uint8Array[], position: number): Promise<void> {
+export async function writeFully(
+  file: DiskFile,
+  buffers: readonly Uint8Array[],
+  position: number,
+): Promise<void> {
   let rest = buffers.filter((buffer) => buffer.byteLength > 0);
   let at = position;
   while (rest.length > 0) {
@@ -110,7 +116,11 @@ export async function writeFully(file: DiskFile, buffers: readonly Uint8Array[],
 function after(buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
   let skipped = 0;
   let index = 0;
-  for (let next = buffers[0]; next !== undefined && skipped + next.byteLength <= bytes; next = buffers[index]) {
+  for (
+    let next = buffers[0];
+    next !== undefined && skipped + next.byteLength <= bytes;
+    next = buffers[index]
+  ) {
     skipped += next.byteLength;
     index += 1;
   }
@@ -119,7 +129,9 @@ function after(buffers: readonly Uint8Array[], bytes: number): Uint8Array[] {
   return rest;
 }
 
-/** A whole file, synced; its name is not, so that the caller can rename it first. An older one is replaced. */
+/**
+ * A whole file, synced; its name is not, so that the caller can rename it first. An older one is replaced.
+ */
 export async function writeFileSynced(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
   await disk.unlink(path);
   const file = await disk.open(path, "create");
@@ -136,7 +148,8 @@ export async function readFully(file: DiskFile, length: number, position: number
   const buffer = new Uint8Array(length);
   for (let have = 0; have < length; ) {
     const read = await file.read(buffer.subarray(have), position + have);
-    if (read === 0) throw new CodedError("data_loss", "read: the file ends before the bytes that it should hold");
+    if (read === 0)
+      throw new CodedError("data_loss", "read: the file ends before the bytes that it should hold");
     have += read;
   }
   return buffer;

@@ -2,9 +2,9 @@ import { AssertionError, CodedError } from "@millrace/errors";
 import { createSerial } from "./serial.js";
 
 /**
- * Order and poison for the calls on one spool: writes follow each other, commits follow each other, the two overlap;
- * `alone` waits for both. The first error that isn't a full disk or a bug of ours poisons the guard: that call and
- * every later one is refused with `internal`, the disk's own error as the cause.
+ * Order and poison for the calls on one spool: writes follow each other, commits follow each other, the two
+ * overlap; `alone` waits for both. The first error that isn't a full disk or a bug of ours poisons the guard:
+ * that call and every later one is refused with `internal`, the disk's own error as the cause.
  */
 export interface Guard {
   write<T>(attempted: string, work: () => Promise<T>): Promise<T>;
@@ -36,10 +36,14 @@ export function createGuard(): Guard {
     } catch (error) {
       if (error instanceof AssertionError) throw error;
       if (error instanceof CodedError && error.code === "resource_exhausted") throw error;
-      poison ??= new CodedError("internal", `${attempted}: the disk failed; nothing written after that is trusted`, {
-        cause: error,
-        remedy: "Look after the volume, then start the service again: it goes on from what was committed.",
-      });
+      poison ??= new CodedError(
+        "internal",
+        `${attempted}: the disk failed; nothing written after that is trusted`,
+        {
+          cause: error,
+          remedy: "Look after the volume, then start the service again: it goes on from what was committed.",
+        },
+      );
       throw poison;
     }
   }

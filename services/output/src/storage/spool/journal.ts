@@ -10,12 +10,16 @@ import { assert } from "@millrace/errors";
  *   {"open":    {"version": 1, "writer", "number", "format", "openedMs"}}                   the first line
  *   {"entry":   {"offset", "length", "crc32", "source", "intervals", "messages", "deltas", "keyed"}}
  *   {"discard": {"source", "intervals"}}     rows of earlier entries that another writer has stored first
- *   {"seal":    {"bytes", "sha256", "closedMs", "compacted"}}                               the last line, if any
+ *   {"seal":    {"bytes", "sha256", "closedMs", "compacted"}}                     the last line, if any
  *
- * An entry is written after its bytes were synced, so a whole line vouches for whole bytes; a torn one was not synced
- * itself, so nobody was told of it. One row of an entry is one line of its bytes.
+ * An entry is written after its bytes were synced, so a whole line vouches for whole bytes; a torn one was
+ * not synced itself, so nobody was told of it. One row of an entry is one line of its bytes.
  */
-export type JournalLine = { open: SpoolHeader } | { entry: JournalEntry } | { discard: Discard } | { seal: Seal };
+export type JournalLine =
+  | { open: SpoolHeader }
+  | { entry: JournalEntry }
+  | { discard: Discard }
+  | { seal: Seal };
 
 export interface SpoolHeader {
   version: 1;
@@ -62,7 +66,10 @@ export interface Journal {
   entries: JournalEntry[];
   discards: Discard[];
   seal: Seal | undefined;
-  /** Whole lines that fail their checksum: the disk kept some of an unsynced group, or it damaged a synced one. */
+  /**
+   * Whole lines that fail their checksum: the disk kept some of an unsynced group, or it damaged a synced
+   * one.
+   */
   badLines: number;
 }
 
@@ -170,7 +177,11 @@ export function discardedOf(discards: readonly Discard[]): Map<string, IntervalS
   return bySource;
 }
 
-export function addDiscard(to: Map<string, IntervalSet>, source: string, intervals: readonly Interval[]): void {
+export function addDiscard(
+  to: Map<string, IntervalSet>,
+  source: string,
+  intervals: readonly Interval[],
+): void {
   const set = to.get(source) ?? createIntervalSet();
   set.addAll(intervals);
   to.set(source, set);

@@ -8,14 +8,14 @@ import { CodedError } from "@millrace/errors";
  *   .spool/
  *     <writer>-<number>.data               what is being written; see spool.ts
  *     <writer>-<number>.journal            what of it is committed; see journal.ts
- *     <writer>-<number>.compact            a copy of .data without discarded rows, made when a part is finished
+ *     <writer>-<number>.compact            .data without discarded rows, made as a part is finished
  *     <writer>-<number>.*.tmp              half written, worth nothing after a crash
  *     done/<writer>-<number>-<ms>.journal  of finished parts: keyed ids, and the last number given out
  *     quarantine/                          bytes that recovery could not trust, for a person to look at
  *
- * <number> has 8 digits, counts up and is never given out again. <ms> is when the part was finished, since the epoch.
- * A writer touches only files with its own name: replicas share a directory without a lock, but no two processes may
- * have one name.
+ * <number> has 8 digits, counts up and is never given out again. <ms> is when the part was finished, since
+ * the epoch. A writer touches only files with its own name: replicas share a directory without a lock, but no
+ * two processes may have one name.
  */
 export interface Layout {
   readonly writer: string;

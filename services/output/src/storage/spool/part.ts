@@ -49,7 +49,10 @@ export function liveEntries(
     .filter((entry) => entry.messages > 0);
 }
 
-/** True where the entries fill the spool from its first byte to `end`, so that the file can be published as it is. */
+/**
+ * True where the entries fill the spool from its first byte to `end`, so that the file can be published as it
+ * is.
+ */
 export function isSeamless(
   entries: readonly JournalEntry[],
   end: number,
@@ -66,10 +69,14 @@ export function isSeamless(
 /** Copies the live rows of a spool into a file of their own, synced. */
 export async function compactSpool(
   disk: Disk,
-  from: DiskFile,
-  to: string,
-  of: { entries: readonly JournalEntry[]; discarded: ReadonlyMap<string, IntervalSet> },
+  of: {
+    from: DiskFile;
+    to: string;
+    entries: readonly JournalEntry[];
+    discarded: ReadonlyMap<string, IntervalSet>;
+  },
 ): Promise<{ bytes: number; sha256: string }> {
+  const { from, to } = of;
   const hash = createHash("sha256");
   await disk.unlink(to);
   const target = await disk.open(to, "create");
@@ -100,6 +107,11 @@ function keepLines(bytes: Uint8Array, rows: ReadonlySet<number>): Uint8Array[] {
   return kept;
 }
 
+interface Place {
+  disk: Disk;
+  layout: Layout;
+}
+
 export interface PartOf {
   header: SpoolHeader;
   /** Live entries only. */
@@ -107,8 +119,15 @@ export interface PartOf {
   seal: Seal;
 }
 
-/** Writes the manifest under a temporary name: what can fail for want of space fails before anything is sealed. */
-export async function writeManifest(disk: Disk, layout: Layout, { header, entries, seal }: PartOf): Promise<Manifest> {
+/**
+ * Writes the manifest under a temporary name: what can fail for want of space fails before anything is
+ * sealed.
+ */
+export async function writeManifest(
+  disk: Disk,
+  layout: Layout,
+  { header, entries, seal }: PartOf,
+): Promise<Manifest> {
   const sources = sumBySource(entries);
   const manifest: Manifest = {
     file: layout.partName(header.number),
@@ -130,24 +149,24 @@ export async function writeManifest(disk: Disk, layout: Layout, { header, entrie
 }
 
 /**
- * Makes a sealed spool visible. Each step may be the last one before a crash; recovery begins again at the first one
- * that is not done:
+ * Makes a sealed spool visible. Each step may be the last one before a crash; recovery begins again at the
+ * first one that is not done:
  *
  *   manifest.tmp → manifest.json   (sync)   a manifest without its part announces nothing
  *   .data or .compact → .jsonl     (sync)   the part is visible, whole, with its manifest beside it
  *   .data is removed, if the part was .compact
  *   .journal → done/               (sync)   nothing is left to recover
  */
-export async function publishPart(disk: Disk, layout: Layout, number: number, seal: Seal): Promise<void> {
+export async function publishPart({ disk, layout }: Place, number: number, seal: Seal): Promise<void> {
   await disk.rename(layout.manifestTemp(number), layout.manifest(number));
   await disk.fsyncDir(layout.streamDir);
   await disk.rename(seal.compacted ? layout.compact(number) : layout.data(number), layout.part(number));
   await disk.fsyncDir(layout.streamDir);
-  await retireSpool(disk, layout, number, seal);
+  await retireSpool({ disk, layout }, number, seal);
 }
 
 /** The steps of `publishPart` after the part became visible. */
-export async function retireSpool(disk: Disk, layout: Layout, number: number, seal: Seal): Promise<void> {
+export async function retireSpool({ disk, layout }: Place, number: number, seal: Seal): Promise<void> {
   if (seal.compacted) await disk.unlink(layout.data(number));
   await disk.fsyncDir(layout.spoolDir);
   await disk.rename(layout.journal(number), layout.done(number, seal.closedMs));

@@ -17,13 +17,21 @@ async function threeEntries(disk: MemoryDisk): Promise<Spool> {
   const spool = await createSpool({ disk, layout, now }, { number: 0, format: "lines" });
   for (const [at, text] of ["one\n", "two\n", "six\n"].entries()) {
     const intervals = [{ from: at, to: at + 1 }];
-    await spool.append({ source: "a", intervals, messages: 1, deltas: [], bytes: [Buffer.from(text)], keyed: "" });
+    await spool.append({
+      source: "a",
+      intervals,
+      messages: 1,
+      deltas: [],
+      bytes: [Buffer.from(text)],
+      keyed: "",
+    });
   }
   await spool.commit();
   return spool;
 }
 
-async function overwrite(disk: MemoryDisk, path: string, at: number, byte: number): Promise<void> {
+/** Puts the byte where the disk will not notice. */
+async function overwrite(disk: MemoryDisk, path: string, [at, byte]: [number, number]): Promise<void> {
   const file = await disk.open(path, "existing");
   await file.writev([Buffer.from([byte])], at);
   await file.fdatasync();
@@ -32,7 +40,7 @@ async function overwrite(disk: MemoryDisk, path: string, at: number, byte: numbe
 test("a damaged entry is set aside and its neighbours are published", async () => {
   const disk = createMemoryDisk();
   await (await threeEntries(disk)).close();
-  await overwrite(disk, layout.data(0), 5, 0x57);
+  await overwrite(disk, layout.data(0), [5, 0x57]);
   const recovery = await recover(disk);
   const copy = `${layout.quarantineDir}/w1-0-4.bytes`;
   const intervals = [{ from: 1, to: 2 }];
@@ -49,7 +57,7 @@ test("each byte of a journal can be damaged: what it no longer vouches for is se
   for (let at = 0; at < length; at += 1) {
     const disk = createMemoryDisk();
     await (await threeEntries(disk)).close();
-    await overwrite(disk, layout.journal(0), at, 0x21);
+    await overwrite(disk, layout.journal(0), [at, 0x21]);
     const recovery = await recover(disk);
     assert.ok(recovery.badLines > 0 || at === length - 1, `damage at byte ${at} is noticed`);
     const copies = recovery.unclaimed.filter((path) => path.endsWith(".bytes"));
@@ -81,7 +89,7 @@ test("a sealed spool whose bytes are not as sealed is opened again", async () =>
   const [done] = disk.list(layout.doneDir);
   await disk.rename(`${layout.doneDir}/${done}`, layout.journal(0));
   await disk.rename(layout.part(0), layout.data(0));
-  await overwrite(disk, layout.data(0), 0, 0x4f);
+  await overwrite(disk, layout.data(0), [0, 0x4f]);
   const recovery = await recover(disk);
   assert.equal(recovery.damaged.length, 1);
   await recovery.spools[0]?.roll();

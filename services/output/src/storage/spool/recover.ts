@@ -11,10 +11,13 @@ import { resumeSpool, type Spool } from "./spool.js";
 import { quarantine, quarantineJournal, unclaimedRanges, verifyEntries } from "./verify-entries.js";
 
 /**
- * Which positions of an interval another writer has stored, by the ledger. Positions that this writer itself settled
- * must not be named: their rows would be thrown away.
+ * Which positions of an interval another writer has stored, by the ledger. Positions that this writer itself
+ * settled must not be named: their rows would be thrown away.
  */
-export type SettledElsewhere = (source: string, interval: Interval) => readonly Interval[] | Promise<readonly Interval[]>;
+export type SettledElsewhere = (
+  source: string,
+  interval: Interval,
+) => readonly Interval[] | Promise<readonly Interval[]>;
 
 export interface Recovery {
   /** Spools that go on, oldest first. */
@@ -27,13 +30,17 @@ export interface Recovery {
   keyed: string[];
   /** Numbers of parts that a crash had left half published. */
   completed: number[];
-  /** Numbers of sealed spools whose bytes are nowhere: a part that its reader took away just after the crash. */
+  /**
+   * Numbers of sealed spools whose bytes are nowhere: a part that its reader took away just after the crash.
+   */
   vanished: number[];
   /** Committed entries whose bytes fail their checksum. Their messages are lost; a copy is in quarantine. */
   damaged: (StoredEntry & { number: number; copy: string })[];
   /** Journal lines that fail their checksum; none in a life without power cuts and broken disks. */
   badLines: number;
-  /** Copies of bytes that no readable journal line claims, and of their journals, where there were such lines. */
+  /**
+   * Copies of bytes that no readable journal line claims, and of their journals, where there were such lines.
+   */
   unclaimed: string[];
 }
 
@@ -51,9 +58,9 @@ interface Found {
 }
 
 /**
- * Brings a writer's files into a state that can go on, whatever instant they were left at: finishes parts that were
- * sealed, cuts what was not committed, sets damaged bytes aside. It may crash itself and be called again.
- * Errors: the disk's; `failed_precondition` where two different files claim to be one part.
+ * Brings a writer's files into a state that can go on, whatever instant they were left at: finishes parts
+ * that were sealed, cuts what was not committed, sets damaged bytes aside. It may crash itself and be called
+ * again. Errors: the disk's; `failed_precondition` where two different files claim to be one part.
  */
 export async function recoverSpools(context: Context): Promise<Recovery> {
   const { disk, layout } = context;
@@ -124,7 +131,10 @@ async function recoverNumber(context: Context, found: Found, target: Target): Pr
   await reopenSpool(context, found, { ...target, journal, journalBytes: bytes });
 }
 
-/** A journal exists before the first byte of data does, so only a hand that removed it leaves bytes without one. */
+/**
+ * A journal exists before the first byte of data does, so only a hand that removed it leaves bytes without
+ * one.
+ */
 async function clearWithoutJournal({ disk, layout }: Context, found: Found, number: number): Promise<void> {
   await disk.unlink(layout.compact(number));
   if (!isIn(found.inSpool, layout.data(number))) return;
@@ -179,7 +189,14 @@ async function reopenSpool(
   const kept = entries.map((entry) => ({ ...entry, keyed: "" }));
   const files = { data, journal: journalFile, journalEnd: rewritten.byteLength, committedEnd };
   const isHashed = isSeamless(entries, committedEnd, new Map());
-  const state = { header, entries: kept, discarded, hash: isHashed ? hash : createHash("sha256"), hasKeys, ...files };
+  const state = {
+    header,
+    entries: kept,
+    discarded,
+    hash: isHashed ? hash : createHash("sha256"),
+    hasKeys,
+    ...files,
+  };
   recovery.spools.push(resumeSpool(context, state));
 }
 

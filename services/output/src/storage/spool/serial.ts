@@ -1,4 +1,6 @@
-/** Runs what it is given one after the other, in the order of the calls; a failure does not stop the next one. */
+/**
+ * Runs what it is given one after the other, in the order of the calls; a failure does not stop the next one.
+ */
 export type Serial = <T>(work: () => Promise<T>) => Promise<T>;
 
 export function createSerial(): Serial {

@@ -5,7 +5,10 @@ import { type Disk, type DiskFile, readFully, writeFileSynced } from "./disk.js"
 import type { JournalEntry } from "./journal.js";
 import type { Layout } from "./layout.js";
 
-/** Checks every entry's bytes against its checksum, in the order in which they lie; the hash is over whole ones. */
+/**
+ * Checks every entry's bytes against its checksum, in the order in which they lie; the hash is over whole
+ * ones.
+ */
 export async function verifyEntries(
   data: DiskFile,
   entries: readonly JournalEntry[],
@@ -18,7 +21,8 @@ export async function verifyEntries(
   for (const entry of entries) {
     // A second line for bytes that an entry has already claimed says nothing new.
     if (entry.offset < reached) continue;
-    const bytes = entry.offset + entry.length > size ? undefined : await readFully(data, entry.length, entry.offset);
+    const bytes =
+      entry.offset + entry.length > size ? undefined : await readFully(data, entry.length, entry.offset);
     if (bytes === undefined || crc32(bytes) !== entry.crc32) {
       damaged.push(entry);
       continue;
@@ -53,7 +57,11 @@ interface Place {
 }
 
 /** Copies a range, or what is there of it, to where a person can look at it; lasting when it resolves. */
-export async function quarantine({ disk, layout, number }: Place, data: DiskFile, range: Range): Promise<string> {
+export async function quarantine(
+  { disk, layout, number }: Place,
+  data: DiskFile,
+  range: Range,
+): Promise<string> {
   const copy = join(layout.quarantineDir, `${layout.writer}-${number}-${range.offset}.bytes`);
   const length = Math.max(0, Math.min(range.length, (await data.size()) - range.offset));
   await writeFileSynced(disk, copy, await readFully(data, length, range.offset));

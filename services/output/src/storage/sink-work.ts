@@ -1,0 +1,159 @@
+import { type Interval, type OpenBatch, rowPositions } from "@millrace/envelope";
+import { chooseRows, intervalsOf, keyedIds, type RowRun, rowsOf } from "./choose-rows.js";
+import type { DoneJournals } from "./done-journals.js";
+import { encodeLines, type EncodedRows } from "./encode-lines.js";
+import { encodeRecords, type FindingName } from "./encode-records.js";
+import { type IdWindow, splitIds } from "./id-window.js";
+import type { SettledSources } from "./settled-sources.js";
+import type { StoredEntry } from "./spool/part.js";
+import type { Serial } from "./spool/serial.js";
+import { createSpool, type Spool } from "./spool/spool.js";
+import type { Part } from "./spool/spool-roll.js";
+import type { SpoolAppend, SpoolContext } from "./spool/spool-write.js";
+
+/** What a sink of storage-sink.ts works on. */
+export interface OpenSink {
+  context: SpoolContext;
+  settings: { format: "lines" | "records"; rollBytes: number; rollAgeMs: number; findingName: FindingName };
+  sources: SettledSources;
+  seen: IdWindow;
+  done: DoneJournals;
+  /** Keeps the choice of rows and of the spool together with their append. */
+  inTurn: Serial;
+  /** Where rows go; undefined until there is one. */
+  current: Spool | undefined;
+  /**
+   * Spools that take no more rows, oldest first: one while it waits for its last commit, more after a
+   * recovery.
+   */
+  closing: Spool[];
+  nextNumber: number;
+  /** Committed by a call that failed at a later spool; the next one answers them. */
+  unreported: StoredEntry[];
+}
+
+/** What became of a batch's rows: stored + settled + repeated + rejected = count. */
+export interface Staged {
+  /** Bytes and rows appended. */
+  bytes: number;
+  stored: number;
+  /** Rows whose positions were stored before, or are staged: settled at the latest by the next commit. */
+  settled: number;
+  /**
+   * Rows whose id, given by a client, is stored already, and their positions, which the ledger has to hear
+   * of.
+   */
+  repeated: number[];
+  repeatedIntervals: Interval[];
+  /** Rows that the format cannot hold: they belong to the dead letters. */
+  rejected: number[];
+}
+
+/** Entries of one spool, held in memory until it is finished: about 30 MB. */
+const spoolEntriesMax = 100_000;
+
+export function spoolsOf({ closing, current }: OpenSink): Spool[] {
+  return current === undefined ? [...closing] : [...closing, current];
+}
+
+function isDue({ context, settings }: OpenSink, spool: Spool): boolean {
+  if (spool.entries() === 0) return false;
+  const isOld = context.now() - spool.header.openedMs >= settings.rollAgeMs;
+  return isOld || spool.bytes() >= settings.rollBytes || spool.entries() >= spoolEntriesMax;
+}
+
+export async function stage(sink: OpenSink, open: OpenBatch): Promise<Staged> {
+  const { sources, seen } = sink;
+  const ids = keyedIds(open);
+  const taken = await sources.of(open.header.source);
+  const { runs, settled, repeated } = chooseRows(open, taken, { ids, isSeen: seen.has });
+  const encoded = encode(sink, open, runs);
+  const rows = encoded.runs.reduce((sum, { from, to }) => sum + (to - from), 0);
+  const left = {
+    settled,
+    repeated,
+    repeatedIntervals: intervalsOfRows(open, repeated),
+    rejected: encoded.rejected,
+  };
+  if (rows === 0) return { bytes: 0, stored: 0, ...left };
+  const stored = [...rowsOf(ids.size === 0 ? [] : encoded.runs)].flatMap((row) => ids.get(row) ?? []);
+  const entry = entryOf(open, encoded, { messages: rows, keyed: stored.join("") });
+  sink.current ??= await beginSpool(sink);
+  await sink.current.append(entry);
+  sources.staged(entry);
+  seen.addAll(stored);
+  return { bytes: encoded.bytes.reduce((sum, piece) => sum + piece.byteLength, 0), stored: rows, ...left };
+}
+
+async function beginSpool(sink: OpenSink): Promise<Spool> {
+  const spool = await createSpool(sink.context, { number: sink.nextNumber, format: sink.settings.format });
+  sink.nextNumber += 1;
+  return spool;
+}
+
+function encode({ settings }: OpenSink, open: OpenBatch, runs: readonly RowRun[]): EncodedRows {
+  return settings.format === "lines"
+    ? encodeLines(open, runs)
+    : encodeRecords(open, runs, settings.findingName);
+}
+
+export async function commit(sink: OpenSink): Promise<StoredEntry[]> {
+  // In turn, so that no row is on its way into a spool that stops taking any; later rows go into the next
+  // one.
+  await sink.inTurn(async () => {
+    if (sink.current === undefined || sink.closing.length > 0 || !isDue(sink, sink.current)) return;
+    sink.closing.push(sink.current);
+    sink.current = undefined;
+  });
+  for (const spool of spoolsOf(sink)) {
+    const entries = await spool.commit();
+    sink.sources.committed(entries);
+    for (const entry of entries) sink.unreported.push(entry);
+  }
+  return sink.unreported.splice(0);
+}
+
+export async function rollback(sink: OpenSink): Promise<void> {
+  for (const spool of spoolsOf(sink)) {
+    const gone = await spool.rollback();
+    sink.sources.rolledBack(gone);
+    for (const { keyed } of gone) sink.seen.removeAll(splitIds(keyed));
+  }
+}
+
+export async function rollIfDue(sink: OpenSink): Promise<Part[]> {
+  const { closing, done, sources } = sink;
+  sources.ledgerWritten();
+  const parts: (Part | undefined)[] = [];
+  for (let spool = closing[0]; spool?.pendingEntries() === 0; spool = closing[0]) {
+    parts.push(await spool.roll());
+    closing.shift();
+  }
+  await sink.inTurn(async () => {
+    if (sink.current === undefined || sink.current.pendingEntries() > 0 || !isDue(sink, sink.current)) return;
+    parts.push(await sink.current.roll());
+    sink.current = undefined;
+  });
+  const made = parts.filter((part) => part !== undefined);
+  for (const { number, seal, hasKeys } of made) done.add({ number, closedMs: seal.closedMs, hasKeys });
+  if (made.length > 0) await done.prune();
+  return made;
+}
+
+function entryOf(
+  open: OpenBatch,
+  encoded: EncodedRows,
+  as: { messages: number; keyed: string },
+): SpoolAppend {
+  const { header, columns } = open;
+  const intervals = intervalsOf(rowPositions(header, columns), encoded.runs);
+  const all = columns.positionDeltas;
+  const deltas = all.length === 0 ? [] : encoded.runs.flatMap(({ from, to }) => all.slice(from, to));
+  return { source: header.source, intervals, deltas, bytes: encoded.bytes, ...as };
+}
+
+function intervalsOfRows(open: OpenBatch, rows: readonly number[]): Interval[] {
+  if (rows.length === 0) return [];
+  const runs = rows.map((row) => ({ from: row, to: row + 1 }));
+  return intervalsOf(rowPositions(open.header, open.columns), runs);
+}

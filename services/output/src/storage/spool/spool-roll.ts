@@ -1,0 +1,83 @@
+import { assert, CodedError } from "@millrace/errors";
+import { diskFull, isSystemError } from "./disk.js";
+import type { Seal } from "./journal.js";
+import {
+  compactSpool,
+  isSeamless,
+  liveEntries,
+  type Manifest,
+  publishPart,
+  type StoredEntry,
+} from "./part.js";
+import { writeManifest } from "./part.js";
+import { note, type OpenSpool } from "./spool-write.js";
+
+export interface Part {
+  number: number;
+  manifest: Manifest;
+  seal: Seal;
+  /** It holds ids that a client gave, so its journal is needed for a while. */
+  hasKeys: boolean;
+}
+
+export async function roll(spool: OpenSpool): Promise<Part | undefined> {
+  const { data, journal, header, discarded, guard } = spool;
+  assert(spool.pending.length === 0, "a spool is rolled with nothing pending");
+  const live = liveEntries(spool.entries, discarded);
+  if (live.length === 0) {
+    await abandon(spool);
+    return undefined;
+  }
+  const sealed = await seal(spool, live);
+  await data.close();
+  await journal.close();
+  await publishPart(spool.context, header.number, sealed.seal);
+  guard.end();
+  return { number: header.number, hasKeys: spool.hasKeys, ...sealed };
+}
+
+async function seal(
+  spool: OpenSpool,
+  live: readonly StoredEntry[],
+): Promise<{ seal: Seal; manifest: Manifest }> {
+  const { data, header, discarded } = spool;
+  const { disk, layout, now } = spool.context;
+  const { number } = header;
+  const isWhole = isSeamless(spool.entries, spool.committedEnd, discarded);
+  try {
+    const { bytes, sha256 } = isWhole
+      ? { bytes: spool.committedEnd, sha256: spool.hash.copy().digest("hex") }
+      : await compactSpool(disk, {
+          from: data,
+          to: layout.compact(number),
+          entries: spool.entries,
+          discarded,
+        });
+    const made: Seal = { bytes, sha256, closedMs: now(), compacted: !isWhole };
+    const manifest = await writeManifest(disk, layout, { header, entries: live, seal: made });
+    await disk.fsyncDir(layout.spoolDir);
+    await note(spool, [{ seal: made }], "seal");
+    return { seal: made, manifest };
+  } catch (error) {
+    const isFull = error instanceof CodedError && error.code === "resource_exhausted";
+    if (!isFull && !isSystemError(error, "ENOSPC")) throw error;
+    await disk.unlink(layout.compact(number));
+    await disk.unlink(layout.manifestTemp(number));
+    throw isFull ? error : diskFull("seal", error);
+  }
+}
+
+/**
+ * Ends a spool of which no row is left. The data goes first: without rows, a journal alone asks for nothing.
+ */
+async function abandon(spool: OpenSpool): Promise<void> {
+  const { data, journal, header, guard } = spool;
+  const { disk, layout } = spool.context;
+  await data.close();
+  await journal.close();
+  await disk.unlink(layout.data(header.number));
+  await disk.fsyncDir(layout.spoolDir);
+  await disk.unlink(layout.journal(header.number));
+  await disk.fsyncDir(layout.spoolDir);
+  guard.end();
+}
