@@ -5,3 +5,5 @@ export * from "./passport.js";
 export * from "./select-rows.js";
 export * from "./intervals.js";
 export * from "./half-float.js";
+export * from "./finding-types.js";
+export * from "./message-view.js";

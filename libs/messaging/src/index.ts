@@ -28,6 +28,7 @@ export { createDeadLetterWriter, type DeadLetterWriter, type RowFailure } from "
 export { createPublisher, type Outgoing, type Published, type Publisher } from "./delivery/publisher.js";
 export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";
 export { cleanEndpoint, embedEndpoint, findEndpoint } from "./state/endpoints.js";
+export { purgeKept, readLast, readReports, storedNumbers, type StoredNumbers } from "./state/kept.js";
 export {
   type Account,
   countDead,
@@ -50,4 +51,4 @@ export {
   type StreamRegistry,
   type StreamStore,
 } from "./state/stream-registry.js";
-export { countStored, streamBounds, tailStream, type Tailed, type TailOptions } from "./state/tail.js";
+export { countStored, hasStoredFrom, streamBounds, tailStream, type Tailed, type TailOptions } from "./state/tail.js";

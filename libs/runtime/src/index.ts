@@ -2,6 +2,7 @@ export { backoffMs, type Clock, type Random, systemClock, systemRandom } from ".
 export { type BaseConfig, baseConfig, parseConfig } from "./config.js";
 export { callUnary, insecure, internalChannel } from "./grpc/client.js";
 export { inServerSpan, tracedMetadata, unary } from "./grpc/unary.js";
+export { decoded } from "./grpc/decoded.js";
 export { createGrpcServer, type GrpcServer, type GrpcService } from "./grpc/server.js";
 export { fromStatus, toStatus } from "./grpc/status.js";
 export { createHealthServer, type HealthServer, listenError } from "./health-server.js";

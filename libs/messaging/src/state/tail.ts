@@ -7,6 +7,8 @@ export interface TailOptions {
   filter: string;
   /** First sequence number wanted; `new` for what comes from now on; 1 for all. */
   from: number | "new" | "last_per_subject";
+  /** Messages fetched ahead of the reader; each may be 1 MiB. Default 256. */
+  aheadMax?: number;
   signal: AbortSignal;
 }
 
@@ -33,7 +35,7 @@ export async function* tailStream(broker: Broker, options: TailOptions): AsyncGe
     .catch((cause: unknown) => {
       throw new CodedError("unavailable", `read ${options.jetStream}: no answer from the broker`, { cause });
     });
-  const messages = await consumer.consume({ max_messages: 256 });
+  const messages = await consumer.consume({ max_messages: options.aheadMax ?? 256 });
   const stop = (): void => messages.stop();
   signal.addEventListener("abort", stop, { once: true });
   try {
@@ -62,4 +64,12 @@ export async function streamBounds(broker: Broker, jetStream: string): Promise<{
 export async function countStored(broker: Broker, jetStream: string, filter: string): Promise<number> {
   const { state } = await broker.manager.streams.info(jetStream, { subjects_filter: filter });
   return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+}
+
+/** Whether a message with this sequence number or a later one is stored under the filter. */
+export async function hasStoredFrom(
+  broker: Broker,
+  of: { jetStream: string; filter: string; seq: number },
+): Promise<boolean> {
+  return (await broker.manager.direct.getMessage(of.jetStream, { seq: of.seq, next_by_subj: of.filter })) !== null;
 }

@@ -11,6 +11,7 @@ import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
 import { listenError } from "../health-server.js";
 import type { Component } from "../lifecycle.js";
+import { tolerant } from "./decoded.js";
 
 export interface GrpcService {
   /** Full name, as reflection and health show it: `millrace.message.v1.PublishService`. */
@@ -50,7 +51,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const names = options.services.map((service) => service.name);
   const status = (serving: boolean) => (serving ? "SERVING" : "NOT_SERVING");
   const health = new HealthImplementation(Object.fromEntries(["", ...names].map((name) => [name, status(false)])));
-  for (const service of options.services) server.addService(service.definition, service.implementation);
+  for (const service of options.services) server.addService(tolerant(service.definition), service.implementation);
   health.addToServer(server);
   if (options.descriptorImage !== undefined) {
     const image = loadFileDescriptorSetFromBuffer(readFileSync(options.descriptorImage));

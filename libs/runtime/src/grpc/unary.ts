@@ -2,6 +2,7 @@ import type { handleUnaryCall, Metadata } from "@grpc/grpc-js";
 import { context, propagation, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { Metadata as GrpcMetadata } from "@grpc/grpc-js";
 import type { Logger } from "../logger.js";
+import { decoded } from "./decoded.js";
 import { toStatus } from "./status.js";
 
 const tracer = trace.getTracer("@millrace/grpc");
@@ -41,7 +42,7 @@ export function unary<Q, R>(
   handle: (request: Q) => Promise<R>,
 ): handleUnaryCall<Q, R> {
   return (call, done) => {
-    inServerSpan(call.metadata, rpc, () => handle(call.request)).then(
+    inServerSpan(call.metadata, rpc, async () => handle(decoded(call.request))).then(
       (response) => done(null, response),
       (caught: unknown) => {
         const status = toStatus(caught);

@@ -1,0 +1,69 @@
+import { CodedError } from "@millrace/errors";
+import { SourceReport } from "@millrace/proto/source";
+import type { Broker } from "../broker/broker.js";
+import { buckets } from "../broker/streams.js";
+import { subjects } from "../broker/subjects.js";
+
+interface StreamOf {
+  tenant: string;
+  stream: string;
+}
+
+/** The last message of a subject, by direct get; undefined where there is none. Errors: `unavailable`. */
+export async function readLast(
+  broker: Broker,
+  jetStream: string,
+  subject: string,
+): Promise<Uint8Array | undefined> {
+  try {
+    const found = await broker.manager.direct.getMessage(jetStream, { last_by_subj: subject });
+    return found?.data;
+  } catch (cause) {
+    throw new CodedError("unavailable", `read ${jetStream}: no answer from the broker`, { cause });
+  }
+}
+
+/** What the sources of a stream report of themselves. */
+export async function readReports(broker: Broker, { tenant, stream }: StreamOf): Promise<SourceReport[]> {
+  const bucket = await broker.kv.open(buckets.reports);
+  const keys: string[] = [];
+  for await (const key of await bucket.keys(`${tenant}.${stream}.*`)) keys.push(key);
+  const found = await Promise.all(keys.map((key) => bucket.get(key)));
+  return found.flatMap((entry) => (entry?.operation === "PUT" ? [SourceReport.decode(entry.value)] : []));
+}
+
+/** Removes what the bus keeps of a deleted stream: results, events, contents, vectors, accounts, reports. */
+export async function purgeKept(broker: Broker, { tenant, stream }: StreamOf): Promise<void> {
+  const filters: [jetStream: string, filter: string][] = [
+    ["RESULT", subjects.result(tenant, stream)],
+    ["EVENTS", subjects.event(tenant, stream, "*")],
+    ["CONTENT", subjects.contentsOf(tenant, stream)],
+    ["EMBEDDINGS", subjects.embeddingsOf(tenant, stream)],
+    [`KV_${buckets.ledger}`, `$KV.${buckets.ledger}.*.${tenant}.${stream}.>`],
+    [`KV_${buckets.reports}`, `$KV.${buckets.reports}.${tenant}.${stream}.>`],
+  ];
+  for (const [jetStream, filter] of filters) {
+    await broker.manager.streams.purge(jetStream, { filter }).catch((cause: unknown) => {
+      throw new CodedError("unavailable", `purge ${jetStream}: no answer from the broker`, {
+        remedy: "Delete the stream again.",
+        cause,
+      });
+    });
+  }
+}
+
+/** Which numbers of a stream are stored: those from `first` to `last` that are not in `deleted`. */
+export interface StoredNumbers {
+  first: number;
+  last: number;
+  deleted: ReadonlySet<number>;
+}
+
+export async function storedNumbers(broker: Broker, jetStream: string): Promise<StoredNumbers> {
+  const { state } = await broker.manager.streams
+    .info(jetStream, { deleted_details: true })
+    .catch((cause: unknown) => {
+      throw new CodedError("unavailable", `inspect ${jetStream}: no answer from the broker`, { cause });
+    });
+  return { first: state.first_seq, last: state.last_seq, deleted: new Set(state.deleted ?? []) };
+}
