@@ -1,0 +1,1 @@
+export { type BatchToBuild, buildBatch, inlineBatch, textsOf } from "./builders.js";

@@ -1,0 +1,2 @@
+export { findNatsServer } from "./find-server.js";
+export { freePort, type NatsOptions, type NatsServer, startNats } from "./nats-server.js";

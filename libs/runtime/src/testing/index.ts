@@ -1,0 +1,3 @@
+export { eventually, type EventuallyOptions } from "./eventually.js";
+export { createFakeClock, type FakeClock } from "./fake-clock.js";
+export { testRuntime } from "./test-runtime.js";
