@@ -125,6 +125,7 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     read(buckets.ledger),
     write(buckets.ledger, "search.>"),
     tail("EMBEDDINGS"),
+    publishTo("$JS.API.DIRECT.GET.EMBEDDINGS"),
     publishTo("embedding.>", "dlq.clean.>", "event.*.*.dead_letter"),
     serve("semantic-search", ["gateway"]),
   ],

@@ -32,7 +32,11 @@ export const streamPlans: readonly StreamPlan[] = [
   { ...plan("RESULT", ["result.>"], RetentionPolicy.Limits, DiscardPolicy.Old, 0.15), perMessageTtl: true },
   { ...plan("EVENTS", ["event.>"], RetentionPolicy.Limits, DiscardPolicy.Old, 0.03), maxAge: hours(7 * 24) },
   { ...plan("CONTENT", ["content.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.1), maxPerSubject: 1, direct: true },
-  { ...plan("EMBEDDINGS", ["embedding.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.08), maxPerSubject: 1 },
+  {
+    ...plan("EMBEDDINGS", ["embedding.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.08),
+    maxPerSubject: 1,
+    direct: true,
+  },
   { ...plan("DLQ_RAW", ["dlq.raw.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.02), maxAge: hours(14 * 24) },
   { ...plan("DLQ", ["dlq.clean.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.02), maxAge: hours(14 * 24) },
 ];

@@ -6,7 +6,7 @@ import type { Broker } from "../broker/broker.js";
 import { ackWaitMs, consumerPlans } from "../broker/streams.js";
 import type { BatchPublisher } from "./batch-publisher.js";
 import type { DeadLetterWriter, RowFailure } from "./dead-letters.js";
-import type { Outgoing, Publisher } from "./publisher.js";
+import type { Outgoing, Published, Publisher } from "./publisher.js";
 import { inReceivedSpan } from "./trace-context.js";
 
 /*
@@ -28,8 +28,8 @@ export interface Outcome {
   publish?: readonly Outgoing[];
   /** Rows that could not be processed; the rest of the batch passes. */
   failures?: readonly RowFailure[];
-  /** Runs when all that is published is stored, before the ack: ledger entries. */
-  after?(): void;
+  /** Runs when all that is published is stored, before the ack, with the answers to `publish`: ledger entries. */
+  after?(published: readonly Published[]): void;
 }
 
 export interface OutgoingBatch {
@@ -86,16 +86,16 @@ export function consumeBatches(options: ConsumeOptions): Component {
   const run = async (message: JsMsg): Promise<void> => {
     const opened = await options.open(message.data);
     const outcome = await options.handle(opened, hard.signal);
-    await Promise.all([
+    const [published] = await Promise.all([
+      Promise.all((outcome.publish ?? []).map((out) => options.publisher.publish(out))),
       ...(outcome.batches ?? []).map((out) => present(options.batches, "batch publisher").publish(out.batch, out.subject)),
-      ...(outcome.publish ?? []).map((out) => options.publisher.publish(out)),
     ]);
     const failures = outcome.failures ?? [];
     for (const failure of failures) {
       await options.deadLetters.write(opened, [failure.row], failure.error, message.info.deliveryCount);
     }
     if (failures.length > 0) options.onDead?.(opened, failures.map((failure) => failure.row));
-    outcome.after?.();
+    outcome.after?.(published);
     messages.inc({ consumer }, opened.header.count);
   };
 

@@ -1,0 +1,71 @@
+import { idText, limits, type OpenBatch, splitBatch, stamp } from "@millrace/envelope";
+import { type Handler, type Ledger, type Outgoing, type StreamRegistry, subjects } from "@millrace/messaging";
+import { Batch } from "@millrace/proto/batch";
+import type { Stream } from "@millrace/proto/stream";
+import { contentsOf } from "../results/contents.js";
+import { freshParts } from "../results/fresh-parts.js";
+import { newDataEvent } from "../results/new-data.js";
+import type { ResultBudget } from "../results/result-budget.js";
+
+export interface PublishResultsParts {
+  registry: StreamRegistry;
+  ledger: Ledger;
+  budget: ResultBudget;
+  version: string;
+  now(): number;
+}
+
+/** Enriched batch in; what subscribers read, the contents of artifacts and the new_data event out. */
+export const publishResults =
+  ({ registry, ledger, budget, version, now }: PublishResultsParts): Handler =>
+  async (enriched) => {
+    const startedMs = now();
+    const { header } = enriched;
+    const stream = await registry.find(header.tenant, header.stream);
+    if (stream === undefined) {
+      const dropped = { stream_deleted: header.count };
+      return { after: () => ledger.settle(header, { intervals: [], dropped }) };
+    }
+    const { settled } = await ledger.account(header);
+    const parts = freshParts(enriched, settled).map((part) =>
+      stamp(part, { stage: "output", version, decidedBy: "", startedMs, endedMs: now() }),
+    );
+    const frames = stream.outputs?.results === undefined ? [] : parts.flatMap((part) => resultFrames(part, stream));
+    const publish = [...frames, ...parts.flatMap((part) => others(part, stream, now()))];
+    const intervals = [{ from: header.positionFrom, to: header.positionTo }];
+    const done = parts.reduce((sum, part) => sum + part.header.count, 0);
+    return {
+      publish,
+      after: (published) => {
+        frames.forEach((frame, at) => budget.add(header.tenant, stream, published[at]?.seq ?? 0, frame.data.length));
+        ledger.settle(header, { intervals, done });
+      },
+    };
+  };
+
+/** Results travel inline, so that what a stream keeps for subscribers pins no segment. */
+function resultFrames(part: OpenBatch, stream: Stream): Outgoing[] {
+  const { tenant, stream: name } = part.header;
+  const ttlSeconds = Math.max(1, stream.outputs?.results?.age?.seconds ?? 3600);
+  return splitBatch(part, limits.batchMessagesMax, limits.inlineBytesMax, "results").map((piece) => ({
+    subject: subjects.result(tenant, name),
+    // Vectors are for the index; a subscriber would carry 768 bytes a message for nothing.
+    data: Batch.encode({
+      header: piece.header,
+      columns: piece.columns,
+      body: { $case: "inline", value: piece.body },
+      annotations: { ...piece.annotations, embeddings: undefined },
+      passport: piece.passport,
+    }).finish(),
+    id: idText(piece.header.id),
+    messageCount: piece.header.count,
+    ttlSeconds,
+  }));
+}
+
+function others(part: OpenBatch, stream: Stream, nowMs: number): Outgoing[] {
+  return [
+    ...(stream.outputs?.artifacts === true ? contentsOf(part, nowMs) : []),
+    ...(stream.outputs?.events === true ? [newDataEvent(part, nowMs)] : []),
+  ];
+}

@@ -1,0 +1,57 @@
+import {
+  connectBroker,
+  consumeBatches,
+  countDead,
+  createDeadLetterWriter,
+  createLedger,
+  createPublisher,
+  createStreamRegistry,
+  type Handler,
+  type Ledger,
+} from "@millrace/messaging";
+import type { BuildService } from "@millrace/runtime";
+import { createBodyReader } from "@millrace/segments";
+import type { OutputConfig } from "./config.js";
+import { publishResults } from "./handlers/publish-results.js";
+import { storeBatch } from "./handlers/store-batch.js";
+import { createResultBudget } from "./results/result-budget.js";
+import { createStores } from "./store/stores.js";
+
+/** Delivers enriched batches: results for subscribers, contents of artifacts, events, and files. */
+export const output: BuildService<OutputConfig> = async (config, runtime) => {
+  const { log, clock } = runtime;
+  const broker = await connectBroker({ ...config.nats, user: "output", log, onClosed: runtime.fail });
+  const publisher = createPublisher(broker);
+  const results = await createLedger(broker, "results", runtime);
+  const stored = await createLedger(broker, "store", runtime);
+  const registry = await createStreamRegistry(broker);
+  const reader = createBodyReader({ dirs: { clean: config.segments.cleanDir } });
+  const stores = createStores({ config: config.storage, instance: config.instance, ledger: stored, registry, runtime });
+  const budget = createResultBudget(broker, runtime);
+  const sink = (consumer: "results" | "store", ledger: Ledger, handle: Handler) =>
+    consumeBatches({
+      broker,
+      runtime,
+      publisher,
+      deadLetters: createDeadLetterWriter({ publisher, stage: consumer, side: "clean", now: clock.now }),
+      consumer,
+      open: reader.open,
+      handle,
+      onDead: countDead(ledger),
+      inFlightMax: config.inFlightMax,
+    });
+  registry.onStream(({ tenant, name, stream }) => {
+    if (stream !== undefined) return;
+    results.forget(tenant, name);
+    stored.forget(tenant, name);
+  });
+  return [
+    broker,
+    results,
+    stored,
+    stores,
+    registry,
+    sink("results", results, publishResults({ registry, ledger: results, budget, version: runtime.version, now: clock.now })),
+    sink("store", stored, storeBatch({ registry, stores, ledger: stored })),
+  ];
+};

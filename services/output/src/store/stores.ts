@@ -1,0 +1,155 @@
+import { CodedError } from "@millrace/errors";
+import { findingName, type OpenBatch } from "@millrace/envelope";
+import type { Ledger, StreamRegistry } from "@millrace/messaging";
+import { type Stream, StorageFormat } from "@millrace/proto/stream";
+import type { Component, Runtime } from "@millrace/runtime";
+import type { OutputConfig } from "../config.js";
+import { openStorageSink, type StorageSink } from "../storage/storage-sink.js";
+
+/** The files of all streams: one storage sink each, committed in groups. */
+export interface Stores extends Component {
+  /** Resolves when the batch's rows are synced and in the ledger, with the rows that the format can't hold. */
+  store(open: OpenBatch, stream: Stream): Promise<number[]>;
+}
+
+export interface StoresOptions {
+  config: OutputConfig["storage"];
+  instance: string;
+  ledger: Ledger;
+  registry: StreamRegistry;
+  runtime: Runtime;
+}
+
+interface Store {
+  tenant: string;
+  stream: string;
+  sink: StorageSink;
+  waiting: { resolve(): void; reject(error: unknown): void }[];
+}
+
+/** Idle stores are looked at this often, for files that are due by age. */
+const idleIntervalMs = 500;
+
+export function createStores(options: StoresOptions): Stores {
+  const { config, ledger, registry, runtime } = options;
+  const stores = new Map<string, Promise<Store>>();
+  let closed = false;
+  let wake: (() => void) | undefined;
+
+  const open = (tenant: string, stream: Stream): Promise<Store> => {
+    const key = `${tenant}/${stream.name}`;
+    let store = stores.get(key);
+    if (store === undefined) {
+      store = openStore(tenant, stream);
+      store.catch(() => stores.delete(key));
+      stores.set(key, store);
+    }
+    return store;
+  };
+
+  const openStore = async (tenant: string, stream: Stream): Promise<Store> => {
+    const settings = stream.outputs?.storage;
+    const sink = await openStorageSink({
+      root: config.root,
+      tenant,
+      stream: stream.name,
+      writer: `output-${options.instance}`,
+      format: settings?.format === StorageFormat.STORAGE_FORMAT_LINES ? "lines" : "records",
+      loadSettled: async (source) => (await ledger.account({ tenant, stream: stream.name, source })).settled.intervals(),
+      // One writer a stream in this release, so the ledger's intervals are all its own.
+      settledElsewhere: () => [],
+      findingName,
+      now: runtime.clock.now,
+      ...(settings?.rollBytes ? { rollBytes: settings.rollBytes } : {}),
+      ...(settings?.rollAge === undefined ? {} : { rollAgeMs: settings.rollAge.seconds * 1000 + settings.rollAge.nanos / 1e6 }),
+    });
+    const store: Store = { tenant, stream: stream.name, sink, waiting: [] };
+    await catchUp(store);
+    return store;
+  };
+
+  /** What a crash left between a file's commit and the ledger is told to the ledger now. */
+  const catchUp = async ({ tenant, stream, sink }: Store): Promise<void> => {
+    for (const entry of sink.recovery.entries) {
+      const key = { tenant, stream, source: entry.source };
+      const { settled } = await ledger.account(key);
+      const known = entry.intervals.every((interval) => settled.missing(interval).length === 0);
+      if (!known) ledger.settle(key, { intervals: entry.intervals, done: entry.messages });
+    }
+    await ledger.flush();
+  };
+
+  const commit = async (store: Store): Promise<void> => {
+    const { tenant, stream, sink } = store;
+    const waiting = store.waiting.splice(0);
+    try {
+      for (const entry of await sink.commit()) {
+        ledger.settle({ tenant, stream, source: entry.source }, { intervals: entry.intervals, done: entry.messages });
+      }
+      await ledger.flush();
+      for (const waiter of waiting) waiter.resolve();
+      await sink.rollIfDue();
+    } catch (caught) {
+      const error = CodedError.from(caught, "commit storage");
+      for (const waiter of waiting) waiter.reject(error);
+      if (error.code === "internal") runtime.fail(error);
+      else runtime.log.warn("storage not committed, trying again", { code: error.code, error: error.message });
+    }
+  };
+
+  const loop = async (): Promise<void> => {
+    let idleSince = 0;
+    while (!closed) {
+      const woken = new Promise<void>((resolve) => (wake = resolve));
+      await Promise.race([runtime.clock.sleep(config.commitIntervalMs), woken]);
+      const now = runtime.clock.monotonic();
+      const lookAtIdle = now - idleSince >= idleIntervalMs;
+      if (lookAtIdle) idleSince = now;
+      const opened = await Promise.all([...stores.values()].map((store) => store.catch(() => undefined)));
+      for (const store of opened) {
+        if (store !== undefined && (store.waiting.length > 0 || lookAtIdle)) await commit(store);
+      }
+    }
+  };
+
+  registry.onStream(({ tenant, name, stream }) => {
+    const key = `${tenant}/${name}`;
+    if (stream?.outputs?.storage !== undefined) {
+      open(tenant, stream).catch((caught: unknown) => runtime.fail(CodedError.from(caught, `open storage of ${name}`)));
+    } else {
+      void stores.get(key)?.then((store) => store.sink.close()).catch(() => undefined);
+      stores.delete(key);
+    }
+  });
+
+  let running: Promise<void> | undefined;
+  return {
+    name: "stores",
+    start: async () => {
+      running = loop();
+    },
+    stop: async () => {
+      closed = true;
+      wake?.();
+      await running;
+      for (const store of await Promise.all(stores.values())) {
+        await commit(store);
+        await store.sink.close();
+      }
+    },
+    store: async (batch, stream) => {
+      const store = await open(batch.header.tenant, stream);
+      const staged = await store.sink.stage(batch);
+      if (staged.repeated.length > 0) {
+        const dropped = { repeated_key: staged.repeated.length };
+        ledger.settle(batch.header, { intervals: staged.repeatedIntervals, dropped });
+      }
+      if (staged.stored > 0 || staged.settled > 0) {
+        const committed = new Promise<void>((resolve, reject) => store.waiting.push({ resolve, reject }));
+        if (store.sink.pendingBytes() >= config.commitBytes) wake?.();
+        await committed;
+      }
+      return staged.rejected;
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import {
+  connectBroker,
+  consumeBatches,
+  countDead,
+  createDeadLetterWriter,
+  createLedger,
+  createPublisher,
+  createStreamRegistry,
+  findEndpoint,
+  serveRequests,
+} from "@millrace/messaging";
+import { CodedError } from "@millrace/errors";
+import type { BuildService, Component } from "@millrace/runtime";
+import { createBodyReader } from "@millrace/segments";
+import type { SemanticSearchConfig } from "./config.js";
+import { createFreshness } from "./freshness/freshness.js";
+import { createEmbeddingsTail } from "./freshness/embeddings-tail.js";
+import { findContents } from "./handlers/find-contents.js";
+import { storeEmbeddings } from "./handlers/store-embeddings.js";
+import { createVectorIndex, type VectorIndex } from "./index/vector-index.js";
+
+/** Keeps vectors in EMBEDDINGS, tails them into an index, and searches that. */
+export const semanticSearch: BuildService<SemanticSearchConfig> = async (config, runtime) => {
+  const { log, clock } = runtime;
+  const { model, dimensions, vectorsMax } = config;
+  const index = await createVectorIndex({ model, dimensions, vectorsMax });
+  const broker = await connectBroker({ ...config.nats, user: "semantic-search", log, onClosed: runtime.fail });
+  const publisher = createPublisher(broker);
+  const ledger = await createLedger(broker, "search", runtime);
+  const registry = await createStreamRegistry(broker);
+  const reader = createBodyReader({ dirs: { clean: config.segments.cleanDir } });
+  const deadLetters = createDeadLetterWriter({ publisher, stage: "search", side: "clean", now: clock.now });
+  const tail = createEmbeddingsTail({ broker, index, runtime });
+  const freshness = createFreshness({ ledger, tail, broker, clock });
+  registry.onStream(({ tenant, name, stream }) => {
+    if (stream !== undefined) return;
+    ledger.forget(tenant, name);
+    index.removeStream(tenant, name).catch((caught: unknown) =>
+      runtime.fail(CodedError.from(caught, "remove stream from index")),
+    );
+  });
+  return [
+    indexComponent(index),
+    broker,
+    registry,
+    ledger,
+    tail,
+    serveRequests(broker, runtime, findEndpoint, findContents({ index, freshness, registry })),
+    consumeBatches({
+      broker,
+      runtime,
+      publisher,
+      deadLetters,
+      consumer: "search",
+      open: reader.open,
+      handle: storeEmbeddings({ registry, ledger }),
+      onDead: countDead(ledger),
+      inFlightMax: config.inFlightMax,
+    }),
+  ];
+};
+
+function indexComponent(index: VectorIndex): Component {
+  return {
+    name: "vector-index",
+    health: () => index.failure()?.message,
+    stop: () => index.close(),
+  };
+}
