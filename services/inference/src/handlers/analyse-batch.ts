@@ -1,6 +1,6 @@
 import { encodeHalf, type OpenBatch, stamp } from "@millrace/envelope";
 import { enrichedFlags, type Handler, type Ledger, routeOf, type StreamRegistry, subjects } from "@millrace/messaging";
-import { type Embeddings, SentimentLabel, type Sentiments } from "@millrace/proto/batch";
+import { type Embeddings, Lane, SentimentLabel, type Sentiments } from "@millrace/proto/batch";
 import { rowTexts } from "../analyse/row-texts.js";
 import type { ModelPool } from "../model/model-pool.js";
 
@@ -32,7 +32,8 @@ export const analyseBatch =
     const wanted = stream.enrichments;
     const { rows, texts } = rowTexts(clean, wanted?.textField ?? "");
     const sentiment = wanted?.sentiment === true;
-    const analysed = await pool.embed(texts, { kind: "passage", sentiment, priority: "bulk", signal });
+    const priority = header.lane === Lane.LANE_HIGH ? "high" : "bulk";
+    const analysed = await pool.embed(texts, { kind: "passage", sentiment, priority, signal });
     const { model, vectors } = analysed;
     const annotated: OpenBatch = {
       ...clean,

@@ -1,7 +1,7 @@
 /**
  * N worker threads with a session each, fed text by text from one queue:
  *
- *   embed(texts) ─► queue (interactive before bulk) ─► worker 1..N, at most 2 texts each ─► packed vectors
+ *   embed(texts) ─► queue (interactive, high, bulk) ─► worker 1..N, at most 2 texts each ─► packed vectors
  *
  * A worker:  starting ──ready──► serving ──exit──► starting anew; its texts go back to the front of the
  * queue, once
@@ -12,7 +12,14 @@ import { assert, CodedError } from "@millrace/errors";
 import type { FromWorker, ToWorker, WireError } from "./model-worker.js";
 import type { Sentiment } from "./sentiment-head.js";
 import type { ModelInfo, TextKind, TextModelLocation } from "./text-model.js";
-import { type Priority, type Request, type TextQueue, type TextTask, textQueue } from "./text-queue.js";
+import {
+  type Priority,
+  priorities,
+  type Request,
+  type TextQueue,
+  type TextTask,
+  textQueue,
+} from "./text-queue.js";
 
 export interface ModelPoolOptions {
   location: TextModelLocation;
@@ -116,7 +123,7 @@ export async function modelPool(options: ModelPoolOptions): Promise<ModelPool> {
       workersWanted: options.workers,
       failure: pool.failure,
     }),
-    queuedTexts: () => pool.queue.size("interactive") + pool.queue.size("bulk"),
+    queuedTexts: () => priorities.reduce((sum, priority) => sum + pool.queue.size(priority), 0),
     embed: (texts, embedOptions) => embed(pool, texts, embedOptions),
     close: () => closePool(pool),
   };

@@ -1,8 +1,10 @@
 import type { Sentiment } from "./sentiment-head.js";
 import type { TextKind } from "./text-model.js";
 
-/** `interactive`: somebody waits (a search). It goes before all `bulk`. */
-export type Priority = "interactive" | "bulk";
+/** Who goes first: somebody who waits (a search), then the high lane, then the batch lane. */
+export type Priority = "interactive" | "high" | "bulk";
+
+export const priorities: readonly Priority[] = ["interactive", "high", "bulk"];
 
 /** A call to the pool: several texts, answered as a whole. */
 export interface Request {
@@ -34,7 +36,7 @@ export interface TextQueue {
   /** Texts that wait, of one priority. */
   size(priority: Priority): number;
   push(request: Request): void;
-  /** The next text: interactive before bulk, requests in their order of arrival. */
+  /** The next text: by priority, requests in their order of arrival. */
   take(): TextTask | undefined;
   /** Puts a text that a dying worker held back at the very front. */
   putBack(task: TextTask): void;
@@ -45,7 +47,11 @@ export interface TextQueue {
 
 /** Requests wait whole and are taken apart text by text, so that two workers share one request. */
 export function textQueue(): TextQueue {
-  const lanes: Record<Priority, Set<Request>> = { interactive: new Set(), bulk: new Set() };
+  const lanes: Record<Priority, Set<Request>> = {
+    interactive: new Set(),
+    high: new Set(),
+    bulk: new Set(),
+  };
   const returned: TextTask[] = [];
   const takeFrom = (lane: Set<Request>): TextTask | undefined => {
     for (const request of lane) {
@@ -62,7 +68,7 @@ export function textQueue(): TextQueue {
       return texts;
     },
     push: (request) => void lanes[request.priority].add(request),
-    take: () => returned.shift() ?? takeFrom(lanes.interactive) ?? takeFrom(lanes.bulk),
+    take: () => returned.shift() ?? takeFrom(lanes.interactive) ?? takeFrom(lanes.high) ?? takeFrom(lanes.bulk),
     putBack: (task) => void returned.push({ ...task, attempts: task.attempts + 1 }),
     forget: (request) => {
       lanes[request.priority].delete(request);
@@ -70,7 +76,7 @@ export function textQueue(): TextQueue {
         if (returned[i]?.request === request) returned.splice(i, 1);
     },
     requests: () => [
-      ...new Set([...returned.map(({ request }) => request), ...lanes.interactive, ...lanes.bulk]),
+      ...new Set([...returned.map(({ request }) => request), ...lanes.interactive, ...lanes.high, ...lanes.bulk]),
     ],
   };
 }
