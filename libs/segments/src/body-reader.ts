@@ -35,7 +35,9 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
     const path = join(dir, owner, `${String(range.segment).padStart(8, "0")}.seg`);
     const known = files.get(path);
     if (known !== undefined) return known;
-    const file = open(path, "r");
+    const file = open(path, "r").catch((cause: unknown) => {
+      throw CodedError.from(cause, `read range of ${range.log}`);
+    });
     file.catch(() => files.delete(path));
     files.set(path, file);
     if (files.size > openFilesMax) evict();
@@ -60,7 +62,10 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
   return {
     open: async (bytes) => {
       const batch = decodeBatch(bytes);
-      const body = batch.body?.$case === "range" ? await read(batch.body.value) : (batch.body?.value ?? new Uint8Array());
+      const body =
+        batch.body?.$case === "range"
+          ? await read(batch.body.value)
+          : (batch.body?.value ?? new Uint8Array());
       return openBatch(batch, body);
     },
     close: async () => {

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { encodeBatch, idText, limits, type OpenBatch } from "@millrace/envelope";
 import { Batch, type SegmentRange } from "@millrace/proto/batch";
+import type { RecoveredFrame } from "./scan.js";
 import { type FramePlace, openSegmentLog, type SegmentLogOptions } from "./segment-log.js";
 
 export interface PlacedBatch {
@@ -50,8 +51,8 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
     length: place.length,
     crc32: place.crc32,
   });
-  const recovered = log.recovered.map((frame) => {
-    held.set(frame.id, frame.place);
+  const appending = new Map<string, Promise<FramePlace>>();
+  const recovered = onePerId(log.recovered, held, log.release).map((frame) => {
     const batch = Batch.decode(frame.batch);
     batch.body = { $case: "range", value: rangeOf(frame.place) };
     return {
@@ -61,6 +62,18 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
       messageCount: batch.header?.count ?? 0,
     };
   });
+  const append = (open: OpenBatch, subject: string, id: string): Promise<FramePlace> => {
+    const batch = Batch.encode({ ...open, body: undefined }).finish();
+    const appended = log
+      .append({ id, subject, batch, body: open.body })
+      .then((place) => {
+        held.set(id, place);
+        return place;
+      })
+      .finally(() => appending.delete(id));
+    appending.set(id, appended);
+    return appended;
+  };
   return {
     recovered,
     damaged: log.damaged,
@@ -74,12 +87,7 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
       }
       // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a crash finds
       // what the last life wrote, and the stored reference stays true.
-      let place = held.get(id);
-      if (place === undefined) {
-        const batch = Batch.encode({ ...open, body: undefined }).finish();
-        place = await log.append({ id, subject, batch, body: open.body });
-        held.set(id, place);
-      }
+      const place = held.get(id) ?? (await (appending.get(id) ?? append(open, subject, id)));
       return { ...placed, bytes: encodeBatch(open, { $case: "range", value: rangeOf(place) }) };
     },
     release: async (id) => {
@@ -89,4 +97,20 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
       await log.release(place);
     },
   };
+}
+
+/** The frames to hold, one an id; a second frame of the same id is freed, or its segment would never be. */
+function onePerId(
+  frames: readonly RecoveredFrame[],
+  held: Map<string, FramePlace>,
+  free: (place: FramePlace) => Promise<void>,
+): RecoveredFrame[] {
+  return frames.filter((frame) => {
+    if (held.has(frame.id)) {
+      void free(frame.place).catch(() => undefined);
+      return false;
+    }
+    held.set(frame.id, frame.place);
+    return true;
+  });
 }

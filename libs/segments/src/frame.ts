@@ -6,7 +6,8 @@ import { assert } from "@millrace/errors";
  *
  *     0  u32  magic 'MRSF'
  *     4  u16  version (1)
- *     6  u16  state: 0 live, 1 freed; rewritten in place when the frame is freed, so outside the checksum
+ *     6  u16  state: 'Fr' freed, else live; rewritten in place when the frame is freed, so outside the checksum:
+ *               far from zero, so that no flipped bit frees a frame
  *     8  u64  segment number: a recycled file still holds frames of its former life, told by it
  *    16  u32  length of meta      20  u32  length of body
  *    24  u32  crc32 of meta       28  u32  crc32 of body
@@ -23,7 +24,9 @@ export const frameHeaderBytes = 56;
 const magic = 0x4653524d;
 const version = 1;
 const stateOffset = 6;
-export const freedState = 1;
+const freedState = 0x7246;
+/** What is written over a frame's state to free it. */
+export const freedMark = Buffer.from([freedState & 0xff, freedState >> 8]);
 
 export interface FrameHeader {
   freed: boolean;
@@ -61,7 +64,8 @@ export function encodeFrameHeader(header: Omit<FrameHeader, "freed">): Buffer {
 
 /** Undefined: no frame of this format and version begins here. */
 export function decodeFrameHeader(bytes: Buffer): FrameHeader | undefined {
-  if (bytes.length < frameHeaderBytes || bytes.readUInt32LE(0) !== magic || bytes.readUInt16LE(4) !== version) return undefined;
+  if (bytes.length < frameHeaderBytes || bytes.readUInt32LE(0) !== magic || bytes.readUInt16LE(4) !== version)
+    return undefined;
   if (bytes.readUInt32LE(48) !== headerCrc(bytes)) return undefined;
   return {
     freed: bytes.readUInt16LE(stateOffset) === freedState,

@@ -1,2 +1,8 @@
 export { type BodyReader, type BodyReaderOptions, createBodyReader } from "./body-reader.js";
-export { type BodyStore, type BodyStoreOptions, openBodyStore, type PlacedBatch, travelsInline } from "./body-store.js";
+export {
+  type BodyStore,
+  type BodyStoreOptions,
+  openBodyStore,
+  type PlacedBatch,
+  travelsInline,
+} from "./body-store.js";

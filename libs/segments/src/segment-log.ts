@@ -1,9 +1,10 @@
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
-import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { CodedError } from "@millrace/errors";
-import { encodeFrameHeader, encodeMeta, frameBytes, frameHeaderBytes, freedState, stateAt } from "./frame.js";
-import { type RecoveredFrame, scanSegment } from "./scan.js";
+import { encodeFrameHeader, encodeMeta, frameBytes, frameHeaderBytes, freedMark, stateAt } from "./frame.js";
+import { createGroupSync } from "./group-sync.js";
+import type { RecoveredFrame } from "./scan.js";
+import { type SegmentFile, writeAll } from "./segment-file.js";
+import { openShelf, type Segment, type Shelf, type ShelfOptions } from "./segment-shelf.js";
 
 /*
  * A writer's log of bulk bodies: numbered files of fixed size, written by one process, read by any.
@@ -13,15 +14,10 @@ import { type RecoveredFrame, scanSegment } from "./scan.js";
  *
  * A frame is durable when `append` resolves: one fdatasync covers all frames written while the last one ran. A frame is
  * freed when nothing refers to it; a segment whose frames are all freed is recycled. Segment numbers never repeat, so
- * a reference to an old life of a file can't be mistaken.
+ * a reference to an old life of a file can't be mistaken: the file with the highest number is always kept, since the
+ * names in the directory are all that a restart knows of numbers.
  */
-export interface SegmentLogOptions {
-  dir: string;
-  /** Bytes of a segment file. */
-  segmentBytes: number;
-  /** Bytes of all segments that may hold live frames; beyond it appends are refused. */
-  liveBytesMax: number;
-}
+export type SegmentLogOptions = ShelfOptions;
 
 export interface FrameToAppend {
   id: string;
@@ -53,181 +49,115 @@ export interface SegmentLog {
   close(): Promise<void>;
 }
 
-interface Segment {
-  number: number;
-  path: string;
-  file: FileHandle;
-  end: number;
-  live: number;
-  sealed: boolean;
-}
-
-const freeFilesMax = 4;
-
-export async function openSegmentLog(options: SegmentLogOptions): Promise<SegmentLog> {
-  const { dir, segmentBytes } = options;
-  await mkdir(dir, { recursive: true });
-  const segments = new Map<number, Segment>();
-  const free: string[] = [];
-  const recovered: RecoveredFrame[] = [];
-  let damaged = 0;
-  let nextNumber = 1;
-  let broken: CodedError | undefined;
-
-  for (const name of (await readdir(dir)).sort()) {
-    const path = join(dir, name);
-    if (/^free-\d+\.seg$/.test(name)) free.push(path);
-    const number = /^(\d{8,})\.seg$/.exec(name)?.[1];
-    if (number === undefined) continue;
-    const file = await open(path, "r+");
-    const found = await scanSegment(file, Number(number));
-    damaged += found.damaged;
-    recovered.push(...found.frames);
-    nextNumber = Math.max(nextNumber, Number(number) + 1);
-    const segment: Segment = { number: Number(number), path, file, end: found.end, live: found.frames.length, sealed: true };
-    segments.set(segment.number, segment);
-    await recycleIfDone(segment);
-  }
-
+/** Gives out room in the active segment or the next one. Callers queue while a segment is being opened. */
+function createReserve(shelf: Shelf, segmentBytes: number) {
   let active: Segment | undefined;
   let opening: Promise<Segment> | undefined;
-
-  async function openSegment(): Promise<Segment> {
-    if ((segments.size + 1) * segmentBytes > options.liveBytesMax) {
-      throw new CodedError("resource_exhausted", "append to segments: live segments are at their bound", {
-        field: "segments.liveBytesMax",
-        remedy: "Wait until consumers catch up, or raise the bound.",
-        retryAfterMs: 200,
-      });
+  const turn = async (): Promise<void> => {
+    const full = active;
+    opening = shelf.openNext();
+    try {
+      active = await opening;
+    } finally {
+      opening = undefined;
     }
-    const number = nextNumber++;
-    const path = join(dir, `${String(number).padStart(8, "0")}.seg`);
-    const recycled = free.pop();
-    if (recycled !== undefined) await rename(recycled, path);
-    const file = await open(path, recycled === undefined ? "wx+" : "r+");
-    if (recycled === undefined) await file.truncate(segmentBytes);
-    await syncDirectory(dir);
-    const segment: Segment = { number, path, file, end: 0, live: 0, sealed: false };
-    segments.set(number, segment);
-    return segment;
-  }
-
-  async function recycleIfDone(segment: Segment): Promise<void> {
-    if (!segment.sealed || segment.live > 0 || !segments.delete(segment.number)) return;
-    await segment.file.close();
-    if (free.length >= freeFilesMax) return unlink(segment.path);
-    const path = join(dir, `free-${segment.number}.seg`);
-    await rename(segment.path, path);
-    free.push(path);
-  }
-
-  /** Room for a frame, in the active segment or the next one. Callers queue while a segment is being opened. */
-  async function reserve(bytes: number): Promise<{ segment: Segment; offset: number }> {
+    if (full === undefined) return;
+    full.sealed = true;
+    await shelf.recycleIfDone(full);
+  };
+  return async (bytes: number): Promise<{ segment: Segment; offset: number }> => {
     for (;;) {
       if (opening !== undefined) await opening;
-      else if (active !== undefined && active.end + bytes <= segmentBytes) {
+      else if (active === undefined || active.end + bytes > segmentBytes) await turn();
+      else {
         const offset = active.end;
         active.end += bytes;
         active.live++;
         return { segment: active, offset };
-      } else {
-        const full = active;
-        opening = openSegment();
-        try {
-          active = await opening;
-        } finally {
-          opening = undefined;
-        }
-        if (full !== undefined) {
-          full.sealed = true;
-          await recycleIfDone(full);
-        }
       }
+    }
+  };
+}
+
+export async function openSegmentLog(options: SegmentLogOptions): Promise<SegmentLog> {
+  const { segmentBytes } = options;
+  const shelf = await openShelf(options);
+  const group = createGroupSync<SegmentFile>();
+  const reserve = createReserve(shelf, segmentBytes);
+  let broken: CodedError | undefined;
+
+  /** After a failed sync nothing may be called durable any more; a write that found no room only costs its frame. */
+  function failed(cause: unknown, syncing: boolean): CodedError {
+    if (!syncing && (cause as NodeJS.ErrnoException).code === "ENOSPC") {
+      return new CodedError("resource_exhausted", "append to segments: the disk is full", {
+        remedy: "Free space on the segment volume.",
+        retryAfterMs: 1_000,
+        cause,
+      });
+    }
+    broken ??= new CodedError("internal", "append to segments: the disk failed", { cause });
+    return broken;
+  }
+
+  async function write(segment: Segment, offset: number, parts: readonly Uint8Array[]): Promise<void> {
+    let syncing = false;
+    try {
+      await writeAll(segment.file, parts, offset);
+      syncing = true;
+      await group.sync(segment.file);
+    } catch (cause) {
+      segment.live--;
+      const error = failed(cause, syncing);
+      await shelf.recycleIfDone(segment);
+      throw error;
     }
   }
 
-  let syncing: Promise<void> | undefined;
-  let next: Promise<void> | undefined;
-  /** Group commit: resolves when a sync that began after this call has ended. */
-  async function sync(segment: Segment): Promise<void> {
-    next ??= (async () => {
-      await syncing?.catch(() => undefined);
-      syncing = next;
-      next = undefined;
-      await Promise.all([...unsynced].map((written) => syncSegment(written)));
-    })();
-    unsynced.add(segment);
-    await next;
-  }
-  const unsynced = new Set<Segment>();
-  async function syncSegment(segment: Segment): Promise<void> {
-    unsynced.delete(segment);
-    await segment.file.datasync();
+  async function append(frame: FrameToAppend): Promise<FramePlace> {
+    if (broken !== undefined) throw broken;
+    const meta = encodeMeta(frame.subject, frame.batch);
+    const bytes = frameBytes(meta.length, frame.body.length);
+    if (bytes > segmentBytes) {
+      throw new CodedError("invalid_argument", "append to segments: frame larger than a segment");
+    }
+    const { segment, offset } = await reserve(bytes);
+    const bodyCrc = crc32(frame.body);
+    const header = encodeFrameHeader({
+      segment: segment.number,
+      metaBytes: meta.length,
+      bodyBytes: frame.body.length,
+      metaCrc: crc32(meta),
+      bodyCrc,
+      id: frame.id,
+    });
+    await write(segment, offset, [header, meta, frame.body]);
+    return {
+      segment: segment.number,
+      frameOffset: offset,
+      offset: offset + frameHeaderBytes + meta.length,
+      length: frame.body.length,
+      crc32: bodyCrc,
+    };
   }
 
   return {
-    recovered,
-    damaged,
-    append: async (frame) => {
-      if (broken !== undefined) throw broken;
-      const meta = encodeMeta(frame.subject, frame.batch);
-      const bytes = frameBytes(meta.length, frame.body.length);
-      if (bytes > segmentBytes) throw new CodedError("invalid_argument", "append to segments: frame larger than a segment");
-      const { segment, offset } = await reserve(bytes);
-      const bodyCrc = crc32(frame.body);
-      const header = encodeFrameHeader({
-        segment: segment.number,
-        metaBytes: meta.length,
-        bodyBytes: frame.body.length,
-        metaCrc: crc32(meta),
-        bodyCrc,
-        id: frame.id,
-      });
-      try {
-        await segment.file.writev([header, meta, frame.body], offset);
-        await sync(segment);
-      } catch (cause) {
-        segment.live--;
-        if ((cause as NodeJS.ErrnoException).code === "ENOSPC") {
-          throw new CodedError("resource_exhausted", "append to segments: the disk is full", {
-            remedy: "Free space on the segment volume.",
-            retryAfterMs: 1_000,
-            cause,
-          });
-        }
-        // After a failed sync the kernel may have dropped the pages: trying again would lie (Rebello et al., ATC 2020).
-        broken = new CodedError("internal", "append to segments: the disk failed", { cause });
-        throw broken;
-      }
-      return {
-        segment: segment.number,
-        frameOffset: offset,
-        offset: offset + frameHeaderBytes + meta.length,
-        length: frame.body.length,
-        crc32: bodyCrc,
-      };
-    },
-    release: async (place) => {
-      const segment = segments.get(place.segment);
-      if (segment === undefined) return;
-      segment.live--;
-      if (segment.sealed && segment.live === 0) return recycleIfDone(segment);
-      // Not synced: after a power cut the frame is published once more, and recognised by its id.
-      await segment.file.write(Buffer.from([freedState, 0]), 0, 2, stateAt(place.frameOffset));
-    },
-    liveBytes: () => segments.size * segmentBytes,
+    recovered: shelf.recovered,
+    damaged: shelf.damaged,
+    append,
+    release: (place) => release(shelf, place),
+    liveBytes: () => shelf.segments.size * segmentBytes,
     close: async () => {
-      await Promise.all([...segments.values()].map((segment) => segment.file.close()));
-      segments.clear();
+      await Promise.all([...shelf.segments.values()].map((segment) => segment.file.close()));
+      shelf.segments.clear();
     },
   };
 }
 
-async function syncDirectory(dir: string): Promise<void> {
-  const handle = await open(dir, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+async function release(shelf: Shelf, place: FramePlace): Promise<void> {
+  const segment = shelf.segments.get(place.segment);
+  if (segment === undefined) return;
+  segment.live--;
+  if (segment.sealed && segment.live === 0) return shelf.recycleIfDone(segment);
+  // Not synced: after a power cut the frame is published once more, and recognised by its id.
+  await segment.file.write(freedMark, 0, 2, stateAt(place.frameOffset));
 }
