@@ -1,8 +1,10 @@
 #!/usr/bin/env node
+import { modelsCommand } from "./commands/models.js";
 import { publishCommand } from "./commands/publish.js";
 import { searchCommand } from "./commands/search.js";
 import { statusCommand } from "./commands/status.js";
 import { subscribeCommand } from "./commands/subscribe.js";
+import { upCommand } from "./commands/up.js";
 import { runProgram } from "./program.js";
 
 const stopping = new AbortController();
@@ -15,5 +17,5 @@ process.exitCode = await runProgram({
   stdout: process.stdout,
   stderr: process.stderr,
   signal: stopping.signal,
-  commands: [statusCommand, publishCommand, searchCommand, subscribeCommand],
+  commands: [statusCommand, publishCommand, searchCommand, subscribeCommand, modelsCommand, upCommand],
 });

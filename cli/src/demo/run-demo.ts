@@ -1,0 +1,208 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { type Corpus, type CorpusSearch, loadCorpus, type PublishedMessage, readTexts } from "@millrace/examples";
+import type { Clock } from "@millrace/runtime";
+import { createStreamProcessor, type MillraceClient, type StreamOptions, type StreamProcessor } from "@millrace/sdk";
+import { checkPlanted } from "./check-planted.js";
+import { type Collector, createCollector } from "./collector.js";
+import { chooseRun, type DemoRun } from "./demo-run.js";
+import { type DemoReport, type DemoSummary, percentile, rounded } from "./summary.js";
+
+export interface DemoOptions {
+  client: MillraceClient;
+  corpusDir: string;
+  models: DemoSummary["models"];
+  clock: Clock;
+  /** A line that replaces the one before, for people who wait. */
+  progress(line: string): void;
+  signal: AbortSignal;
+}
+
+/** Published per second: live traffic, in the middle of the files' bulk. */
+const publishedPerSecond = 80;
+/** Longest the job may take until it is called failed. */
+const timeoutMs = 240_000;
+
+const settings: StreamOptions = {
+  enrichments: { embeddings: true, sentiment: true, textField: "text" },
+  outputs: {
+    // A run that was stopped goes on from what its subscribers have not read yet.
+    results: { age: "24h", bytes: "64MB" },
+    artifacts: true,
+    search: true,
+    events: true,
+    storage: { format: "records", rollAge: "2s" },
+  },
+};
+
+/** The main job: files and published messages through the whole pipeline, then what came out is checked. */
+export async function runDemo(options: DemoOptions): Promise<DemoReport> {
+  const { client, clock } = options;
+  const corpus = loadCorpus(options.corpusDir);
+  const expected = { files: corpus.files.reduce((sum, { count }) => sum + count, 0), live: corpus.published.length };
+  const run = await chooseRun(client, expected);
+  if (run.isContinued) options.progress(`going on with run ${run.number}, which was stopped before its end\n`);
+  const started = clock.monotonic();
+  await using files = await createStreamProcessor(run.filesStream, client, { ...settings, processingMode: "batch" });
+  await using live = await createStreamProcessor(run.liveStream, client, { ...settings, processingMode: "real_time" });
+  const collector = createCollector(clock.now);
+  const following = new AbortController();
+  const signal = AbortSignal.any([options.signal, following.signal]);
+  const follow = Promise.all([collector.follow(files, signal), collector.follow(live, signal)]);
+  try {
+    await files.addFileSource({ path: join(options.corpusDir, "texts"), pattern: "*.jsonl", pollInterval: "250ms" });
+    await publishLive(options, { live, run, corpus, collector });
+    await untilOut(options, { collector, total: expected.files + expected.live });
+    const seconds = (clock.monotonic() - started) / 1000;
+    await untilSettled(options, [files, live]);
+    return await report(options, { corpus, collector, streams: [files, live], seconds });
+  } finally {
+    following.abort();
+    await follow.catch(() => undefined);
+  }
+}
+
+interface Live {
+  live: StreamProcessor;
+  run: DemoRun;
+  corpus: Corpus;
+  collector: Collector;
+}
+
+/** Open loop: each message has its moment, whatever became of those before it. */
+async function publishLive(options: DemoOptions, { live, run, corpus, collector }: Live): Promise<void> {
+  const { clock, signal } = options;
+  if (run.isContinued) await untilSettled(options, [live]);
+  const missing = corpus.published.filter(({ id }) => !collector.byId.has(id));
+  const begun = clock.monotonic();
+  const publishing: Promise<unknown>[] = [];
+  for (const [at, message] of missing.entries()) {
+    await clock.sleep(begun + (at * 1000) / publishedPerSecond - clock.monotonic(), signal);
+    if (signal.aborted) break;
+    publishing.push(live.publish(toOutgoing(message)));
+    if (at % 20 === 0) options.progress(`published ${at} of ${missing.length}, ${collector.byId.size} out`);
+  }
+  await Promise.all(publishing);
+}
+
+function toOutgoing({ id, sourceId, text }: PublishedMessage) {
+  return { text, sourceId, attributes: { corpus_id: id } };
+}
+
+async function untilOut(options: DemoOptions, { collector, total }: { collector: Collector; total: number }): Promise<void> {
+  const { clock, signal } = options;
+  const until = clock.monotonic() + timeoutMs;
+  while (collector.byId.size < total && clock.monotonic() < until && !signal.aborted) {
+    options.progress(`${collector.byId.size} of ${total} messages out`);
+    await clock.sleep(100, signal);
+  }
+}
+
+/** Until the broker holds nothing of the streams any more, and the ledger agrees. */
+async function untilSettled(options: DemoOptions, processors: readonly StreamProcessor[]): Promise<void> {
+  const { clock, signal } = options;
+  const until = clock.monotonic() + 30_000;
+  for (const processor of processors) {
+    while (clock.monotonic() < until && !signal.aborted) {
+      const { conservation } = await processor.status();
+      if (conservation.inFlight === 0 && conservation.balanced) break;
+      await clock.sleep(100, signal);
+    }
+  }
+}
+
+interface Finished {
+  corpus: Corpus;
+  collector: Collector;
+  streams: readonly StreamProcessor[];
+  seconds: number;
+}
+
+async function report(options: DemoOptions, { corpus, collector, streams, seconds }: Finished): Promise<DemoReport> {
+  const statuses = await Promise.all(streams.map((processor) => processor.status()));
+  const collected = [...collector.byId.values()];
+  const latencies = collected.filter(({ stream }) => stream === streams[1]?.name).map(({ latencyMs }) => latencyMs);
+  const searches = [];
+  for (const search of corpus.searches) searches.push(await runSearch(options, { search, collector, streams }));
+  const planted = checkPlanted(corpus.planted, collector.byId);
+  const summary: DemoSummary = {
+    ok: true,
+    seconds: rounded(seconds),
+    streams: statuses.map(({ stream, conservation: { in: came, out, dead, dropped, inFlight } }) => ({
+      name: stream.name,
+      in: came,
+      out,
+      dead,
+      dropped,
+      in_flight: inFlight,
+    })),
+    mb_per_s: rounded(inputBytes(corpus) / 1e6 / seconds, 2),
+    latency_ms: { p50: rounded(percentile(latencies, 0.5)), p99: rounded(percentile(latencies, 0.99)) },
+    findings: countFindings(collected.flatMap(({ message }) => message.findings)),
+    searches: searches.map(({ search, hits, ms }) => ({ query: search.query, hits, ms })),
+    models: options.models,
+  };
+  const answers = searches.map(({ search, hits }) => hits.some(({ id }) => search.answer.includes(id)));
+  const problems = [
+    ...summary.streams.filter((line) => line.in !== line.out + line.dead + line.dropped + line.in_flight).map(({ name }) => `${name} is not balanced`),
+    ...summary.streams.filter((line) => line.in === 0 || line.in_flight > 0).map(({ name }) => `${name} is not finished`),
+    ...planted.missed.slice(0, 5).map((missed) => `planted item not found: ${missed}`),
+    ...searches.filter((_, at) => answers[at] !== true).map(({ search }) => `the known answer is not in the top 3 of "${search.query}"`),
+  ];
+  summary.ok = problems.length === 0;
+  return {
+    summary,
+    problems,
+    planted,
+    stages: stageCounts(statuses),
+    sample: sampleOf(corpus, collector, options.corpusDir),
+    answers,
+  };
+}
+
+interface Searched {
+  search: CorpusSearch;
+  collector: Collector;
+  streams: readonly StreamProcessor[];
+}
+
+async function runSearch(options: DemoOptions, { search, collector, streams }: Searched) {
+  const { client, clock } = options;
+  const begun = clock.monotonic();
+  const result = await client.search(search.query, { maxResults: 3, streams: streams.map(({ name }) => name) });
+  const ms = rounded(clock.monotonic() - begun);
+  const hits = result.hits.map((hit) => {
+    const id = collector.corpusIdOf(hit.contentId) ?? hit.contentId;
+    return { id, score: rounded(hit.score, 3), text: collector.byId.get(id)?.text ?? hit.text };
+  });
+  return { search, hits, ms };
+}
+
+function countFindings(findings: readonly { type: string }[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { type } of findings) counts[type] = (counts[type] ?? 0) + 1;
+  return counts;
+}
+
+function stageCounts(statuses: readonly { conservation: { in: number }; sinks: readonly { sink: string; messages: number }[] }[]) {
+  const counts = new Map<string, number>([["in", 0]]);
+  for (const { conservation, sinks } of statuses) {
+    counts.set("in", (counts.get("in") ?? 0) + conservation.in);
+    for (const { sink, messages } of sinks) counts.set(sink, (counts.get(sink) ?? 0) + messages);
+  }
+  return [...counts].map(([stage, messages]) => ({ stage, messages }));
+}
+
+function inputBytes(corpus: Corpus): number {
+  const files = corpus.files.reduce((sum, { path }) => sum + statSync(path).size, 0);
+  return files + corpus.published.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+}
+
+/** One message with several findings, as it went in and as it came out. */
+function sampleOf(corpus: Corpus, collector: Collector, dir: string): DemoReport["sample"] {
+  const item = corpus.planted.find(({ type, file }) => type === "CARD" && file.startsWith("texts/"));
+  if (item === undefined) return undefined;
+  const before = readTexts(join(dir, item.file)).find(({ id }) => id === item.id)?.text;
+  const after = collector.byId.get(item.id)?.text;
+  return before === undefined || after === undefined ? undefined : { before, after };
+}

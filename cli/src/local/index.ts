@@ -1,0 +1,3 @@
+export { type PreparedState, prepareState, resetState, streamBytes } from "./prepare-state.js";
+export { type RunningLocal, runLocal, type RunLocalOptions } from "./run-local.js";
+export { type LocalPorts, localPorts, type LocalSystem, renderServiceConfigs } from "./service-configs.js";

@@ -1,0 +1,29 @@
+import { join } from "node:path";
+import { serviceUsers } from "@millrace/messaging";
+import type { ProgramSpec } from "../supervisor/program-spec.js";
+import type { PreparedState } from "./prepare-state.js";
+import type { LocalPorts } from "./service-configs.js";
+
+/** The broker: not ours, so a guard ends it when the supervisor is gone. */
+export function brokerProgram(path: string, state: PreparedState, ports: LocalPorts): ProgramSpec {
+  return {
+    name: "nats-server",
+    command: path,
+    args: ["--config", state.brokerConfig],
+    ready: { kind: "http", url: `http://127.0.0.1:${ports.natsMonitor}/healthz` },
+    guarded: true,
+  };
+}
+
+/** All services start together: each waits for what it needs. */
+export function servicePrograms(root: string, state: PreparedState, ports: LocalPorts): ProgramSpec[] {
+  return serviceUsers.map((name) => ({
+    name,
+    command: process.execPath,
+    args: ["--enable-source-maps", join(root, "services", name, "dist", "main.js"), "--config", state.serviceConfigs[name]],
+    ready: { kind: "http", url: `http://127.0.0.1:${ports.http[name]}/readyz` },
+    // An index is rebuilt at start: 30 s for 100,000 vectors.
+    readyTimeoutMs: 120_000,
+    stopTimeoutMs: 25_000,
+  }));
+}
