@@ -34,7 +34,7 @@ keep({
   name: "no file names the host of a package registry",
   remedy: "Let the registry's own client choose: a machine's mirrors and credentials are its own matter.",
   find: (files) =>
-    files.filter(({ path }) => !/\.jsonl$/.test(path)).flatMap((file) => matches(file, registryHosts)),
+    files.filter(({ path }) => !path.endsWith(".jsonl")).flatMap((file) => matches(file, registryHosts)),
   caught: [
     [sourceFile("pnpm-lock.yaml", ["resolution: {tarball: https://registry", "npmjs.org/a.tgz}"].join("."))],
     [sourceFile("cli/src/x.ts", ['const base = "https://repo1', 'maven.org/maven2";'].join("."))],

@@ -26,7 +26,7 @@ const findingsShownMax = 60;
 
 /** Registers the test of a rule: first that it catches what it must, then that the repository keeps it. */
 export function keep(rule: Rule): void {
-  test(rule.name, () => {
+  void test(rule.name, () => {
     for (const files of rule.caught) {
       assert.ok(rule.find(files).length > 0, `the rule does not catch ${files[0]?.path}: ${files[0]?.text}`);
     }

@@ -113,9 +113,12 @@ keep({
     const paths = new Set(files.map(({ path }) => path));
     return files
       .filter((file) => isTest(file) && /^(libs|services|cli|examples)\//.test(file.path))
-      .filter(({ path }) => !paths.has(path.replace(/\.test\.ts$/, ".ts")))
+      .filter(({ path }) => !paths.has(path.replace(/(\.[a-z]+)?\.test\.ts$/, ".ts")))
       .map(({ path }) => ({ path, line: 0, what: "has no file of its name beside it" }));
   },
   caught: [[sourceFile("libs/a/src/x.test.ts", "")]],
-  passed: [[sourceFile("libs/a/src/x.test.ts", ""), sourceFile("libs/a/src/x.ts", "")]],
+  passed: [
+    [sourceFile("libs/a/src/x.test.ts", ""), sourceFile("libs/a/src/x.ts", "")],
+    [sourceFile("libs/a/src/x.model.test.ts", ""), sourceFile("libs/a/src/x.ts", "")],
+  ],
 });
