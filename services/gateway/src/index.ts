@@ -1,1 +1,2 @@
-export {};
+export { type GatewayConfig, gatewayConfig } from "./config.js";
+export { gateway } from "./service.js";

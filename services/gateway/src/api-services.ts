@@ -1,0 +1,124 @@
+import { ArtifactServiceService } from "@millrace/proto/artifact";
+import { EventServiceService } from "@millrace/proto/event";
+import { PublishServiceService, SubscribeServiceService } from "@millrace/proto/message";
+import { SearchServiceService } from "@millrace/proto/search";
+import { SourceServiceService } from "@millrace/proto/source";
+import { StreamServiceService } from "@millrace/proto/stream";
+import type { GrpcService } from "@millrace/runtime";
+import { type AddTextParts, addText } from "./handlers/add-text.js";
+import { type CreateStreamParts, createStream } from "./handlers/create-stream.js";
+import { type DeleteStreamParts, deleteStream } from "./handlers/delete-stream.js";
+import { getContent, getOrCreateArtifact } from "./handlers/get-artifact.js";
+import { getStatus, type StatusParts } from "./handlers/get-status.js";
+import { addSource, listSources, removeSource, type SourceParts } from "./handlers/manage-sources.js";
+import { publishMessage } from "./handlers/publish-message.js";
+import { type PublishStreamParts, publishStream } from "./handlers/publish-stream.js";
+import { getStream, listStreams } from "./handlers/read-streams.js";
+import { type SearchParts, searchText } from "./handlers/search-text.js";
+import { type SubscribeParts, subscribeResults } from "./handlers/subscribe-results.js";
+import { pauseStream, resumeStream, updateStream } from "./handlers/update-stream.js";
+import { type WatchParts, watchEvents } from "./handlers/watch-events.js";
+import { serveStream } from "./rpc/server-stream.js";
+import { serveUnary } from "./rpc/unary-call.js";
+
+/** What the handlers are made of. */
+export interface Api
+  extends AddTextParts,
+    CreateStreamParts,
+    DeleteStreamParts,
+    PublishStreamParts,
+    SearchParts,
+    SourceParts,
+    StatusParts {
+  tailResults: SubscribeParts["tail"];
+  resultBounds: SubscribeParts["bounds"];
+  storedResults: SubscribeParts["stored"];
+  tailEvents: WatchParts["tail"];
+  lastEvent: WatchParts["lastSeq"];
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** Every public RPC and the handler that serves it. A service appears in proto, server and reflection together. */
+export function apiServices(api: Api): GrpcService[] {
+  return [...streamServices(api), ...messageServices(api), ...contentServices(api)];
+}
+
+const streams = "millrace.stream.v1.StreamService";
+const sources = "millrace.source.v1.SourceService";
+const publish = "millrace.message.v1.PublishService";
+const subscribe = "millrace.message.v1.SubscribeService";
+const events = "millrace.event.v1.EventService";
+const artifacts = "millrace.artifact.v1.ArtifactService";
+const searches = "millrace.search.v1.SearchService";
+
+function streamServices(api: Api): GrpcService[] {
+  return [
+    {
+      name: streams,
+      definition: StreamServiceService,
+      implementation: {
+        createStream: serveUnary(`${streams}/CreateStream`, api, createStream(api)),
+        getStream: serveUnary(`${streams}/GetStream`, api, getStream(api)),
+        listStreams: serveUnary(`${streams}/ListStreams`, api, listStreams(api)),
+        updateStream: serveUnary(`${streams}/UpdateStream`, api, updateStream(api)),
+        deleteStream: serveUnary(`${streams}/DeleteStream`, api, deleteStream(api)),
+        pauseStream: serveUnary(`${streams}/PauseStream`, api, pauseStream(api)),
+        resumeStream: serveUnary(`${streams}/ResumeStream`, api, resumeStream(api)),
+        getStreamStatus: serveUnary(`${streams}/GetStreamStatus`, api, getStatus(api)),
+      },
+    },
+    {
+      name: sources,
+      definition: SourceServiceService,
+      implementation: {
+        addSource: serveUnary(`${sources}/AddSource`, api, addSource(api)),
+        removeSource: serveUnary(`${sources}/RemoveSource`, api, removeSource(api)),
+        listSources: serveUnary(`${sources}/ListSources`, api, listSources(api)),
+      },
+    },
+  ];
+}
+
+function messageServices(api: Api): GrpcService[] {
+  const results = { ...api, tail: api.tailResults, bounds: api.resultBounds, stored: api.storedResults };
+  const watched = { ...api, tail: api.tailEvents, lastSeq: api.lastEvent };
+  return [
+    {
+      name: publish,
+      definition: PublishServiceService,
+      implementation: {
+        publish: serveUnary(`${publish}/Publish`, api, publishMessage(api)),
+        publishStream: publishStream(api),
+      },
+    },
+    {
+      name: subscribe,
+      definition: SubscribeServiceService,
+      implementation: { subscribe: serveStream(`${subscribe}/Subscribe`, api, subscribeResults(results)) },
+    },
+    {
+      name: events,
+      definition: EventServiceService,
+      implementation: { watchEvents: serveStream(`${events}/WatchEvents`, api, watchEvents(watched)) },
+    },
+  ];
+}
+
+function contentServices(api: Api): GrpcService[] {
+  return [
+    {
+      name: artifacts,
+      definition: ArtifactServiceService,
+      implementation: {
+        getOrCreateArtifact: serveUnary(`${artifacts}/GetOrCreateArtifact`, api, getOrCreateArtifact(api)),
+        addText: serveUnary(`${artifacts}/AddText`, api, addText(api)),
+        getContent: serveUnary(`${artifacts}/GetContent`, api, getContent(api)),
+      },
+    },
+    {
+      name: searches,
+      definition: SearchServiceService,
+      implementation: { search: serveUnary(`${searches}/Search`, api, searchText(api)) },
+    },
+  ];
+}

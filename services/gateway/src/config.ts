@@ -1,0 +1,44 @@
+import { baseConfig } from "@millrace/runtime";
+import { z } from "zod";
+
+const port = z.int().min(0).max(65535);
+
+export const gatewayConfig = z.strictObject({
+  ...baseConfig,
+  http: z
+    .strictObject({
+      host: z.string().default("127.0.0.1"),
+      /** Probes and metrics. 0 takes any free port. */
+      port: port.default(7071),
+    })
+    .prefault({}),
+  /** The public API. */
+  grpc: z
+    .strictObject({
+      host: z.string().default("127.0.0.1"),
+      /** 0 takes any free port. */
+      port: port.default(7070),
+    })
+    .prefault({}),
+  buffer: z
+    .strictObject({
+      /** Where buffer's internal API is reached. */
+      address: z.string().default("127.0.0.1:7073"),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      /** Published and not yet durable, over all streams; beyond it publishes are refused. */
+      pendingBytesMax: z
+        .int()
+        .min(1024 * 1024)
+        .default(64 * 1024 * 1024),
+      /** Open calls of PublishStream, Subscribe and WatchEvents; each holds up to 16 messages of 1 MiB. */
+      openStreamsMax: z.int().min(1).default(256),
+      /** Idempotency keys remembered for 10 minutes, about 0.3 KB each; beyond it keyed publishes are refused. */
+      rememberedKeysMax: z.int().min(1).default(500_000),
+    })
+    .prefault({}),
+});
+
+export type GatewayConfig = z.infer<typeof gatewayConfig>;

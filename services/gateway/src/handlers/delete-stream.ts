@@ -1,0 +1,27 @@
+import type { StreamRegistry, StreamStore } from "@millrace/messaging";
+import type { DeleteStreamRequest, DeleteStreamResponse } from "@millrace/proto/stream";
+import { requireStream } from "../stream/stream-name.js";
+
+export interface DeleteStreamParts {
+  tenant: string;
+  store: StreamStore;
+  registry: StreamRegistry;
+  /** Removes what the bus keeps of a stream. */
+  purge(of: { tenant: string; stream: string }): Promise<void>;
+  sleep(ms: number): Promise<void>;
+}
+
+/** Services hear of it within milliseconds, and write to the LEDGER at most 100 ms later what they held of it. */
+const settleMs = 300;
+
+export const deleteStream =
+  ({ tenant, store, registry, purge, sleep }: DeleteStreamParts) =>
+  async ({ name }: DeleteStreamRequest): Promise<DeleteStreamResponse> => {
+    const find = async () => (await store.get(tenant, name))?.stream;
+    await requireStream(find, { tenant, name }, "name");
+    for (const source of registry.sources(tenant, name)) await store.removeSource(tenant, name, source.id);
+    await store.remove(tenant, name);
+    await sleep(settleMs);
+    await purge({ tenant, stream: name });
+    return {};
+  };

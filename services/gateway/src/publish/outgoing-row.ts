@@ -1,0 +1,134 @@
+import { CodedError } from "@millrace/errors";
+import { limits } from "@millrace/envelope";
+import { Kind, Lane } from "@millrace/proto/batch";
+import { Priority, type StreamedMessage } from "@millrace/proto/message";
+import { ProcessingMode, StorageFormat, type Stream } from "@millrace/proto/stream";
+import { millisecondsOf } from "../stream/wire-duration.js";
+
+/** One message on its way into a batch. */
+export interface Row {
+  lane: Lane;
+  kind: Kind;
+  content: Uint8Array;
+  sourceId: string;
+  attributes: readonly (readonly [name: string, value: string])[];
+  eventTimeMs: number;
+  withoutEmbedding: boolean;
+  /** About what it adds to a batch beside its content. */
+  columnBytes: number;
+}
+
+/** The end of the year 9999, as far as timestamps of protobuf go. */
+const eventTimeMsMax = 253_402_300_799_999;
+/** Lengths, deltas, flags and an id. */
+const columnBytesBase = 48;
+/** All attributes of a message: a quarter of what the columns of a batch may have. */
+const attributeBytesMax = limits.columnsBytesMax / 4;
+
+/**
+ * Checks a message and gives it the form of a row. Errors: `unimplemented` for images, else `invalid_argument`, with
+ * the field as the request names it.
+ */
+export function toRow(message: StreamedMessage, stream: Stream, now: number): Row {
+  const { kind, content } = contentOf(message, stream);
+  const sourceId = message.sourceId === "" ? stream.name : message.sourceId;
+  checkSourceId(sourceId);
+  const attributes = Object.entries(message.attributes);
+  const attributeBytes = checkAttributes(attributes);
+  return {
+    lane: laneOf(message.priority, stream),
+    kind,
+    content,
+    sourceId,
+    attributes,
+    eventTimeMs: eventTimeOf(message, now),
+    withoutEmbedding: message.skipEmbedding,
+    columnBytes: columnBytesBase + Buffer.byteLength(sourceId) + attributeBytes,
+  };
+}
+
+export function laneOf(priority: Priority, stream: Stream): Lane {
+  if (priority === Priority.PRIORITY_HIGH) return Lane.LANE_HIGH;
+  if (priority === Priority.PRIORITY_BATCH) return Lane.LANE_BATCH;
+  if (priority !== Priority.PRIORITY_UNSPECIFIED) {
+    throw invalid(
+      "priority",
+      "is no known priority",
+      "Use PRIORITY_HIGH or PRIORITY_BATCH, or leave it out.",
+    );
+  }
+  const isBatch = stream.processingMode === ProcessingMode.PROCESSING_MODE_BATCH;
+  return isBatch ? Lane.LANE_BATCH : Lane.LANE_HIGH;
+}
+
+export function checkSourceId(sourceId: string): void {
+  if (sourceId.length > limits.sourceIdCharsMax) {
+    const remedy = `Use at most ${limits.sourceIdCharsMax} characters.`;
+    throw invalid("source_id", "is too long", remedy);
+  }
+  if (/[\0-\x1f\x7f]/.test(sourceId)) throw invalid("source_id", "has a control character", "Remove it.");
+}
+
+function contentOf(message: StreamedMessage, stream: Stream): { kind: Kind; content: Uint8Array } {
+  if (message.content === undefined) {
+    throw invalid("content", "is missing", "Give a text, or bytes as data.");
+  }
+  const { $case: field, value } = message.content;
+  if (field === "image") {
+    throw new CodedError("unimplemented", "publish: images are not taken yet", {
+      field,
+      remedy: "Publish text or data; images come with their filter.",
+    });
+  }
+  const content = typeof value === "string" ? Buffer.from(value, "utf8") : value;
+  if (content.length > limits.messageBytesMax) {
+    const remedy = `Split it into messages of at most ${limits.messageBytesMax} bytes.`;
+    throw invalid(field, `has ${content.length} bytes`, remedy);
+  }
+  if (stream.outputs?.storage?.format === StorageFormat.STORAGE_FORMAT_LINES && content.includes(0x0a)) {
+    const remedy = "Remove it, or store the stream as STORAGE_FORMAT_RECORDS.";
+    throw invalid(field, "has a line feed, which the stream's storage as lines cannot keep", remedy);
+  }
+  return { kind: field === "text" ? Kind.KIND_TEXT : Kind.KIND_DATA, content };
+}
+
+function checkAttributes(attributes: readonly [string, string][]): number {
+  const { attributesMax, attributeNameCharsMax, attributeValueBytesMax } = limits;
+  if (attributes.length > attributesMax) {
+    throw invalid("attributes", `has ${attributes.length} entries`, `Use at most ${attributesMax}.`);
+  }
+  let bytes = 0;
+  for (const [name, value] of attributes) {
+    if (name === "" || name.length > attributeNameCharsMax) {
+      throw invalid(
+        "attributes",
+        "has a name of that length",
+        `Name them with 1 to ${attributeNameCharsMax} characters.`,
+      );
+    }
+    const valueBytes = Buffer.byteLength(value);
+    if (valueBytes > attributeValueBytesMax) {
+      throw invalid(
+        "attributes",
+        `has a value of ${valueBytes} bytes`,
+        `Use at most ${attributeValueBytesMax}.`,
+      );
+    }
+    bytes += Buffer.byteLength(name) + valueBytes + 8;
+  }
+  if (bytes > attributeBytesMax) {
+    throw invalid("attributes", `has ${bytes} bytes`, `Use at most ${attributeBytesMax} in all.`);
+  }
+  return bytes;
+}
+
+function eventTimeOf(message: StreamedMessage, now: number): number {
+  if (message.eventTime === undefined) return Math.floor(now);
+  const milliseconds = Math.floor(millisecondsOf(message.eventTime));
+  if (milliseconds >= 0 && milliseconds <= eventTimeMsMax) return milliseconds;
+  throw invalid("event_time", "is out of range", "Use a time from 1970 to 9999, or leave it out for now.");
+}
+
+function invalid(field: string, problem: string, remedy: string): CodedError {
+  return new CodedError("invalid_argument", `publish: ${field} ${problem}`, { field, remedy });
+}

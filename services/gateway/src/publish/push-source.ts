@@ -1,0 +1,210 @@
+import { assert, CodedError } from "@millrace/errors";
+import type { Batch } from "@millrace/proto/batch";
+import { type BatchOf, buildBatch, fits, type PlacedRow } from "./build-batch.js";
+import type { Row } from "./outgoing-row.js";
+import type { PendingBudget } from "./pending-budget.js";
+
+// One source of pushed messages, one append at a time:
+//
+//   empty ──add──► lingering ──full, or the linger is over──► sending ──durable or refused──► empty or lingering
+//                                                                └─outcome unknown─► sending (the same batch, backoff)
+//
+// A batch gets its positions when it is closed, and they are taken from then on: one whose outcome is unknown is sent
+// again under the same positions until buffer answers, while those who wait for it may give up. A batch that buffer
+// refused was not accepted: its positions stay a gap, which interval sets allow.
+
+export interface Receipt {
+  /** Where the message stands: the source's key and its number in it. */
+  source: string;
+  position: number;
+  durability: string;
+}
+
+export interface Addition {
+  row: Row;
+  /** Where the client numbers its messages; they must rise. Else they are numbered here, from 0. */
+  position?: number;
+  /** Where the client gave an idempotency key. */
+  id?: string | undefined;
+  /** The caller's trace, handed to `append` as it is. */
+  trace?: unknown;
+}
+
+export interface Closing {
+  rowsMax: number;
+  /** How long the first message of a batch waits for others. */
+  lingerMs: number;
+}
+
+export interface PushSource {
+  /** Resolves when the message is durable. Errors: buffer's refusal, `resource_exhausted`, `canceled` at the end. */
+  add(addition: Addition, closing: Closing): Promise<Receipt>;
+  /** Resolves when nothing is pending. */
+  idle(): Promise<void>;
+}
+
+export interface PushSourceOptions {
+  of: BatchOf;
+  budget: PendingBudget;
+  /** Resolves with the durability of the batch. */
+  append(batch: Batch, traces: readonly unknown[]): Promise<string>;
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  backoffMs(attempt: number): number;
+  /** Whether a buffer that is full refuses messages or makes them wait. */
+  whenFull: "refuse" | "wait";
+  /** Aborted when the service gives up what is left. */
+  signal: AbortSignal;
+}
+
+interface Waiting extends Addition {
+  bytes: number;
+  resolve(receipt: Receipt): void;
+  reject(error: CodedError): void;
+}
+
+/** A batch that is not closed yet; all but the last one only wait for their turn. */
+interface Forming {
+  waiting: Waiting[];
+  closing: Closing;
+  bodyBytes: number;
+  columnBytes: number;
+}
+
+export function createPushSource(options: PushSourceOptions): PushSource {
+  const { of, budget } = options;
+  const forming: Forming[] = [];
+  let idleCalls: (() => void)[] = [];
+  let nextPosition = 0;
+  let isRunning = false;
+  let wake: (() => void) | undefined;
+
+  const enqueue = (waiting: Waiting, closing: Closing): void => {
+    const { content, columnBytes } = waiting.row;
+    const last = forming.at(-1);
+    if (last === undefined || !joins(last, waiting)) {
+      forming.push({ waiting: [waiting], closing, bodyBytes: content.length, columnBytes });
+      return;
+    }
+    last.waiting.push(waiting);
+    last.bodyBytes += content.length;
+    last.columnBytes += columnBytes;
+  };
+
+  const isReady = ({ waiting, closing }: Forming): boolean =>
+    forming.length > 1 || waiting.length >= closing.rowsMax;
+
+  const linger = async (batch: Forming): Promise<void> => {
+    if (isReady(batch)) return;
+    const full = new Promise<void>((resolve) => (wake = resolve));
+    await Promise.race([options.sleep(batch.closing.lingerMs), full]);
+    wake = undefined;
+  };
+
+  const place = (waiting: readonly Waiting[]): PlacedRow[] =>
+    waiting.map(({ row, position, id }) => {
+      const placed = position ?? nextPosition;
+      assert(placed >= nextPosition, "positions of a source rise");
+      nextPosition = placed + 1;
+      return { row, position: placed, id };
+    });
+
+  const send = async (waiting: readonly Waiting[]): Promise<void> => {
+    const rows = place(waiting);
+    const batch = buildBatch(of, rows);
+    const traces = waiting.flatMap(({ trace }) => (trace === undefined ? [] : [trace]));
+    const bytes = waiting.reduce((total, each) => total + each.bytes, 0);
+    try {
+      const durability = await untilAnswered(options, () => options.append(batch, traces));
+      for (const [index, { resolve }] of waiting.entries()) {
+        resolve({ source: of.source, position: rows[index]?.position ?? 0, durability });
+      }
+    } catch (caught) {
+      const error = CodedError.from(caught, "append to buffer");
+      for (const { reject } of waiting) reject(error);
+    } finally {
+      budget.give(bytes);
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    for (let batch = forming[0]; batch !== undefined; batch = forming[0]) {
+      await linger(batch);
+      forming.shift();
+      await send(batch.waiting);
+    }
+    isRunning = false;
+    const calls = idleCalls;
+    idleCalls = [];
+    for (const call of calls) call();
+  };
+
+  return {
+    add: (addition, closing) =>
+      new Promise((resolve, reject) => {
+        const bytes = addition.row.content.length + addition.row.columnBytes;
+        // A throw in here rejects the promise.
+        if (options.whenFull === "refuse") budget.take(bytes);
+        else budget.add(bytes);
+        enqueue({ ...addition, bytes, resolve, reject }, closing);
+        const [head] = forming;
+        if (wake !== undefined && head !== undefined && isReady(head)) wake();
+        if (isRunning) return;
+        isRunning = true;
+        void run();
+      }),
+    idle: () => (isRunning ? new Promise((resolve) => idleCalls.push(resolve)) : Promise.resolve()),
+  };
+}
+
+/** Whether a message goes into the same batch: one lane, positions without a hole, and all within the bounds. */
+function joins(batch: Forming, { row, position }: Waiting): boolean {
+  const before = batch.waiting.at(-1);
+  if (before === undefined || before.row.lane !== row.lane) return false;
+  if (position !== undefined && position !== (before.position ?? 0) + 1) return false;
+  const size = {
+    rows: batch.waiting.length + 1,
+    bodyBytes: batch.bodyBytes + row.content.length,
+    columnBytes: batch.columnBytes + row.columnBytes,
+  };
+  return fits(size, batch.closing.rowsMax);
+}
+
+/** Buffer's answer, asked for as long as the outcome is unknown. Errors: what it refused the batch with. */
+async function untilAnswered(options: PushSourceOptions, append: () => Promise<string>): Promise<string> {
+  const { signal, whenFull } = options;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await append();
+    } catch (caught) {
+      const error = CodedError.from(caught, "append to buffer");
+      if (!isCurable(error, whenFull)) throw error;
+      if (signal.aborted) throw unknownOutcome(error);
+      await options.sleep(Math.max(options.backoffMs(attempt), error.retryAfterMs ?? 0), signal);
+      if (signal.aborted) throw unknownOutcome(error);
+    }
+  }
+}
+
+export function unknownOutcome(cause?: unknown): CodedError {
+  return new CodedError("unavailable", "publish: no answer yet, so the outcome is unknown", {
+    retryAfterMs: 500,
+    remedy: "Send it again with the same idempotency key, or the same epoch and sequence.",
+    cause,
+  });
+}
+
+function isCurable({ code }: CodedError, whenFull: "refuse" | "wait"): boolean {
+  switch (code) {
+    case "unavailable":
+    case "deadline_exceeded":
+    case "canceled":
+    case "unknown":
+    case "internal":
+    case "aborted":
+      return true;
+    case "resource_exhausted":
+      return whenFull === "wait";
+    default:
+      return false;
+  }
+}

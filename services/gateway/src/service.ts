@@ -1,0 +1,150 @@
+import { CodedError, present } from "@millrace/errors";
+import {
+  ask,
+  askDurability,
+  type Broker,
+  cleanEndpoint,
+  connectBroker,
+  countStored,
+  createStreamRegistry,
+  createStreamStore,
+  defaultTenant,
+  embedEndpoint,
+  findEndpoint,
+  purgeKept,
+  readLast,
+  readLedger,
+  readReports,
+  revisionForNew,
+  stageFilters,
+  storedNumbers,
+  streamBounds,
+  subjects,
+  tailStream,
+} from "@millrace/messaging";
+import { descriptorImage } from "@millrace/proto";
+import { backoffMs, type BuildService, createGrpcServer, type Runtime } from "@millrace/runtime";
+import { context } from "@opentelemetry/api";
+import type { GatewayConfig } from "./config.js";
+import type { ArtifactParts } from "./handlers/get-artifact.js";
+import type { SearchParts } from "./handlers/search-text.js";
+import { createPublishing } from "./publish/publishing.js";
+import { type Api, apiServices } from "./api-services.js";
+import { createBufferClient } from "./rpc/buffer-client.js";
+import { createOpenCalls } from "./rpc/open-calls.js";
+
+const tenant = defaultTenant;
+
+/** The public API: streams and sources, publish, subscribe, events, artifacts, search. */
+export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
+  const { log, clock, random } = runtime;
+  const durability = await askDurability(config.nats.monitorUrl, config.nats.requireDurable);
+  if (durability === "unverified") log.warn("the broker can't be verified to sync before it acknowledges");
+  const broker = await connectBroker({ ...config.nats, user: "gateway", log, onClosed: runtime.fail });
+  const registry = await createStreamRegistry(broker);
+  const store = await createStreamStore(broker);
+  const buffer = createBufferClient(config.buffer.address, runtime);
+  const openCalls = createOpenCalls(config.limits.openStreamsMax);
+  const publishing = createPublishing({
+    limits: config.limits,
+    epoch: `gateway-${config.instance}-${epochName(runtime)}`,
+    append: buffer.append,
+    now: clock.now,
+    sleep: clock.sleep,
+    backoffMs: (attempt) => backoffMs(attempt, random, { firstMs: 50, maxMs: 2_000 }),
+  });
+  const pending = runtime.metrics.gauge("millrace_publish_pending_bytes", "Published and not yet durable.");
+  registry.onStream(({ name, stream }) => {
+    if (stream !== undefined) return;
+    publishing.publisher.forget(tenant, name);
+    const remedy = "Create it with CreateStream.";
+    openCalls.endStream(
+      name,
+      new CodedError("not_found", `stream ${name} was deleted`, { field: "stream", remedy }),
+    );
+  });
+  const api: Api = {
+    tenant,
+    log,
+    clock,
+    registry,
+    store,
+    openCalls,
+    ...publishing,
+    ...onBroker(broker),
+    find: registry.find,
+    revisionForNew: (of, name) => revisionForNew(broker, of, name),
+    lastPosition: buffer.lastPosition,
+    durability,
+    activeTrace: () => context.active(),
+    now: clock.now,
+    sleep: clock.sleep,
+  };
+  const server = createGrpcServer({
+    listen: config.grpc,
+    services: apiServices(api),
+    descriptorImage,
+    healthy: () => {
+      pending.set(publishing.budget.bytes());
+      return broker.isConnected() && buffer.isServing();
+    },
+    // A frame of PublishStream is at most 4 MiB; its tags and the odd attribute go on top.
+    receiveBytesMax: 4 * 1024 * 1024 + 64 * 1024,
+  });
+  return [broker, registry, buffer, publishing, server, openCalls];
+};
+
+/** What the handlers need of the broker, each by the one call that does it. */
+function onBroker(broker: Broker) {
+  const tail = (jetStream: string, filter: string, { from, signal }: { from: number; signal: AbortSignal }) =>
+    // What is fetched ahead of a slow reader: 16 messages of 1 MiB at most.
+    tailStream(broker, { jetStream, filter, from, signal, aheadMax: 16 });
+  return {
+    ...requests(broker),
+    purge: (of: { tenant: string; stream: string }) => purgeKept(broker, of),
+    readLedger: (of: { tenant: string; stream: string }) => readLedger(broker, of),
+    readReports: (of: { tenant: string; stream: string }) => readReports(broker, of),
+    readContent: (of: { tenant: string; stream: string; artifact: string; content: string }) =>
+      readLast(broker, "CONTENT", subjects.content(of.tenant, of.stream, of.artifact, of.content)),
+    countBatches: (of: { tenant: string; stream: string }) =>
+      Promise.all(
+        stageFilters(of.tenant, of.stream).map(async ({ stage, jetStream, filter }) => ({
+          stage,
+          batches: await countStored(broker, jetStream, filter),
+        })),
+      ),
+    tailResults: (of: { tenant: string; stream: string }, from: number, signal: AbortSignal) =>
+      tail("RESULT", subjects.result(of.tenant, of.stream), { from, signal }),
+    resultBounds: () => streamBounds(broker, "RESULT"),
+    storedResults: () => storedNumbers(broker, "RESULT"),
+    tailEvents: (of: { tenant: string; stream: string; type: string }, from: number, signal: AbortSignal) =>
+      tail("EVENTS", subjects.event(of.tenant, of.stream, of.type), { from, signal }),
+    lastEvent: async () => (await streamBounds(broker, "EVENTS")).last,
+  };
+}
+
+/** Requests to other services; what they hold is in memory only. */
+function requests(broker: Broker): Pick<SearchParts, "cleanText" | "embedQuery" | "findNearest"> & {
+  cleanNames: ArtifactParts["cleanNames"];
+} {
+  const atLeast = (timeoutMs: number): number => Math.max(1, Math.floor(timeoutMs));
+  return {
+    cleanNames: async (of, names, timeoutMs) =>
+      (await ask(broker, cleanEndpoint, { ...of, texts: [], names }, atLeast(timeoutMs))).names,
+    cleanText: async (text, timeoutMs) => {
+      // A query is no stream's: every detector looks at it.
+      const request = { tenant, stream: "", texts: [text], names: [] };
+      const { texts } = await ask(broker, cleanEndpoint, request, atLeast(timeoutMs));
+      return present(texts[0], "privacy's answer to a text");
+    },
+    embedQuery: (text, timeoutMs) =>
+      ask(broker, embedEndpoint, { texts: [text], query: true }, atLeast(timeoutMs)),
+    findNearest: async (request, timeoutMs) =>
+      (await ask(broker, findEndpoint, request, atLeast(timeoutMs))).hits,
+  };
+}
+
+/** Unlike that of any process before: sources of an epoch count from 0. */
+function epochName({ clock, random }: Runtime): string {
+  return `${Math.floor(clock.now())}-${Math.floor(random() * 2 ** 32).toString(36)}`;
+}

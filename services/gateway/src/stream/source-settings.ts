@@ -1,0 +1,88 @@
+import { isAbsolute } from "node:path";
+import { CodedError } from "@millrace/errors";
+import { deriveId, limits } from "@millrace/envelope";
+import type { FileSource, Source } from "@millrace/proto/source";
+import { millisecondsOf } from "./wire-duration.js";
+
+const pathCharsMax = 4_096;
+const patternCharsMax = 256;
+const pollMs = { default: 1_000, min: 50, max: 3_600_000 };
+
+/**
+ * The source with its defaults and its id, which follows from the stream and the settings. Whether the directory is
+ * there and may be read is ingestion's to say: its answer is in the source's report.
+ */
+export function completeSource(tenant: string, given: Source): Source {
+  if (given.kind === undefined) {
+    throw invalid("source.kind", "is missing", "Give the settings of a file source in source.file.");
+  }
+  const file = completeFile(given.kind.value);
+  const poll = millisecondsOf(file.pollInterval ?? { seconds: 0, nanos: 0 });
+  const id = deriveId(
+    "file-source",
+    tenant,
+    given.stream,
+    file.path,
+    file.pattern,
+    String(poll),
+    file.sourceId,
+  );
+  return { id, stream: given.stream, kind: { $case: "file", value: file } };
+}
+
+function completeFile(given: FileSource): FileSource {
+  const { path, sourceId } = given;
+  if (path.includes("\0") || !isAbsolute(path) || path.length > pathCharsMax) {
+    throw invalid("source.file.path", "is no absolute path", "Start it with a slash.");
+  }
+  if (sourceId.length > limits.sourceIdCharsMax || /[\0-\x1f\x7f]/.test(sourceId)) {
+    const remedy = `Use at most ${limits.sourceIdCharsMax} characters and no control characters.`;
+    throw invalid("source.file.source_id", "cannot name a source", remedy);
+  }
+  const pattern = given.pattern === "" ? "*.jsonl" : given.pattern;
+  checkPattern(pattern);
+  const pollInterval = given.pollInterval ?? { seconds: pollMs.default / 1000, nanos: 0 };
+  const poll = millisecondsOf(pollInterval);
+  if (poll < pollMs.min || poll > pollMs.max) {
+    const remedy = `Use ${pollMs.min} ms to ${pollMs.max / 1000} s.`;
+    throw invalid("source.file.poll_interval", `is ${poll} ms`, remedy);
+  }
+  return { path, pattern, pollInterval, sourceId };
+}
+
+/** Refuses what cannot be a glob below a directory, so that it is told at once; ingestion compiles it. */
+function checkPattern(pattern: string): void {
+  const field = "source.file.pattern";
+  const remedy = "Write a glob of file names, like *.jsonl or logs/{a,b}-[0-9].log.";
+  if (pattern.length > patternCharsMax)
+    throw invalid(field, `is longer than ${patternCharsMax} characters`, remedy);
+  if (/[\0()]/.test(pattern.replaceAll(/\\./g, "")))
+    throw invalid(field, "has a NUL or a parenthesis", remedy);
+  if (pattern.split("/").some((segment) => ["", ".", ".."].includes(segment))) {
+    throw invalid(field, "leaves its directory", remedy);
+  }
+  if (!isBalanced(pattern)) throw invalid(field, "has a bracket or brace without its counterpart", remedy);
+}
+
+function isBalanced(pattern: string): boolean {
+  let open = "";
+  for (let at = 0; at < pattern.length; at++) {
+    const char = pattern.charAt(at);
+    if (char === "\\") {
+      if (++at === pattern.length) return false;
+    } else if (open === "[") {
+      if (char === "]") open = "";
+    } else if (open === "" && (char === "[" || char === "{")) {
+      open = char;
+    } else if (char === "}" && open === "{") {
+      open = "";
+    } else if ("[]{}".includes(char)) {
+      return false;
+    }
+  }
+  return open === "";
+}
+
+function invalid(field: string, problem: string, remedy: string): CodedError {
+  return new CodedError("invalid_argument", `check source: ${field} ${problem}`, { field, remedy });
+}

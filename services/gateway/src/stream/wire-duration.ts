@@ -1,0 +1,9 @@
+/** google.protobuf.Duration and Timestamp have the same form. */
+export interface DurationOf {
+  seconds: number;
+  nanos: number;
+}
+
+export function millisecondsOf(duration: DurationOf): number {
+  return duration.seconds * 1_000 + duration.nanos / 1e6;
+}
