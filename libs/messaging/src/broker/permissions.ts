@@ -50,6 +50,8 @@ const consume = (consumer: string): Grant => {
 const tail = (stream: string): Grant =>
   publishTo(
     `$JS.API.STREAM.INFO.${stream}`,
+    // Without a tail where several filters don't fit a subject.
+    `$JS.API.CONSUMER.CREATE.${stream}`,
     `$JS.API.CONSUMER.CREATE.${stream}.>`,
     `$JS.API.CONSUMER.INFO.${stream}.*`,
     `$JS.API.CONSUMER.DELETE.${stream}.*`,
@@ -60,16 +62,19 @@ const tail = (stream: string): Grant =>
   );
 
 /** How many batches are stored, and which. Shows subjects and sequence numbers, never content. */
-const inspect = (...streams: string[]): Grant => publishTo(...streams.map((stream) => `$JS.API.STREAM.INFO.${stream}`));
+const inspect = (...streams: string[]): Grant =>
+  publishTo(...streams.map((stream) => `$JS.API.STREAM.INFO.${stream}`));
 
-const purge = (...streams: string[]): Grant => publishTo(...streams.map((stream) => `$JS.API.STREAM.PURGE.${stream}`));
+const purge = (...streams: string[]): Grant =>
+  publishTo(...streams.map((stream) => `$JS.API.STREAM.PURGE.${stream}`));
 
 const read = (bucket: string): Grant => {
   const watched = tail(`KV_${bucket}`).publish ?? [];
   return publishTo(...watched, `$JS.API.DIRECT.GET.KV_${bucket}.>`, `$JS.API.DIRECT.GET.KV_${bucket}`);
 };
 
-const write = (bucket: string, ...keys: string[]): Grant => publishTo(...keys.map((key) => `$KV.${bucket}.${key}`));
+const write = (bucket: string, ...keys: string[]): Grant =>
+  publishTo(...keys.map((key) => `$KV.${bucket}.${key}`));
 
 const serve = (user: ServiceUser, askers: readonly ServiceUser[]): Grant => ({
   subscribe: [`work.${user}.>`],

@@ -43,6 +43,8 @@ export interface Ledger extends Component {
 
 const flushIntervalMs = 100;
 const writesInFlightMax = 16;
+/** Rounds of a flush; what is still dirty then waits for the next one, 100 ms later. */
+const mergesMax = 8;
 
 interface Book {
   key: string;
@@ -52,6 +54,8 @@ interface Book {
   /** Counts as last stored, to find what this process added when another wrote in between. */
   stored: Counts;
   dirty: boolean;
+  /** What a write held that was never answered: found in the bucket, it was ours and must not be added again. */
+  unanswered: { bytes: Uint8Array; counts: Counts } | undefined;
 }
 
 interface Counts {
@@ -61,7 +65,7 @@ interface Counts {
 }
 
 export async function createLedger(broker: Broker, stage: string, runtime: Runtime): Promise<Ledger> {
-  const bucket = await broker.kv.open(buckets.ledger);
+  const bucket = await broker.kv.open(buckets.ledger, { allow_direct: true });
   const books = new Map<string, Promise<Book>>();
   let closed = false;
 
@@ -81,35 +85,44 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
     if (!book.dirty) return;
     book.dirty = false;
     const counts: Counts = { ...book.counts, dropped: new Map(book.counts.dropped) };
+    const bytes = encodeBook(book, runtime.clock.now());
     try {
-      book.revision = await bucket.update(book.key, encodeBook(book, runtime.clock.now()), book.revision);
+      book.revision = await bucket.put(book.key, bytes, { previousSeq: book.revision });
       book.stored = counts;
+      book.unanswered = undefined;
     } catch (caught) {
       book.dirty = true;
-      if (/wrong last/i.test(String(caught))) await merge(bucket, book);
-      else throw new CodedError("unavailable", "write ledger: no answer from the broker", { cause: caught });
+      if (/wrong last/i.test(String(caught))) return await merge(bucket, book);
+      book.unanswered = { bytes, counts };
+      throw new CodedError("unavailable", "write ledger: no answer from the broker", { cause: caught });
     }
   };
 
-  let flushing: Promise<void> | undefined;
+  let flushing: Promise<void> = Promise.resolve();
   const flushOnce = async (): Promise<void> => {
     const open = await Promise.all([...books.values()].map((book) => book.catch(() => undefined)));
-    const dirty = open.filter((book): book is Book => book?.dirty === true);
-    for (let at = 0; at < dirty.length; at += writesInFlightMax) {
-      await Promise.all(dirty.slice(at, at + writesInFlightMax).map(write));
+    let dirty = open.filter((book): book is Book => book?.dirty === true);
+    // A book that another replica wrote meanwhile is merged, and then written in the next round.
+    for (let round = 0; dirty.length > 0 && round < mergesMax; round++) {
+      for (let at = 0; at < dirty.length; at += writesInFlightMax) {
+        await Promise.all(dirty.slice(at, at + writesInFlightMax).map(write));
+      }
+      dirty = dirty.filter((book) => book.dirty);
     }
   };
-  const flush = async (): Promise<void> => {
-    await flushing?.catch(() => undefined);
-    flushing = flushOnce();
-    await flushing;
+  /** One at a time: whoever asks while a flush runs gets the next one, which covers all that was settled before. */
+  const flush = (): Promise<void> => {
+    flushing = flushing.catch(() => undefined).then(flushOnce);
+    return flushing;
   };
 
   let ticking: Promise<void> | undefined;
   const tick = async (): Promise<void> => {
     while (!closed) {
       await runtime.clock.sleep(flushIntervalMs);
-      await flush().catch((caught: unknown) => runtime.log.warn("ledger not written, trying again", { error: String(caught) }));
+      await flush().catch((caught: unknown) =>
+        runtime.log.warn("ledger not written, trying again", { error: String(caught) }),
+      );
     }
   };
 
@@ -125,7 +138,12 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
     },
     account: async (key) => {
       const book = await open(key);
-      return { settled: book.settled, get done() { return book.counts.done; } };
+      return {
+        settled: book.settled,
+        get done() {
+          return book.counts.done;
+        },
+      };
     },
     settle: (key, settlement) => {
       void open(key).then(
@@ -158,7 +176,9 @@ function apply(book: Book, settlement: Settlement): void {
 }
 
 async function readBook(bucket: KV, key: string): Promise<Book> {
-  const found = await bucket.get(key);
+  const found = await bucket.get(key).catch((cause: unknown) => {
+    throw new CodedError("unavailable", "read ledger: no answer from the broker", { cause });
+  });
   const live = found !== null && found.operation === "PUT";
   const entry = live ? Entry.decode(found.value) : Entry.create();
   return {
@@ -169,11 +189,20 @@ async function readBook(bucket: KV, key: string): Promise<Book> {
     counts: countsOf(entry),
     stored: countsOf(entry),
     dirty: false,
+    unanswered: undefined,
   };
 }
 
 /** Another replica wrote: what it stored plus what this process added since its last write. */
 async function merge(bucket: KV, book: Book): Promise<void> {
+  const { unanswered } = book;
+  const found = await bucket.get(book.key).catch(() => null);
+  if (unanswered !== undefined && found !== null && Buffer.compare(found.value, unanswered.bytes) === 0) {
+    book.revision = found.revision;
+    book.stored = unanswered.counts;
+    book.unanswered = undefined;
+    return;
+  }
   const other = await readBook(bucket, book.key);
   const added = (now: number, before: number): number => now - before;
   other.counts.done += added(book.counts.done, book.stored.done);
@@ -203,8 +232,11 @@ function encodeBook(book: Book, now: number): Uint8Array {
 }
 
 /** Reads every entry of a stream, by stage and source: for conservation and status. */
-export async function readLedger(broker: Broker, of: { tenant: string; stream: string }): Promise<LedgerLine[]> {
-  const bucket = await broker.kv.open(buckets.ledger);
+export async function readLedger(
+  broker: Broker,
+  of: { tenant: string; stream: string },
+): Promise<LedgerLine[]> {
+  const bucket = await broker.kv.open(buckets.ledger, { allow_direct: true });
   const keys: string[] = [];
   for await (const key of await bucket.keys(`*.${of.tenant}.${of.stream}.*`)) keys.push(key);
   const lines: LedgerLine[] = [];

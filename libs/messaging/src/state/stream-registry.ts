@@ -44,10 +44,11 @@ export interface StreamStore {
 }
 
 const streamKey = (tenant: string, name: string): string => `stream.${tenant}.${name}`;
-const sourceKeyOf = (tenant: string, stream: string, id: string): string => `source.${tenant}.${stream}.${id}`;
+const sourceKeyOf = (tenant: string, stream: string, id: string): string =>
+  `source.${tenant}.${stream}.${id}`;
 
 export async function createStreamRegistry(broker: Broker): Promise<StreamRegistry> {
-  const bucket = await broker.kv.open(buckets.config);
+  const bucket = await broker.kv.open(buckets.config, { allow_direct: true });
   const streams = new Map<string, Stream>();
   const sources = new Map<string, Source>();
   const streamListeners: ((change: StreamChange) => void)[] = [];
@@ -88,27 +89,35 @@ export async function createStreamRegistry(broker: Broker): Promise<StreamRegist
       });
       return found === null || found.operation !== "PUT" ? undefined : Stream.decode(found.value);
     },
-    list: (tenant) => [...streams].filter(([key]) => key.startsWith(`stream.${tenant}.`)).map(([, stream]) => stream),
+    list: (tenant) =>
+      [...streams].filter(([key]) => key.startsWith(`stream.${tenant}.`)).map(([, stream]) => stream),
     sources: (tenant, stream) =>
-      [...sources].filter(([key]) => key.startsWith(`source.${tenant}.${stream}.`)).map(([, source]) => source),
+      [...sources]
+        .filter(([key]) => key.startsWith(`source.${tenant}.${stream}.`))
+        .map(([, source]) => source),
     onStream: (listener) => void streamListeners.push(listener),
     onSource: (listener) => void sourceListeners.push(listener),
   };
 }
 
 export async function createStreamStore(broker: Broker): Promise<StreamStore> {
-  const bucket: KV = await broker.kv.open(buckets.config);
+  const bucket: KV = await broker.kv.open(buckets.config, { allow_direct: true });
   return {
     put: async (tenant, stream, revision) => {
       const key = streamKey(tenant, stream.name);
       const data = Stream.encode(stream).finish();
       try {
-        await bucket.update(key, data, revision);
+        await bucket.put(key, data, { previousSeq: revision });
       } catch (cause) {
         if (/wrong last/i.test(String(cause))) {
-          throw new CodedError("aborted", `write stream ${stream.name}: changed by another`, { remedy: "Read it and try again.", cause });
+          throw new CodedError("aborted", `write stream ${stream.name}: changed by another`, {
+            remedy: "Read it and try again.",
+            cause,
+          });
         }
-        throw new CodedError("unavailable", `write stream ${stream.name}: no answer from the broker`, { cause });
+        throw new CodedError("unavailable", `write stream ${stream.name}: no answer from the broker`, {
+          cause,
+        });
       }
     },
     get: async (tenant, name) => {
@@ -127,7 +136,7 @@ export async function createStreamStore(broker: Broker): Promise<StreamStore> {
 
 /** Revision to name when a stream is written for the first time, whether or not it was deleted before. */
 export async function revisionForNew(broker: Broker, tenant: string, name: string): Promise<number> {
-  const bucket = await broker.kv.open(buckets.config);
+  const bucket = await broker.kv.open(buckets.config, { allow_direct: true });
   const found = await bucket.get(streamKey(tenant, name));
   return found?.revision ?? 0;
 }

@@ -14,7 +14,7 @@ export async function createSourceReports(
   runner: SourceRunner,
   runtime: Runtime,
 ): Promise<Component> {
-  const bucket = await broker.kv.open(buckets.reports);
+  const bucket = await broker.kv.open(buckets.reports, { allow_direct: true });
   const told = new Map<string, string>();
   let stopped = false;
 
