@@ -1,6 +1,6 @@
 /**
- * Names of the codes in the `types` column of a batch's findings. A code is never used again for another type;
- * 0 means none.
+ * Names of the codes in the `types` column of a batch's findings. A code is never used again for another
+ * type; 0 means none.
  */
 export const findingCodes = {
   EMAIL: 1,

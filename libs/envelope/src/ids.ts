@@ -1,8 +1,9 @@
 import { hash } from "node:crypto";
 
 /**
- * Ids are derived, never random: the same input gets the same id after a crash, so whoever sees it twice can tell.
- * Each is the first 128 bits of SHA-256 over the parts, NUL between them (no part may hold a NUL), as 32 hex digits.
+ * Ids are derived, never random: the same input gets the same id after a crash, so whoever sees it twice can
+ * tell. Each is the first 128 bits of SHA-256 over the parts, NUL between them (no part may hold a NUL), as
+ * 32 hex digits.
  */
 export function deriveId(...parts: readonly string[]): string {
   return hash("sha256", parts.join("\0"), "hex").slice(0, 32);
@@ -13,7 +14,9 @@ export interface StreamName {
   stream: string;
 }
 
-/** The opaque key by which a source is known past ingestion; `identity` may be personal data and stays there. */
+/**
+ * The opaque key by which a source is known past ingestion; `identity` may be personal data and stays there.
+ */
 export function sourceKey(of: StreamName, kind: string, identity: string): string {
   return deriveId("source", of.tenant, of.stream, kind, identity);
 }

@@ -7,8 +7,8 @@ export interface Interval {
 }
 
 /**
- * A set of integers kept as sorted, disjoint intervals that do not touch: [1, 3) and [3, 5) are held as [1, 5).
- * It costs memory by gaps, not by members; growing at its end, as a source does, takes constant time.
+ * A set of integers kept as sorted, disjoint intervals that do not touch: [1, 3) and [3, 5) are held as [1,
+ * 5). It costs memory by gaps, not by members; growing at its end, as a source does, takes constant time.
  */
 export interface IntervalSet {
   add(interval: Interval): void;

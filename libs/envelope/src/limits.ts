@@ -4,7 +4,9 @@ export const limits = {
   messageBytesMax: 768 * 1024,
   /** A batch's messages: 8,192 one-byte columns and 2-byte lengths stay far below a NATS message. */
   batchMessagesMax: 8192,
-  /** A batch's body: large enough to spread the cost of a hop, small enough to keep 256 in flight in 256 MiB. */
+  /**
+   * A batch's body: large enough to spread the cost of a hop, small enough to keep 256 in flight in 256 MiB.
+   */
   batchBytesMax: 1024 * 1024,
   /** Bodies up to this travel on the bus, larger ones by segment (see libs/segments `place`). */
   inlineBytesMax: 64 * 1024,

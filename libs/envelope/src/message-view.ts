@@ -19,8 +19,8 @@ const labels: Readonly<Partial<Record<SentimentLabel, string>>> = {
 };
 
 /**
- * The messages of a batch as the public API shows them, row by row. Text that is not UTF-8 is shown as data. The
- * content of data is a view into the batch's body.
+ * The messages of a batch as the public API shows them, row by row. Text that is not UTF-8 is shown as data.
+ * The content of data is a view into the batch's body.
  */
 export function messageViews(open: OpenBatch): (row: number) => Message {
   const { header, columns, body } = open;

@@ -83,7 +83,8 @@ export function decodeBatch(bytes: Uint8Array): Batch {
 /** Refuses a batch whose columns contradict each other or its body. */
 export function checkBatch(batch: Batch): void {
   const { header, columns } = batch;
-  if (header === undefined || columns === undefined) throw malformed("header or columns are missing", "header");
+  if (header === undefined || columns === undefined)
+    throw malformed("header or columns are missing", "header");
   const count = header.count;
   if (count === 0 || count > limits.batchMessagesMax) throw malformed(`count is ${count}`, "header.count");
   if (columns.lengths.length !== count) throw malformed("lengths do not match count", "columns.lengths");
@@ -92,9 +93,11 @@ export function checkBatch(batch: Batch): void {
   checkOptional(columns.eventTimeDeltasMs, count, "columns.event_time_deltas_ms");
   checkOptional(columns.kinds, count, "columns.kinds");
   checkOptional(columns.sourceIdIndexes, count, "columns.source_id_indexes");
-  if (columns.ids.length !== 0 && columns.ids.length !== 16 * count) throw malformed("ids do not match", "columns.ids");
+  if (columns.ids.length !== 0 && columns.ids.length !== 16 * count)
+    throw malformed("ids do not match", "columns.ids");
   for (const index of columns.sourceIdIndexes) {
-    if (index >= columns.sourceIds.length) throw malformed("index beyond dictionary", "columns.source_id_indexes");
+    if (index >= columns.sourceIds.length)
+      throw malformed("index beyond dictionary", "columns.source_id_indexes");
   }
   let bytes = count * stride(header.framing);
   for (const length of columns.lengths) bytes += length;
@@ -104,7 +107,8 @@ export function checkBatch(batch: Batch): void {
   let end = header.positionFrom;
   if (columns.positionDeltas.length === 0) end += count;
   for (const delta of columns.positionDeltas) end += delta;
-  if (end !== header.positionTo) throw malformed("positions do not reach position_to", "columns.position_deltas");
+  if (end !== header.positionTo)
+    throw malformed("positions do not reach position_to", "columns.position_deltas");
 }
 
 function checkOptional(column: readonly number[], count: number, field: string): void {

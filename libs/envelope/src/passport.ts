@@ -9,7 +9,10 @@ export interface HopMade {
   endedMs: number;
 }
 
-/** The batch with one more entry in its passport. Times are milliseconds since the epoch, fractions kept as µs. */
+/**
+ * The batch with one more entry in its passport. Times are milliseconds since the epoch, fractions kept as
+ * µs.
+ */
 export function stamp(open: OpenBatch, made: HopMade): OpenBatch {
   const hop: Hop = {
     stage: made.stage,

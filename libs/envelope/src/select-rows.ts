@@ -6,7 +6,12 @@ import { type OpenBatch, rowOffsets, rowPositions, stride } from "./open-batch.j
  * Rows [from, to) of a batch as a batch of their own: columns cut, annotations re-numbered, the body a view into the
  * old one. The id is derived from the old one, `stage` and `index`.
  */
-export function selectRows(open: OpenBatch, from: number, to: number, as: { stage: string; index: number }): OpenBatch {
+export function selectRows(
+  open: OpenBatch,
+  from: number,
+  to: number,
+  as: { stage: string; index: number },
+): OpenBatch {
   if (from === 0 && to === open.header.count) return open;
   const offsets = rowOffsets(open.header, open.columns);
   const positions = rowPositions(open.header, open.columns);
@@ -75,7 +80,8 @@ function cutColumns(columns: Columns, from: number, to: number): Columns {
 
 function cutAnnotations(annotations: Annotations, from: number, to: number): Annotations {
   const { findings, embeddings, sentiments } = annotations;
-  const pick = (column: readonly number[], kept: readonly number[]): number[] => kept.map((at) => column[at] as number);
+  const pick = (column: readonly number[], kept: readonly number[]): number[] =>
+    kept.map((at) => column[at] as number);
   const inBody = findings === undefined ? [] : rowsWithin(findings.rows, from, to);
   const inNames = findings === undefined ? [] : rowsWithin(findings.nameRows, from, to);
   const embedded = embeddings === undefined ? [] : rowsWithin(embeddings.rows, from, to);

@@ -10,7 +10,13 @@ export {
   serviceUsers,
 } from "./broker/permissions.js";
 export { provision, type ProvisionOptions } from "./broker/provisioner.js";
-export { ensureUserKeys, renderServerConfig, seedFile, type ServerConfigOptions, type UserKeys } from "./broker/server-config.js";
+export {
+  ensureUserKeys,
+  renderServerConfig,
+  seedFile,
+  type ServerConfigOptions,
+  type UserKeys,
+} from "./broker/server-config.js";
 export { ackWaitMs, buckets, consumerPlans, duplicateWindowSeconds, streamPlans } from "./broker/streams.js";
 export {
   anyPartition,
@@ -22,8 +28,19 @@ export {
   stageFilters,
   subjects,
 } from "./broker/subjects.js";
-export { type BatchPublisher, type Bodies, createBatchPublisher, type Placed } from "./delivery/batch-publisher.js";
-export { consumeBatches, type ConsumeOptions, type Handler, type Outcome, type OutgoingBatch } from "./delivery/consumer.js";
+export {
+  type BatchPublisher,
+  type Bodies,
+  createBatchPublisher,
+  type Placed,
+} from "./delivery/batch-publisher.js";
+export {
+  consumeBatches,
+  type ConsumeOptions,
+  type Handler,
+  type Outcome,
+  type OutgoingBatch,
+} from "./delivery/consumer.js";
 export { createDeadLetterWriter, type DeadLetterWriter, type RowFailure } from "./delivery/dead-letters.js";
 export { createPublisher, type Outgoing, type Published, type Publisher } from "./delivery/publisher.js";
 export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";
@@ -51,4 +68,11 @@ export {
   type StreamRegistry,
   type StreamStore,
 } from "./state/stream-registry.js";
-export { countStored, hasStoredFrom, streamBounds, tailStream, type Tailed, type TailOptions } from "./state/tail.js";
+export {
+  countStored,
+  hasStoredFrom,
+  streamBounds,
+  tailStream,
+  type Tailed,
+  type TailOptions,
+} from "./state/tail.js";

@@ -26,7 +26,11 @@ export type Random = () => number;
 export const systemRandom: Random = Math.random;
 
 /** Exponential backoff with full jitter between half and all of it. Attempt counts from 0. */
-export function backoffMs(attempt: number, random: Random, bounds: { firstMs: number; maxMs: number }): number {
+export function backoffMs(
+  attempt: number,
+  random: Random,
+  bounds: { firstMs: number; maxMs: number },
+): number {
   const full = Math.min(bounds.maxMs, bounds.firstMs * 2 ** Math.min(attempt, 20));
   return full / 2 + (random() * full) / 2;
 }

@@ -5,7 +5,10 @@ import { z } from "zod";
 /** What every service is told: who it is, where its health is served, how it stops, and the broker. */
 export const baseConfig = {
   /** Replica name: in metrics, segment logs and leases. */
-  instance: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/).default("0"),
+  instance: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
+    .default("0"),
   http: z
     .strictObject({
       host: z.string().default("127.0.0.1"),

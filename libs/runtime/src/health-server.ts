@@ -23,7 +23,10 @@ export function createHealthServer(
     if (url.pathname === "/readyz") {
       const sentences = lifecycle().unhealthy();
       const lines = [...sentences].map(([name, sentence]) => `${name}: ${sentence}\n`).join("");
-      return reply(sentences.size === 0 ? 200 : 503, url.searchParams.has("verbose") || lines !== "" ? lines || "ok\n" : "ok\n");
+      return reply(
+        sentences.size === 0 ? 200 : 503,
+        url.searchParams.has("verbose") || lines !== "" ? lines || "ok\n" : "ok\n",
+      );
     }
     if (url.pathname === "/metrics") {
       metrics.text().then(
@@ -42,7 +45,9 @@ export function createHealthServer(
     port: () => (server.address() as AddressInfo | null)?.port ?? 0,
     start: () =>
       new Promise((resolve, reject) => {
-        server.once("error", (cause: NodeJS.ErrnoException) => reject(listenError(cause, listen, "http.port")));
+        server.once("error", (cause: NodeJS.ErrnoException) =>
+          reject(listenError(cause, listen, "http.port")),
+        );
         server.listen(listen.port, listen.host, resolve);
       }),
     stop: () =>

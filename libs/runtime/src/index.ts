@@ -9,5 +9,11 @@ export { createHealthServer, type HealthServer, listenError } from "./health-ser
 export { type Component, createLifecycle, type Lifecycle } from "./lifecycle.js";
 export { createLogger, type Fields, type Logger, silentLogger } from "./logger.js";
 export { createMetrics, type Metrics } from "./metrics.js";
-export { type BuildService, type Runtime, runService, type ServiceDefinition, version } from "./run-service.js";
+export {
+  type BuildService,
+  type Runtime,
+  runService,
+  type ServiceDefinition,
+  version,
+} from "./run-service.js";
 export { createTracing } from "./tracing.js";

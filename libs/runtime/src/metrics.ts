@@ -10,7 +10,9 @@ export interface Metrics {
 }
 
 /** 0.25 ms to 16 s: from one hop inside a machine to a broker that was away. */
-const durationBuckets = [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 4, 16];
+const durationBuckets = [
+  0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 4, 16,
+];
 
 export function createMetrics(service: string, instance: string): Metrics {
   const registry = new Registry();
@@ -26,8 +28,10 @@ export function createMetrics(service: string, instance: string): Metrics {
   };
   const registers = [registry];
   return {
-    counter: (name, help, labelNames = []) => once(name, () => new Counter({ name, help, labelNames, registers })),
-    gauge: (name, help, labelNames = []) => once(name, () => new Gauge({ name, help, labelNames, registers })),
+    counter: (name, help, labelNames = []) =>
+      once(name, () => new Counter({ name, help, labelNames, registers })),
+    gauge: (name, help, labelNames = []) =>
+      once(name, () => new Gauge({ name, help, labelNames, registers })),
     histogram: (name, help, labelNames = []) =>
       once(name, () => new Histogram({ name, help, labelNames, registers, buckets: durationBuckets })),
     text: () => registry.metrics(),

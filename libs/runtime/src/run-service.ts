@@ -35,12 +35,16 @@ export const version = "0.1.0";
  * Runs a service until SIGTERM or SIGINT, or, where MILLRACE_PARENT_PIPE is set, until standard input ends: then the
  * supervisor is gone and its children must not outlive it. Exit codes: 0 stopped, 1 failed, 2 bad config.
  */
-export async function runService<S extends z.ZodType<BaseConfig>>(service: ServiceDefinition<S>): Promise<void> {
+export async function runService<S extends z.ZodType<BaseConfig>>(
+  service: ServiceDefinition<S>,
+): Promise<void> {
   let config: z.infer<S>;
   try {
     const given = parseArguments(process.argv.slice(2));
     if (given.printSchema) {
-      process.stdout.write(`${JSON.stringify(z.toJSONSchema(service.config, { io: "input" }), undefined, 2)}\n`);
+      process.stdout.write(
+        `${JSON.stringify(z.toJSONSchema(service.config, { io: "input" }), undefined, 2)}\n`,
+      );
       return;
     }
     config = parseConfig(service.config, readConfigFile(given.configPath), given.configPath ?? "(defaults)");

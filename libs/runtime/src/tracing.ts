@@ -2,8 +2,8 @@ import type { NodeSDK } from "@opentelemetry/sdk-node";
 import type { Component } from "./lifecycle.js";
 
 /**
- * OpenTelemetry traces, on when OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set; the usual OTEL_* variables
- * apply. The SDK is loaded only then: it costs half a second of start-up a process.
+ * OpenTelemetry traces, on when OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set; the usual OTEL_*
+ * variables apply. The SDK is loaded only then: it costs half a second of start-up a process.
  */
 export function createTracing(service: string, instance: string, env: NodeJS.ProcessEnv): Component {
   const endpoint = env["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] ?? env["OTEL_EXPORTER_OTLP_ENDPOINT"];

@@ -43,7 +43,9 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     waitOnFirstConnect: true,
     ignoreAuthErrorAbort: true,
     timeout: 5_000,
-    ...(options.seedFile === undefined ? {} : { authenticator: nkeyAuthenticator(readSeed(options.seedFile)) }),
+    ...(options.seedFile === undefined
+      ? {}
+      : { authenticator: nkeyAuthenticator(readSeed(options.seedFile)) }),
   });
   let closing = false;
   void (async () => {
@@ -51,12 +53,14 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       if (status.type === "disconnect") connected = false;
       if (status.type === "reconnect") connected = true;
       if (status.type === "error") log.warn("broker reported an error", { error: String(status.error) });
-      if (status.type === "disconnect" || status.type === "reconnect") log.warn("broker connection changed", { status: status.type });
+      if (status.type === "disconnect" || status.type === "reconnect")
+        log.warn("broker connection changed", { status: status.type });
     }
   })();
   void connection.closed().then((cause) => {
     connected = false;
-    if (!closing) options.onClosed(new CodedError("unavailable", "broker connection closed for good", { cause }));
+    if (!closing)
+      options.onClosed(new CodedError("unavailable", "broker connection closed for good", { cause }));
   });
   const js = jetstream(connection, { timeout: 5_000 });
   return {

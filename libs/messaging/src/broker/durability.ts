@@ -21,10 +21,14 @@ export async function askDurability(monitorUrl: string | undefined, required: bo
   }
   if (synced) return "synced";
   if (required) {
-    throw new CodedError("failed_precondition", "verify durability: the broker does not say that it syncs before it acknowledges", {
-      field: "nats.requireDurable",
-      remedy: "Set jetstream sync_interval: always on the broker and nats.monitorUrl here.",
-    });
+    throw new CodedError(
+      "failed_precondition",
+      "verify durability: the broker does not say that it syncs before it acknowledges",
+      {
+        field: "nats.requireDurable",
+        remedy: "Set jetstream sync_interval: always on the broker and nats.monitorUrl here.",
+      },
+    );
   }
   return "unverified";
 }

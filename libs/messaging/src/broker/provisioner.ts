@@ -1,7 +1,14 @@
 import { CodedError } from "@millrace/errors";
 import { JetStreamApiError } from "@nats-io/jetstream";
 import type { Broker } from "./broker.js";
-import { buckets, consumerConfig, consumerPlans, streamConfig, streamPlans } from "./streams.js";
+import {
+  buckets,
+  type ConsumerPlan,
+  consumerConfig,
+  consumerPlans,
+  streamConfig,
+  streamPlans,
+} from "./streams.js";
 
 export interface ProvisionOptions {
   /** Bytes of the broker's store that Millrace may fill. */
@@ -10,6 +17,7 @@ export interface ProvisionOptions {
 }
 
 const streamNotFound = 10059;
+const consumerExists = 10148;
 
 /**
  * Creates or updates every stream, consumer and bucket. Run before anything publishes: an interest stream without a
@@ -22,10 +30,23 @@ export async function provision(broker: Broker, options: ProvisionOptions): Prom
     if (await exists(broker, plan.name)) await broker.manager.streams.update(plan.name, config);
     else await broker.manager.streams.add(config);
   }
-  for (const plan of consumerPlans) await broker.manager.consumers.add(plan.stream, consumerConfig(plan));
+  for (const plan of consumerPlans) await provisionConsumer(broker, plan);
   const share = Math.floor(options.storeBytes * 0.02);
   for (const bucket of Object.values(buckets)) {
     await broker.kv.create(bucket, { history: 1, replicas, max_bytes: share, allow_direct: true });
+  }
+}
+
+/** One that an earlier version made otherwise keeps its state and gets the plan's settings. */
+async function provisionConsumer(broker: Broker, plan: ConsumerPlan): Promise<void> {
+  const config = consumerConfig(plan);
+  try {
+    await broker.manager.consumers.add(plan.stream, config);
+  } catch (caught) {
+    if (!(caught instanceof JetStreamApiError) || caught.code !== consumerExists) {
+      throw CodedError.from(caught, `make consumer ${plan.name}`);
+    }
+    await broker.manager.consumers.update(plan.stream, plan.name, config);
   }
 }
 

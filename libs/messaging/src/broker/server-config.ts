@@ -1,7 +1,14 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { assert } from "@millrace/errors";
 import { createUser, fromSeed } from "@nats-io/nkeys";
-import { adminUser, type Permissions, permissionsOf, permissionsOfAdmin, serviceUsers } from "./permissions.js";
+import {
+  adminUser,
+  type Permissions,
+  permissionsOf,
+  permissionsOfAdmin,
+  serviceUsers,
+} from "./permissions.js";
 
 /** Public keys by user name. */
 export type UserKeys = ReadonlyMap<string, string>;
@@ -50,7 +57,9 @@ export function renderServerConfig(options: ServerConfigOptions): string {
 function rules(user: string): Permissions {
   if (user === adminUser) return permissionsOfAdmin();
   const known = serviceUsers.find((name) => name === user);
-  return known === undefined ? { publish: [], subscribe: [] } : permissionsOf(known);
+  // An empty list would mean "anything" to the server.
+  assert(known !== undefined, `${user} is in the permission table`);
+  return permissionsOf(known);
 }
 
 /** Path of a user's nkey seed. */

@@ -1,4 +1,11 @@
-import { AckPolicy, type ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig } from "@nats-io/jetstream";
+import {
+  AckPolicy,
+  type ConsumerConfig,
+  DiscardPolicy,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from "@nats-io/jetstream";
 
 const seconds = (count: number): number => count * 1e9;
 const hours = (count: number): number => seconds(count * 3600);
@@ -31,14 +38,24 @@ export const streamPlans: readonly StreamPlan[] = [
   plan("ENRICHED", ["enriched.>"], RetentionPolicy.Interest, DiscardPolicy.New, 0.2),
   { ...plan("RESULT", ["result.>"], RetentionPolicy.Limits, DiscardPolicy.Old, 0.15), perMessageTtl: true },
   { ...plan("EVENTS", ["event.>"], RetentionPolicy.Limits, DiscardPolicy.Old, 0.03), maxAge: hours(7 * 24) },
-  { ...plan("CONTENT", ["content.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.1), maxPerSubject: 1, direct: true },
+  {
+    ...plan("CONTENT", ["content.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.1),
+    maxPerSubject: 1,
+    direct: true,
+  },
   {
     ...plan("EMBEDDINGS", ["embedding.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.08),
     maxPerSubject: 1,
     direct: true,
   },
-  { ...plan("DLQ_RAW", ["dlq.raw.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.02), maxAge: hours(14 * 24) },
-  { ...plan("DLQ", ["dlq.clean.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.02), maxAge: hours(14 * 24) },
+  {
+    ...plan("DLQ_RAW", ["dlq.raw.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.02),
+    maxAge: hours(14 * 24),
+  },
+  {
+    ...plan("DLQ", ["dlq.clean.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.02),
+    maxAge: hours(14 * 24),
+  },
 ];
 
 function plan(

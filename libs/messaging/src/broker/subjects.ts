@@ -58,13 +58,17 @@ export const subjects = {
   embedding: (tenant: string, stream: string, content: string): string =>
     `embedding.${tenant}.${stream}.s0.${content}`,
   embeddingsOf: (tenant: string, stream: string): string => `embedding.${tenant}.${stream}.>`,
-  deadLetter: (side: "raw" | "clean", tenant: string, stream: string): string => `dlq.${side}.${tenant}.${stream}`,
+  deadLetter: (side: "raw" | "clean", tenant: string, stream: string): string =>
+    `dlq.${side}.${tenant}.${stream}`,
   /** Requests that wait for an answer. */
   work: (service: string, verb: string): string => `work.${service}.${verb}`,
 } as const;
 
 /** Filters by which a stream's stored batches are counted, stage by stage. */
-export function stageFilters(tenant: string, stream: string): { stage: string; jetStream: string; filter: string }[] {
+export function stageFilters(
+  tenant: string,
+  stream: string,
+): { stage: string; jetStream: string; filter: string }[] {
   return [
     { stage: "privacy", jetStream: "RAW", filter: `raw.*.*.${tenant}.${stream}` },
     { stage: "inference", jetStream: "CLEAN", filter: `clean.*.*.${tenant}.${stream}` },

@@ -1,7 +1,7 @@
 import { CodedError, disposition, present } from "@millrace/errors";
 import type { OpenBatch } from "@millrace/envelope";
 import { backoffMs, type Component, type Runtime } from "@millrace/runtime";
-import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
+import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream";
 import type { Broker } from "../broker/broker.js";
 import { ackWaitMs, consumerPlans } from "../broker/streams.js";
 import type { BatchPublisher } from "./batch-publisher.js";
@@ -60,16 +60,33 @@ export interface ConsumeOptions {
 /** Deliveries of one batch until an error that retrying may cure is final. */
 const deliveriesMax = 5;
 
+/** A request that found no message ends after this long; its heartbeats notice a broker that went away. */
+const pullExpiresMs = 10_000;
+const pullAgainMs = 500;
+
 export function consumeBatches(options: ConsumeOptions): Component {
   const { broker, runtime, consumer } = options;
   const { log, metrics } = runtime;
   const plan = consumerPlans.find((known) => known.name === consumer);
-  if (plan === undefined) throw new CodedError("internal", `consume ${consumer}: no such consumer in the plan`);
-  const settled = metrics.counter("millrace_deliveries_settled_total", "Deliveries by how they were settled.", ["consumer", "disposition"]);
-  const messages = metrics.counter("millrace_messages_processed_total", "Messages in acknowledged batches.", ["consumer"]);
-  const duration = metrics.histogram("millrace_handle_duration_seconds", "From delivery to settle.", ["consumer"]);
+  if (plan === undefined)
+    throw new CodedError("internal", `consume ${consumer}: no such consumer in the plan`);
+  const settled = metrics.counter(
+    "millrace_deliveries_settled_total",
+    "Deliveries by how they were settled.",
+    ["consumer", "disposition"],
+  );
+  const messages = metrics.counter("millrace_messages_processed_total", "Messages in acknowledged batches.", [
+    "consumer",
+  ]);
+  const duration = metrics.histogram("millrace_handle_duration_seconds", "From delivery to settle.", [
+    "consumer",
+  ]);
   const inFlight = metrics.gauge("millrace_deliveries_in_flight", "Deliveries in hand.", ["consumer"]);
-  const waitingFor = metrics.gauge("millrace_deliveries_waiting", "Deliveries waiting for what they depend on.", ["consumer"]);
+  const waitingFor = metrics.gauge(
+    "millrace_deliveries_waiting",
+    "Deliveries waiting for what they depend on.",
+    ["consumer"],
+  );
   const hard = new AbortController();
   const working = new Set<Promise<void>>();
   let pull: ConsumerMessages | undefined;
@@ -88,20 +105,27 @@ export function consumeBatches(options: ConsumeOptions): Component {
     const outcome = await options.handle(opened, hard.signal);
     const [published] = await Promise.all([
       Promise.all((outcome.publish ?? []).map((out) => options.publisher.publish(out))),
-      ...(outcome.batches ?? []).map((out) => present(options.batches, "batch publisher").publish(out.batch, out.subject)),
+      ...(outcome.batches ?? []).map((out) =>
+        present(options.batches, "batch publisher").publish(out.batch, out.subject),
+      ),
     ]);
     const failures = outcome.failures ?? [];
     for (const failure of failures) {
       await options.deadLetters.write(opened, [failure.row], failure.error, message.info.deliveryCount);
     }
-    if (failures.length > 0) options.onDead?.(opened, failures.map((failure) => failure.row));
+    const dead = failures.map((failure) => failure.row);
+    if (dead.length > 0) options.onDead?.(opened, dead);
     outcome.after?.(published);
     messages.inc({ consumer }, opened.header.count);
   };
 
   const deadLetter = async (message: JsMsg, error: CodedError): Promise<void> => {
     const tokens = message.subject.split(".");
-    const of = { tenant: tokens.at(-2) ?? "", stream: tokens.at(-1) ?? "", id: message.headers?.get("Nats-Msg-Id") ?? String(message.seq) };
+    const of = {
+      tenant: tokens.at(-2) ?? "",
+      stream: tokens.at(-1) ?? "",
+      id: message.headers?.get("Nats-Msg-Id") ?? String(message.seq),
+    };
     let opened: OpenBatch | undefined;
     try {
       opened = await options.open(message.data);
@@ -114,13 +138,25 @@ export function consumeBatches(options: ConsumeOptions): Component {
     options.onDead?.(opened, rows);
   };
 
-  /** Tries until it is settled one way or another; only waiting goes round. */
+  /** Tries until it is settled one way or another; only waiting goes round, and stops the pulling for as long. */
   const work = async (message: JsMsg): Promise<void> => {
-    for (let tried = 0; ; tried++) {
+    const tries = { made: 0 };
+    try {
+      await tryUntilSettled(message, tries);
+    } finally {
+      if (tries.made > 0) countWaiting(-1);
+    }
+  };
+
+  const tryUntilSettled = async (message: JsMsg, tries: { made: number }): Promise<void> => {
+    for (;;) {
       let failed: CodedError;
       try {
         if (message.info.deliveryCount > deliveriesMax) {
-          throw new CodedError("data_loss", `process batch: ${message.info.deliveryCount} deliveries were not settled`);
+          throw new CodedError(
+            "data_loss",
+            `process batch: ${message.info.deliveryCount} deliveries were not settled`,
+          );
         }
         await run(message);
         lastError = undefined;
@@ -136,11 +172,21 @@ export function consumeBatches(options: ConsumeOptions): Component {
         if (verdict === "done") return await settle(message, "ack", () => message.ack());
         if (verdict === "release") return await settle(message, "release", () => message.nak());
         if (verdict === "retry") {
-          log.warn("batch failed, the broker will deliver it again", { consumer, seq: message.seq, code: failed.code, error: failed.message });
+          log.warn("batch failed, the broker will deliver it again", {
+            consumer,
+            seq: message.seq,
+            code: failed.code,
+            error: failed.message,
+          });
           return await settle(message, "nak", () => message.nak(500 * 2 ** message.info.deliveryCount));
         }
         if (verdict === "dead_letter") {
-          log.error("batch dead-lettered", { consumer, seq: message.seq, code: failed.code, error: failed.message });
+          log.error("batch dead-lettered", {
+            consumer,
+            seq: message.seq,
+            code: failed.code,
+            error: failed.message,
+          });
           await deadLetter(message, failed);
           return await settle(message, "term", () => message.term(failed.code));
         }
@@ -148,15 +194,23 @@ export function consumeBatches(options: ConsumeOptions): Component {
         // The dead-letter stream may be full or away itself: that stops the line, it never drops.
         lastError = CodedError.from(caught, "dead-letter").message;
       }
-      if (tried === 0 || tried % 20 === 0) log.warn("waiting for what this batch depends on", { consumer, code: failed.code, error: failed.message });
-      await pausedWhile(runtime.clock.sleep(backoffMs(tried, runtime.random, { firstMs: 50, maxMs: 2_000 }), hard.signal));
+      if (tries.made % 20 === 0) {
+        log.warn("waiting for what this batch depends on", {
+          consumer,
+          code: failed.code,
+          error: failed.message,
+        });
+      }
+      const pauseMs = backoffMs(tries.made, runtime.random, { firstMs: 50, maxMs: 2_000 });
+      if (tries.made === 0) countWaiting(1);
+      tries.made += 1;
+      await runtime.clock.sleep(pauseMs, hard.signal);
     }
   };
 
-  const pausedWhile = async (sleep: Promise<void>): Promise<void> => {
-    waitingFor.set({ consumer }, ++waiting);
-    await sleep;
-    waitingFor.set({ consumer }, --waiting);
+  const countWaiting = (change: 1 | -1): void => {
+    waiting += change;
+    waitingFor.set({ consumer }, waiting);
     wake?.();
   };
 
@@ -165,7 +219,9 @@ export function consumeBatches(options: ConsumeOptions): Component {
     const alive = setInterval(() => message.working(), ackWaitMs / 3);
     const named = { operation: "process" as const, destination: consumer };
     const done = inReceivedSpan(message.headers, named, () => work(message))
-      .catch((caught: unknown) => log.error("delivery could not be settled", { consumer, error: String(caught) }))
+      .catch((caught: unknown) =>
+        log.error("delivery could not be settled", { consumer, error: String(caught) }),
+      )
       .finally(() => {
         clearInterval(alive);
         working.delete(done);
@@ -177,30 +233,29 @@ export function consumeBatches(options: ConsumeOptions): Component {
     inFlight.set({ consumer }, working.size);
   };
 
+  /** Asks for exactly as many as there is room for, and takes each at once: none waits in the client unattended. */
+  const pullOnce = async (source: Consumer): Promise<void> => {
+    while (!stopped && (working.size >= options.inFlightMax || waiting > 0)) {
+      await new Promise<void>((done) => (wake = done));
+    }
+    if (stopped) return;
+    pull = await source.fetch({ max_messages: options.inFlightMax - working.size, expires: pullExpiresMs });
+    for await (const message of pull) {
+      if (stopped) message.nak();
+      else take(message);
+    }
+  };
+
   const loop = async (): Promise<void> => {
     while (!stopped) {
       try {
         const source = await broker.js.consumers.get(plan.stream, consumer);
-        pull = await source.consume({
-          max_messages: options.inFlightMax,
-          // Ask for the next as soon as one is done: a drained window waits for nobody.
-          threshold_messages: Math.max(1, Math.floor(options.inFlightMax * 0.75)),
-          idle_heartbeat: 5_000,
-          expires: 30_000,
-          abort_on_missing_resource: true,
-        });
-        for await (const message of pull) {
-          if (stopped) message.nak();
-          else take(message);
-          while (!stopped && (working.size >= options.inFlightMax || waiting > 0)) {
-            await new Promise<void>((done) => (wake = done));
-          }
-        }
+        while (!stopped) await pullOnce(source);
       } catch (caught) {
-        lastError = `pull: ${CodedError.from(caught, consumer).message}`;
-        if (!stopped) log.warn("pull failed, starting it again", { consumer, error: String(caught) });
+        if (stopped) return;
+        log.warn("pull failed, starting it again", { consumer, error: String(caught) });
+        await runtime.clock.sleep(pullAgainMs, hard.signal);
       }
-      if (!stopped) await runtime.clock.sleep(500, hard.signal);
     }
   };
 
@@ -221,4 +276,3 @@ export function consumeBatches(options: ConsumeOptions): Component {
     health: () => (waiting > 0 ? `waiting: ${lastError ?? "unknown"}` : undefined),
   };
 }
-

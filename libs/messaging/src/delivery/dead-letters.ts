@@ -1,6 +1,6 @@
 import { CodedError } from "@millrace/errors";
 import { idText, type OpenBatch, outputId, selectRows } from "@millrace/envelope";
-import { DeadLetter } from "@millrace/proto/batch";
+import { type Batch, DeadLetter } from "@millrace/proto/batch";
 import { Event } from "@millrace/proto/event";
 import { subjects } from "../broker/subjects.js";
 import type { Publisher } from "./publisher.js";
@@ -9,7 +9,11 @@ export interface DeadLetterWriter {
   /** Stores rows of a batch with their bytes and the reason, and tells it as an event. */
   write(open: OpenBatch, rows: readonly number[], error: CodedError, attempts: number): Promise<void>;
   /** Stores a delivery that could not even be decoded, as it came. */
-  writeUndecodable(bytes: Uint8Array, of: { tenant: string; stream: string; id: string }, error: CodedError): Promise<void>;
+  writeUndecodable(
+    bytes: Uint8Array,
+    of: { tenant: string; stream: string; id: string },
+    error: CodedError,
+  ): Promise<void>;
 }
 
 export interface DeadLetterOptions {
@@ -20,12 +24,18 @@ export interface DeadLetterOptions {
   now(): number;
 }
 
-/** A letter must fit one NATS message; what is longer is cut, and says so. */
-const letterBytesMax = 700 * 1024;
+/** A letter with its headers must fit one NATS message of 1 MiB; what is longer is cut, and says so. */
+const letterBytesMax = 1000 * 1024;
 
 export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWriter {
   const { publisher, stage, side } = options;
-  const tell = (tenant: string, stream: string, letter: DeadLetter, messages: number, id: string): Promise<unknown> => {
+  const tell = (
+    tenant: string,
+    stream: string,
+    letter: DeadLetter,
+    messages: number,
+    id: string,
+  ): Promise<unknown> => {
     const event: Event = {
       id: outputId(id, "dead-letter-event", 0),
       type: "dead_letter",
@@ -53,18 +63,8 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
       const { tenant, stream } = open.header;
       for (const row of rows) {
         const one = selectRows(open, row, row + 1, { stage: `${stage}-dead`, index: row });
-        const body = one.body.subarray(0, letterBytesMax);
-        const letter: DeadLetter = {
-          ...letterFor(error, attempts),
-          batch: {
-            header: one.header,
-            columns: one.columns,
-            body: { $case: "inline", value: body },
-            annotations: undefined,
-            passport: one.passport,
-          },
-          truncatedBytes: one.body.length - body.length,
-        };
+        const { header, columns, passport } = one;
+        const letter = withBody(letterFor(error, attempts), one.body, { header, columns, passport });
         const id = outputId(idText(open.header.id), `${stage}-dead`, row);
         await publisher.publish({
           subject: subjects.deadLetter(side, tenant, stream),
@@ -75,12 +75,11 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
       }
     },
     writeUndecodable: async (bytes, of, error) => {
-      const body = bytes.subarray(0, letterBytesMax);
-      const letter: DeadLetter = {
-        ...letterFor(error, 1),
-        batch: { header: undefined, columns: undefined, body: { $case: "inline", value: body }, annotations: undefined, passport: [] },
-        truncatedBytes: bytes.length - body.length,
-      };
+      const letter = withBody(letterFor(error, 1), bytes, {
+        header: undefined,
+        columns: undefined,
+        passport: [],
+      });
       const id = outputId(of.id, `${stage}-undecodable`, 0);
       await publisher.publish({
         subject: subjects.deadLetter(side, of.tenant, of.stream),
@@ -92,9 +91,22 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
   };
 }
 
+type Envelope = Pick<Batch, "header" | "columns" | "passport">;
+
+/** The letter with as much of the body as fits beside the rest: attributes alone may take half a MiB. */
+function withBody(letter: DeadLetter, bytes: Uint8Array, around: Envelope): DeadLetter {
+  const holding = (body: Uint8Array): DeadLetter => ({
+    ...letter,
+    batch: { ...around, body: { $case: "inline", value: body }, annotations: undefined },
+    truncatedBytes: bytes.length - body.length,
+  });
+  // The empty letter counts the truncated bytes; what a body adds are its bytes, its tag and three lengths.
+  const room = letterBytesMax - DeadLetter.encode(holding(new Uint8Array())).finish().length - 32;
+  return holding(bytes.subarray(0, Math.max(0, room)));
+}
+
 /** An error that concerns only some rows of a batch: these are dead-lettered, the rest passes. */
 export interface RowFailure {
   row: number;
   error: CodedError;
 }
-

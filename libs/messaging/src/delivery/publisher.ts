@@ -1,5 +1,6 @@
 import { CodedError } from "@millrace/errors";
 import { JetStreamApiError } from "@nats-io/jetstream";
+import { InvalidArgumentError, PermissionViolationError } from "@nats-io/transport-node";
 import type { Broker } from "../broker/broker.js";
 import { inActiveSpan, tracedHeaders } from "./trace-context.js";
 
@@ -35,6 +36,8 @@ const tryTimeoutMs = 5_000;
 const full = new Set([10077, 10047, 10023, 10068]);
 const wrongLastSeq = new Set([10071, 10164]);
 const tooLarge = 10054;
+/** Words of the client when a message is above the server's `max_payload`: it never leaves the process. */
+const overPayload = /max_payload/;
 
 export function createPublisher(broker: Broker): Publisher {
   const attempt = async (message: Outgoing): Promise<Published> => {
@@ -65,7 +68,11 @@ export function createPublisher(broker: Broker): Publisher {
     publish: (message) => {
       const destination = message.subject.split(".", 1)[0] ?? "";
       const { messageCount } = message;
-      const named = { operation: "send" as const, destination, ...(messageCount === undefined ? {} : { messageCount }) };
+      const named = {
+        operation: "send" as const,
+        destination,
+        ...(messageCount === undefined ? {} : { messageCount }),
+      };
       return inActiveSpan(named, () => publish(message));
     },
   };
@@ -81,8 +88,20 @@ function publishError(caught: unknown, subject: string): CodedError {
         cause: caught,
       });
     }
-    if (wrongLastSeq.has(caught.code)) return new CodedError("aborted", `${attempted}: written by another`, { cause: caught });
-    if (caught.code === tooLarge) return new CodedError("data_loss", `${attempted}: too large`, { cause: caught });
+    if (wrongLastSeq.has(caught.code))
+      return new CodedError("aborted", `${attempted}: written by another`, { cause: caught });
+    if (caught.code === tooLarge)
+      return new CodedError("data_loss", `${attempted}: too large`, { cause: caught });
   }
-  return new CodedError("unavailable", `${attempted}: no answer from the broker`, { retryAfterMs: 500, cause: caught });
+  if (caught instanceof InvalidArgumentError && overPayload.test(caught.message)) {
+    return new CodedError("data_loss", `${attempted}: too large`, { cause: caught });
+  }
+  const refusal = caught instanceof Error ? (caught.cause ?? caught) : caught;
+  if (refusal instanceof PermissionViolationError) {
+    return new CodedError("permission_denied", `${attempted}: not allowed for this user`, { cause: caught });
+  }
+  return new CodedError("unavailable", `${attempted}: no answer from the broker`, {
+    retryAfterMs: 500,
+    cause: caught,
+  });
 }

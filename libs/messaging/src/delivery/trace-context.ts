@@ -1,4 +1,14 @@
-import { type Context, context, propagation, type Span, SpanKind, SpanStatusCode, type TextMapGetter, type TextMapSetter, trace } from "@opentelemetry/api";
+import {
+  type Context,
+  context,
+  propagation,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type TextMapGetter,
+  type TextMapSetter,
+  trace,
+} from "@opentelemetry/api";
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 
 /**
@@ -33,7 +43,11 @@ function attributes(named: SpanNamed): Record<string, string | number> {
 }
 
 /** Runs `work` in a span whose parent is the trace in the message's headers. */
-export function inReceivedSpan<T>(from: MsgHdrs | undefined, named: SpanNamed, work: () => Promise<T>): Promise<T> {
+export function inReceivedSpan<T>(
+  from: MsgHdrs | undefined,
+  named: SpanNamed,
+  work: () => Promise<T>,
+): Promise<T> {
   return inSpan(propagation.extract(context.active(), from, getter), named, work);
 }
 
@@ -44,17 +58,22 @@ export function inActiveSpan<T>(named: SpanNamed, work: (span: Span) => Promise<
 
 function inSpan<T>(parent: Context, named: SpanNamed, work: (span: Span) => Promise<T>): Promise<T> {
   const name = `${named.operation} ${named.destination}`;
-  return tracer.startActiveSpan(name, { kind: kinds[named.operation], attributes: attributes(named) }, parent, async (span) => {
-    try {
-      return await work(span);
-    } catch (caught) {
-      // The code only: messages of foreign errors may quote payload.
-      span.setStatus({ code: SpanStatusCode.ERROR });
-      throw caught;
-    } finally {
-      span.end();
-    }
-  });
+  return tracer.startActiveSpan(
+    name,
+    { kind: kinds[named.operation], attributes: attributes(named) },
+    parent,
+    async (span) => {
+      try {
+        return await work(span);
+      } catch (caught) {
+        // The code only: messages of foreign errors may quote payload.
+        span.setStatus({ code: SpanStatusCode.ERROR });
+        throw caught;
+      } finally {
+        span.end();
+      }
+    },
+  );
 }
 
 /** Headers that carry the active trace; empty when tracing is off. */

@@ -1,4 +1,11 @@
-import { CleanRequest, CleanResponse, EmbedRequest, EmbedResponse, FindRequest, FindResponse } from "@millrace/proto/work";
+import {
+  CleanRequest,
+  CleanResponse,
+  EmbedRequest,
+  EmbedResponse,
+  FindRequest,
+  FindResponse,
+} from "@millrace/proto/work";
 import type { Endpoint } from "./requests.js";
 
 export const cleanEndpoint: Endpoint<CleanRequest, CleanResponse> = {

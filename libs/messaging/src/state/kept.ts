@@ -25,7 +25,7 @@ export async function readLast(
 
 /** What the sources of a stream report of themselves. */
 export async function readReports(broker: Broker, { tenant, stream }: StreamOf): Promise<SourceReport[]> {
-  const bucket = await broker.kv.open(buckets.reports);
+  const bucket = await broker.kv.open(buckets.reports, { allow_direct: true });
   const keys: string[] = [];
   for await (const key of await bucket.keys(`${tenant}.${stream}.*`)) keys.push(key);
   const found = await Promise.all(keys.map((key) => bucket.get(key)));

@@ -42,7 +42,9 @@ export function serveRequests<Q, R>(
       throw new CodedError("invalid_argument", `${endpoint.verb}: malformed request`, { cause });
     }
     if (working.size > requestsMax) {
-      throw new CodedError("resource_exhausted", `${endpoint.verb}: too many requests at once`, { retryAfterMs: 100 });
+      throw new CodedError("resource_exhausted", `${endpoint.verb}: too many requests at once`, {
+        retryAfterMs: 100,
+      });
     }
     return endpoint.response.encode(await handle(request)).finish();
   };
@@ -57,7 +59,8 @@ export function serveRequests<Q, R>(
             .then((bytes) => void message.respond(bytes))
             .catch((caught: unknown) => {
               const error = CodedError.from(caught, endpoint.verb);
-              if (error.code === "internal") runtime.log.error("request failed", { subject, error: error.message });
+              if (error.code === "internal")
+                runtime.log.error("request failed", { subject, error: error.message });
               const headers = tracedHeaders();
               headers.set(failureHeader, "1");
               message.respond(encodeFailure(error), { headers });
@@ -74,7 +77,12 @@ export function serveRequests<Q, R>(
   };
 }
 
-export async function ask<Q, R>(broker: Broker, endpoint: Endpoint<Q, R>, request: Q, timeoutMs: number): Promise<R> {
+export async function ask<Q, R>(
+  broker: Broker,
+  endpoint: Endpoint<Q, R>,
+  request: Q,
+  timeoutMs: number,
+): Promise<R> {
   const subject = subjects.work(endpoint.service, endpoint.verb);
   return inActiveSpan({ operation: "send", destination: subject }, async () => {
     const data = endpoint.request.encode(request).finish();

@@ -36,7 +36,10 @@ export function createStoredTracker(broker: Broker, runtime: Runtime): StoredTra
       await runtime.clock.sleep(pollMs);
       for (const [jetStream, waiting] of tracked) {
         await poll(jetStream, waiting).catch((caught: unknown) =>
-          runtime.log.warn("stored messages not inspected, trying again", { jet_stream: jetStream, error: String(caught) }),
+          runtime.log.warn("stored messages not inspected, trying again", {
+            jet_stream: jetStream,
+            error: String(caught),
+          }),
         );
       }
     }

@@ -38,6 +38,8 @@ export async function* tailStream(broker: Broker, options: TailOptions): AsyncGe
   const messages = await consumer.consume({ max_messages: options.aheadMax ?? 256 });
   const stop = (): void => messages.stop();
   signal.addEventListener("abort", stop, { once: true });
+  // It may have been aborted while the broker was asked; then nobody would ever call `stop`.
+  if (signal.aborted) stop();
   try {
     for await (const message of messages) {
       if (signal.aborted) return;
@@ -55,7 +57,10 @@ function tailed(message: JsMsg): Tailed {
 }
 
 /** First and last sequence number that a stream holds. */
-export async function streamBounds(broker: Broker, jetStream: string): Promise<{ first: number; last: number }> {
+export async function streamBounds(
+  broker: Broker,
+  jetStream: string,
+): Promise<{ first: number; last: number }> {
   const { state } = await broker.manager.streams.info(jetStream);
   return { first: state.first_seq, last: state.last_seq };
 }
@@ -71,5 +76,7 @@ export async function hasStoredFrom(
   broker: Broker,
   of: { jetStream: string; filter: string; seq: number },
 ): Promise<boolean> {
-  return (await broker.manager.direct.getMessage(of.jetStream, { seq: of.seq, next_by_subj: of.filter })) !== null;
+  return (
+    (await broker.manager.direct.getMessage(of.jetStream, { seq: of.seq, next_by_subj: of.filter })) !== null
+  );
 }

@@ -5,8 +5,9 @@ import { fileURLToPath } from "node:url";
 const checkout = fileURLToPath(new URL("../../../../", import.meta.url));
 
 /**
- * The nats-server executable: NATS_SERVER_BIN, else the newest in the program cache (`bin/nats-server-<version>`),
- * else PATH. Tests never go without it: the test set-up has obtained it before.
+ * The nats-server executable: NATS_SERVER_BIN, else the newest in the program cache
+ * (`bin/nats-server-<version>`), else PATH. Tests never go without it: the test set-up has obtained it
+ * before.
  */
 export function findNatsServer(env: NodeJS.ProcessEnv = process.env): string {
   const named = env["NATS_SERVER_BIN"];

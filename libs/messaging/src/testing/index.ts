@@ -1,2 +1,3 @@
 export { findNatsServer } from "./find-server.js";
 export { freePort, type NatsOptions, type NatsServer, startNats } from "./nats-server.js";
+export { natsWorkbench, type Workbench } from "./workbench.js";

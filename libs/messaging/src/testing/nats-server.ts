@@ -57,7 +57,10 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
   await mkdir(dir, { recursive: true });
   const keys = await ensureUserKeys(keysDir);
   const storeDir = join(dir, "store");
-  await writeFile(configFile, renderServerConfig({ host: "127.0.0.1", port, monitorPort, storeDir, storeBytes, keys }));
+  await writeFile(
+    configFile,
+    renderServerConfig({ host: "127.0.0.1", port, monitorPort, storeDir, storeBytes, keys }),
+  );
   const monitorUrl = `http://127.0.0.1:${monitorPort}`;
   let child: ChildProcess | undefined;
 

@@ -2,7 +2,9 @@ import { type ChannelOptions, credentials, type Metadata, type ServiceError } fr
 import { fromStatus } from "./status.js";
 import { tracedMetadata } from "./unary.js";
 
-/** Channel options between our own services: a batch with its columns, and a peer that is away found in 30 s. */
+/**
+ * Channel options between our own services: a batch with its columns, and a peer that is away found in 30 s.
+ */
 export const internalChannel: ChannelOptions = {
   "grpc.max_send_message_length": 8 * 1024 * 1024,
   "grpc.max_receive_message_length": 8 * 1024 * 1024,
@@ -23,7 +25,10 @@ type Unary<Q, R> = (
   done: (error: ServiceError | null, response: R) => void,
 ) => unknown;
 
-/** A unary call as a promise with a deadline, carrying the active trace; errors come as CodedError. Bind the method to its client. */
+/**
+ * A unary call as a promise with a deadline, carrying the active trace; errors come as CodedError. Bind the
+ * method to its client.
+ */
 export function callUnary<Q, R>(
   method: Unary<Q, R>,
   request: Q,

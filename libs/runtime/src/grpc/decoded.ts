@@ -1,7 +1,9 @@
 import type { ServiceDefinition } from "@grpc/grpc-js";
 import { CodedError } from "@millrace/errors";
 
-/** Stands where a request could not be decoded: grpc-js would answer INTERNAL, as if the mistake were ours. */
+/**
+ * Stands where a request could not be decoded: grpc-js would answer INTERNAL, as if the mistake were ours.
+ */
 const malformed = Symbol("malformed request");
 
 /** The definition with decoders that don't throw; whoever takes a request asks `decoded` for it. */

@@ -50,8 +50,11 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
   const server = new Server({ ...limits, "grpc.max_receive_message_length": options.receiveBytesMax });
   const names = options.services.map((service) => service.name);
   const status = (serving: boolean) => (serving ? "SERVING" : "NOT_SERVING");
-  const health = new HealthImplementation(Object.fromEntries(["", ...names].map((name) => [name, status(false)])));
-  for (const service of options.services) server.addService(tolerant(service.definition), service.implementation);
+  const health = new HealthImplementation(
+    Object.fromEntries(["", ...names].map((name) => [name, status(false)])),
+  );
+  for (const service of options.services)
+    server.addService(tolerant(service.definition), service.implementation);
   health.addToServer(server);
   if (options.descriptorImage !== undefined) {
     const image = loadFileDescriptorSetFromBuffer(readFileSync(options.descriptorImage));

@@ -31,7 +31,9 @@ export function inServerSpan<T>(metadata: Metadata, rpc: string, work: () => Pro
 /** Metadata that carries the active trace to the next service. */
 export function tracedMetadata(): Metadata {
   const metadata = new GrpcMetadata();
-  propagation.inject(context.active(), metadata, { set: (carrier, key, value) => carrier.set(key, String(value)) });
+  propagation.inject(context.active(), metadata, {
+    set: (carrier, key, value) => carrier.set(key, String(value)),
+  });
   return metadata;
 }
 
@@ -47,7 +49,10 @@ export function unary<Q, R>(
       (caught: unknown) => {
         const status = toStatus(caught);
         if (status.code === 13 || status.code === 2) {
-          log.error("rpc failed", { rpc, error: caught instanceof Error ? (caught.stack ?? caught.message) : String(caught) });
+          log.error("rpc failed", {
+            rpc,
+            error: caught instanceof Error ? (caught.stack ?? caught.message) : String(caught),
+          });
         }
         done(status);
       },

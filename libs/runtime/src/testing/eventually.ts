@@ -11,8 +11,9 @@ export interface EventuallyOptions {
 }
 
 /**
- * Asks again and again until the answer is truthy, and returns it; a throw counts as "not yet". This is how tests
- * wait: never by sleeping for a guessed time. Past the deadline it throws, showing the last answer or error.
+ * Asks again and again until the answer is truthy, and returns it; a throw counts as "not yet". This is how
+ * tests wait: never by sleeping for a guessed time. Past the deadline it throws, showing the last answer or
+ * error.
  */
 export async function eventually<T>(probe: () => T | Promise<T>, options: EventuallyOptions): Promise<T> {
   const { what, deadlineMs = 15_000, pollMs = 20, clock = systemClock } = options;

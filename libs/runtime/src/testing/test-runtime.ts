@@ -3,7 +3,9 @@ import { silentLogger } from "../logger.js";
 import { createMetrics } from "../metrics.js";
 import type { Runtime } from "../run-service.js";
 
-/** What components are built with, for tests: silent, on real time, and a `fail` that throws unless replaced. */
+/**
+ * What components are built with, for tests: silent, on real time, and a `fail` that throws unless replaced.
+ */
 export function testRuntime(over: Partial<Runtime> = {}): Runtime {
   return {
     service: "test",

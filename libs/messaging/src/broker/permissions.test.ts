@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { type NatsServer, startNats } from "../testing/nats-server.js";
+import { type ServiceUser, serviceUsers } from "./permissions.js";
+import { buckets, streamPlans } from "./streams.js";
+
+/*
+ * Every service user against every subject and API of the broker, on the real server. What is expected is written
+ * down here a second time, on purpose, from the design: who is not named with a subject must be denied.
+ */
+const everyone = [...serviceUsers];
+const withLedger = everyone.filter((user) => user !== "ingestion");
+const servers: ServiceUser[] = ["privacy", "inference", "semantic-search"];
+const deadLetterWriters: ServiceUser[] = ["buffer", ...servers, "output"];
+
+/** Who may read a stream by an ephemeral consumer of its own. */
+const tails: Record<string, ServiceUser[]> = {
+  RESULT: ["gateway"],
+  EVENTS: ["gateway"],
+  EMBEDDINGS: ["semantic-search"],
+  KV_CONFIG: everyone,
+  KV_LEDGER: withLedger,
+  KV_REPORTS: ["gateway"],
+};
+const inspects: Record<string, ServiceUser[]> = {
+  ...tails,
+  RAW: ["gateway", "buffer"],
+  CLEAN: ["gateway", "privacy"],
+  ENRICHED: ["gateway", "privacy", "inference"],
+};
+const directs: Record<string, ServiceUser[]> = {
+  CONTENT: ["gateway"],
+  KV_CONFIG: everyone,
+  KV_LEDGER: withLedger,
+  KV_REPORTS: ["gateway"],
+};
+const purges: Record<string, ServiceUser[]> = {
+  RESULT: ["gateway", "output"],
+  EVENTS: ["gateway"],
+  CONTENT: ["gateway"],
+  EMBEDDINGS: ["gateway"],
+  KV_LEDGER: ["gateway"],
+  KV_REPORTS: ["gateway"],
+};
+const consumers: [string, string, ServiceUser][] = [
+  ["RAW", "privacy-high", "privacy"],
+  ["RAW", "privacy-batch", "privacy"],
+  ["CLEAN", "inference-high", "inference"],
+  ["CLEAN", "inference-batch", "inference"],
+  ["ENRICHED", "search", "semantic-search"],
+  ["ENRICHED", "results", "output"],
+  ["ENRICHED", "store", "output"],
+];
+
+const allStreams = [
+  ...streamPlans.map((plan) => plan.name),
+  ...Object.values(buckets).map((name) => `KV_${name}`),
+];
+
+const publishing = new Map<string, readonly ServiceUser[]>([
+  ["raw.batch.any.default.s", ["buffer"]],
+  ["raw.high.p03.default.s", ["buffer"]],
+  ["clean.batch.any.default.s", ["privacy"]],
+  ["enriched.y.y.y.batch.any.default.s", ["privacy", "inference"]],
+  ["parked.privacy.default.s", []],
+  ["result.default.s", ["output"]],
+  ["content.default.s.a.c", ["output"]],
+  ["embedding.default.s.s0.c", ["semantic-search"]],
+  ["dlq.raw.default.s", ["buffer", "privacy"]],
+  ["dlq.clean.default.s", ["inference", "semantic-search", "output"]],
+  ["event.default.s.new_data", ["output"]],
+  ["event.default.s.dead_letter", deadLetterWriters],
+  ["event.default.s.source_failed", ["ingestion"]],
+  ["event.default.s.model_promoted", []],
+  ["$KV.CONFIG.stream.default.s", ["gateway"]],
+  ["$KV.CONFIG.source.default.s.f", ["gateway"]],
+  ["$KV.CONFIG.policy.default", []],
+  ["$KV.LEDGER.buffer.default.s.f", ["buffer"]],
+  ["$KV.LEDGER.privacy.default.s.f", ["privacy"]],
+  ["$KV.LEDGER.inference.default.s.f", ["inference"]],
+  ["$KV.LEDGER.search.default.s.f", ["semantic-search"]],
+  ["$KV.LEDGER.results.default.s.f", ["output"]],
+  ["$KV.LEDGER.store.default.s.f", ["output"]],
+  ["$KV.REPORTS.default.s.f", ["ingestion"]],
+  ["work.privacy.clean", ["gateway"]],
+  ["work.privacy.other", []],
+  ["work.inference.embed", ["gateway"]],
+  ["work.semantic-search.find", ["gateway"]],
+  ["_INBOX.x", []],
+  ["$SYS.REQ.SERVER.PING", []],
+  ["$JS.API.STREAM.NAMES", []],
+  ["$JS.API.STREAM.LIST", []],
+]);
+for (const user of everyone) publishing.set(`_INBOX_${user}.x`, user === "gateway" ? servers : []);
+for (const stream of allStreams) {
+  publishing.set(`$JS.API.STREAM.INFO.${stream}`, inspects[stream] ?? []);
+  publishing.set(`$JS.API.STREAM.PURGE.${stream}`, purges[stream] ?? []);
+  publishing.set(`$JS.API.DIRECT.GET.${stream}.some.subject`, directs[stream] ?? []);
+  // By sequence number or many at once; search compacts its tombstones so.
+  const direct = directs[stream] ?? [];
+  publishing.set(`$JS.API.DIRECT.GET.${stream}`, stream === "EMBEDDINGS" ? ["semantic-search"] : direct);
+  publishing.set(`$JS.API.CONSUMER.CREATE.${stream}.mine.filter`, tails[stream] ?? []);
+  publishing.set(`$JS.API.CONSUMER.DELETE.${stream}.mine`, tails[stream] ?? []);
+  publishing.set(`$JS.API.CONSUMER.MSG.NEXT.${stream}.mine`, tails[stream] ?? []);
+  for (const api of ["MSG.GET", "MSG.DELETE", "CREATE", "UPDATE", "DELETE", "SNAPSHOT", "RESTORE"]) {
+    publishing.set(`$JS.API.STREAM.${api}.${stream}`, []);
+  }
+  for (const api of ["DURABLE.CREATE", "LIST", "NAMES", "PAUSE"]) {
+    publishing.set(`$JS.API.CONSUMER.${api}.${stream}.mine`, []);
+  }
+}
+for (const [stream, name, user] of consumers) {
+  publishing.set(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, [user]);
+  publishing.set(`$JS.API.CONSUMER.INFO.${stream}.${name}`, [user]);
+  publishing.set(`$JS.API.CONSUMER.DELETE.${stream}.${name}`, []);
+  publishing.set(`$JS.API.CONSUMER.CREATE.${stream}.${name}`, []);
+  publishing.set(`$JS.ACK.${stream}.${name}.1.1.1.1.1`, [user]);
+  publishing.set(`$JS.ACK._.hash.${stream}.${name}.1.1.1.1.1.x`, [user]);
+}
+
+const subscribing = new Map<string, readonly ServiceUser[]>(
+  [">", "raw.>", "raw.batch.any.default.s", "clean.>", "enriched.>", "result.>", "content.>", "embedding.>"]
+    .concat([
+      "event.>",
+      "dlq.>",
+      "$KV.>",
+      "$JS.>",
+      "$JS.ACK.>",
+      "$JS.EVENT.>",
+      "$SYS.>",
+      "_INBOX.>",
+      "work.>",
+      "*.>",
+    ])
+    .map((subject) => [subject, []]),
+);
+for (const user of everyone) {
+  subscribing.set(`_INBOX_${user}.>`, [user]);
+  subscribing.set(`work.${user}.>`, servers.includes(user) ? [user] : []);
+}
+
+let nats: NatsServer;
+before(async () => {
+  nats = await startNats();
+});
+after(() => nats.stop());
+
+/** Subjects of the operations that the server refused. */
+async function refusedOf(user: ServiceUser, act: (connection: NatsConnection) => void): Promise<Set<string>> {
+  const { connection } = await nats.connect(user);
+  const refused = new Set<string>();
+  void (async () => {
+    for await (const status of connection.status()) {
+      const said = /Permissions Violation for (?:Publish|Subscription) to "([^"]+)"/.exec(
+        status.type === "error" ? status.error.message : "",
+      );
+      if (said?.[1] !== undefined) refused.add(said[1]);
+    }
+  })();
+  act(connection);
+  // The server answers in order: all refusals are here when the answer to this ping is.
+  await connection.flush();
+  await new Promise((resolve) => setImmediate(resolve));
+  await connection.close();
+  return refused;
+}
+
+const refusedBy = (table: ReadonlyMap<string, readonly ServiceUser[]>, user: ServiceUser): string[] =>
+  [...table]
+    .filter(([, allowed]) => !allowed.includes(user))
+    .map(([subject]) => subject)
+    .sort();
+
+for (const user of serviceUsers) {
+  test(`${user} may publish and call exactly what the design grants it`, async () => {
+    const refused = await refusedOf(user, (connection) => {
+      for (const subject of publishing.keys()) connection.publish(subject, new Uint8Array());
+    });
+    assert.deepEqual([...refused].sort(), refusedBy(publishing, user));
+  });
+
+  test(`${user} may subscribe to its own inbox and its own requests only`, async () => {
+    const refused = await refusedOf(user, (connection) => {
+      for (const subject of subscribing.keys()) connection.subscribe(subject, { callback: () => undefined });
+    });
+    assert.deepEqual([...refused].sort(), refusedBy(subscribing, user));
+  });
+}
+
+test("a connection without a key is refused", async () => {
+  const { connect } = await import("@nats-io/transport-node");
+  await assert.rejects(connect({ servers: nats.url, reconnect: false }), /Authorization/);
+});

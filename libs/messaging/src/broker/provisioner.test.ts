@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { type NatsServer, startNats } from "../testing/nats-server.js";
+import type { Broker } from "./broker.js";
+import { askDurability } from "./durability.js";
+import { adminUser } from "./permissions.js";
+import { provision } from "./provisioner.js";
+import { consumerPlans, streamPlans } from "./streams.js";
+
+const mib = 1024 * 1024;
+let nats: NatsServer;
+let admin: Broker;
+
+before(async () => {
+  nats = await startNats({ storeBytes: 512 * mib, provisioned: false });
+  admin = await nats.connect(adminUser);
+});
+after(async () => {
+  await admin.connection.close();
+  await nats.stop();
+});
+
+async function picture() {
+  const streams: Record<string, unknown> = {};
+  for await (const { config, state } of admin.manager.streams.list()) {
+    const { max_bytes, retention, discard, subjects } = config;
+    streams[config.name] = { max_bytes, retention, discard, subjects, consumers: state.consumer_count };
+  }
+  return streams;
+}
+
+test("provisioning twice makes every stream, consumer and bucket once", async () => {
+  await provision(admin, { storeBytes: 512 * mib });
+  const first = await picture();
+  assert.equal(Object.keys(first).length, streamPlans.length + 3);
+  for (const plan of consumerPlans) {
+    const { config } = await admin.manager.consumers.info(plan.stream, plan.name);
+    assert.equal(config.filter_subject, plan.filter);
+    assert.equal(config.max_ack_pending, plan.ackPendingMax);
+  }
+  await provision(admin, { storeBytes: 512 * mib });
+  assert.deepEqual(await picture(), first);
+});
+
+test("provisioning with another size of the store changes every bound and keeps what is stored", async () => {
+  await provision(admin, { storeBytes: 512 * mib });
+  await admin.js.publish("$KV.CONFIG.stream.default.s", "kept");
+  await provision(admin, { storeBytes: 256 * mib });
+  for await (const { config, state } of admin.manager.streams.list()) {
+    assert.ok(config.max_bytes > 0 && config.max_bytes <= 0.2 * 256 * mib, config.name);
+    if (config.name === "KV_CONFIG") assert.equal(state.messages, 1);
+  }
+});
+
+test("a consumer that was set differently is brought back to the plan", async () => {
+  await provision(admin, { storeBytes: 512 * mib });
+  await admin.manager.consumers.update("RAW", "privacy-high", { max_ack_pending: 7 });
+  await provision(admin, { storeBytes: 512 * mib });
+  const { config } = await admin.manager.consumers.info("RAW", "privacy-high");
+  assert.equal(config.max_ack_pending, 256);
+});
+
+test("shares of the store add up to less than all of it", () => {
+  const shares = streamPlans.reduce((sum, plan) => sum + plan.share, 0);
+  assert.ok(shares + 3 * 0.02 < 1);
+});
+
+test("our broker is known to sync before it acknowledges; one that can't be asked is not", async () => {
+  assert.equal(await askDurability(nats.monitorUrl, true), "synced");
+  assert.equal(await askDurability("http://127.0.0.1:1", false), "unverified");
+  await assert.rejects(askDurability(undefined, true), {
+    code: "failed_precondition",
+    field: "nats.requireDurable",
+  });
+});

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { buildBatch } from "@millrace/envelope/testing";
+import { eventually, testRuntime } from "@millrace/runtime/testing";
+import { encodeBatch, idText, type OpenBatch } from "@millrace/envelope";
+import { createStoredTracker } from "../state/stored-tracker.js";
+import { natsWorkbench } from "../testing/workbench.js";
+import { type Bodies, createBatchPublisher, type Placed } from "./batch-publisher.js";
+import { createPublisher } from "./publisher.js";
+
+const bench = natsWorkbench();
+const subject = "raw.batch.any.default.s";
+const hard = new AbortController().signal;
+
+/** Bodies in memory: what libs/segments does with files. */
+function memoryBodies(recovered: readonly Placed[] = []): Bodies & { released: string[] } {
+  const released: string[] = [];
+  return {
+    recovered,
+    released,
+    place: async (open, to) => placed(open, to),
+    release: async (id) => void released.push(id),
+    close: async () => undefined,
+  };
+}
+
+function placed(open: OpenBatch, to: string): Placed {
+  const bytes = encodeBatch(open, { $case: "inline", value: open.body });
+  return { id: idText(open.header.id), subject: to, bytes, messageCount: open.header.count };
+}
+
+test("recovered batches are published on start under their old ids, each once", async () => {
+  const broker = await bench.connect("buffer");
+  const runtime = testRuntime();
+  const publisher = createPublisher(broker);
+  const batches = Array.from({ length: 70 }, (_, n) =>
+    placed(buildBatch({ texts: ["t"], from: n }), subject),
+  );
+  // The last life had published these; the broker still has them.
+  for (const { id, bytes } of batches.slice(0, 10)) await publisher.publish({ subject, data: bytes, id });
+  const tracker = createStoredTracker(broker, runtime);
+  const batchPublisher = createBatchPublisher(publisher, tracker, memoryBodies(batches), runtime);
+  await batchPublisher.start?.();
+  const { state } = await bench.admin().manager.streams.info("RAW");
+  assert.equal(state.messages, 70);
+  assert.equal(tracker.size(), 70);
+  await batchPublisher.stop?.(hard);
+  await bench.admin().manager.streams.purge("RAW");
+});
+
+test("a body is kept while the broker stores its message, and released when that is gone", async () => {
+  const broker = await bench.connect("buffer");
+  const runtime = testRuntime();
+  const tracker = createStoredTracker(broker, runtime);
+  const bodies = memoryBodies();
+  const batchPublisher = createBatchPublisher(createPublisher(broker), tracker, bodies, runtime);
+  await tracker.start?.();
+  await batchPublisher.start?.();
+  const [one, two, three] = [1, 2, 3].map((from) => buildBatch({ texts: ["t"], from: 1000 + from }));
+  if (one === undefined || two === undefined || three === undefined) assert.fail();
+  for (const batch of [one, two, three]) await batchPublisher.publish(batch, subject);
+  const { manager } = bench.admin();
+  const { state } = await manager.streams.info("RAW");
+  // The one in the middle goes first: an acknowledgement floor would not see it.
+  await manager.streams.deleteMessage("RAW", state.first_seq + 1);
+  await eventually(() => bodies.released.length === 1, { what: "the middle body is released" });
+  assert.deepEqual(bodies.released, [idText(two.header.id)]);
+  assert.equal(tracker.size(), 2);
+  await manager.streams.purge("RAW");
+  await eventually(() => bodies.released.length === 3, { what: "all bodies are released" });
+  assert.deepEqual(
+    new Set(bodies.released),
+    new Set([one, two, three].map((open) => idText(open.header.id))),
+  );
+  await tracker.stop?.(hard);
+});
+
+test("a start that can't publish what it recovered ends when the service stops", async () => {
+  const broker = await bench.connect("gateway");
+  const runtime = testRuntime();
+  const tracker = createStoredTracker(broker, runtime);
+  const recovered = [placed(buildBatch({ texts: ["t"] }), subject)];
+  const batchPublisher = createBatchPublisher(
+    createPublisher(broker),
+    tracker,
+    memoryBodies(recovered),
+    runtime,
+  );
+  const starting = batchPublisher.start?.();
+  await batchPublisher.stop?.(hard);
+  await starting;
+  assert.equal(tracker.size(), 0);
+});

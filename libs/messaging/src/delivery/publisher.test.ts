@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RetentionPolicy } from "@nats-io/jetstream";
+import { natsWorkbench } from "../testing/workbench.js";
+import { createPublisher } from "./publisher.js";
+
+const bench = natsWorkbench();
+const subject = "raw.batch.any.default.s";
+
+test("a second publish under the same id is recognised and answered with the first one's number", async () => {
+  const publisher = createPublisher(await bench.connect("buffer"));
+  const first = await publisher.publish({ subject, data: Buffer.from("one"), id: "a" });
+  assert.deepEqual(first, { jetStream: "RAW", seq: first.seq, duplicate: false });
+  assert.deepEqual(await publisher.publish({ subject, data: Buffer.from("one"), id: "a" }), {
+    ...first,
+    duplicate: true,
+  });
+});
+
+test("a full stream refuses with resource_exhausted, and takes it when there is room", async () => {
+  const { manager } = bench.admin();
+  const raw = await manager.streams.info("RAW");
+  await manager.streams.purge("RAW");
+  await manager.streams.update("RAW", { ...raw.config, max_bytes: 4_000 });
+  const publisher = createPublisher(await bench.connect("buffer"));
+  const data = new Uint8Array(1_500);
+  await publisher.publish({ subject, data, id: "full-1" });
+  await publisher.publish({ subject, data, id: "full-2" });
+  const refused = publisher.publish({ subject, data, id: "full-3" });
+  await assert.rejects(refused, { code: "resource_exhausted", retryAfterMs: 1_000 });
+  await manager.streams.purge("RAW");
+  assert.equal((await publisher.publish({ subject, data, id: "full-3" })).duplicate, false);
+  await manager.streams.update("RAW", raw.config);
+});
+
+test("a stream full by its number of messages refuses with resource_exhausted too", async () => {
+  const { manager } = bench.admin();
+  const raw = await manager.streams.info("RAW");
+  await manager.streams.purge("RAW");
+  await manager.streams.update("RAW", { ...raw.config, max_msgs: 1 });
+  const publisher = createPublisher(await bench.connect("buffer"));
+  await publisher.publish({ subject, data: new Uint8Array(1), id: "count-1" });
+  const refused = publisher.publish({ subject, data: new Uint8Array(1), id: "count-2" });
+  await assert.rejects(refused, { code: "resource_exhausted" });
+  await manager.streams.update("RAW", raw.config);
+});
+
+test("a message above the broker's limit is data loss at once, not an outage", async () => {
+  const publisher = createPublisher(await bench.connect("buffer"));
+  const tooLarge = publisher.publish({ subject, data: new Uint8Array(1024 * 1024 + 1), id: "large" });
+  await assert.rejects(tooLarge, { code: "data_loss" });
+});
+
+test("a publish that the permission table denies says so, without three tries of 5 s", async () => {
+  const publisher = createPublisher(await bench.connect("gateway"));
+  const denied = publisher.publish({ subject, data: new Uint8Array(1), id: "denied" });
+  await assert.rejects(denied, { code: "permission_denied" });
+});
+
+test("a write that expects another last sequence number is aborted", async () => {
+  const publisher = createPublisher(await bench.connect("output"));
+  const content = { subject: "content.default.s.a.c", data: new Uint8Array(1) };
+  const { seq } = await publisher.publish({ ...content, id: "cas-1", expectLastSeq: 0 });
+  await assert.rejects(publisher.publish({ ...content, id: "cas-2", expectLastSeq: 0 }), { code: "aborted" });
+  await publisher.publish({ ...content, id: "cas-3", expectLastSeq: seq });
+});
+
+test("a broker that hangs makes the outcome unknown; the same id later finds what was stored", async () => {
+  const { nats } = bench;
+  const publisher = createPublisher(await bench.connect("buffer"));
+  await publisher.publish({ subject, data: Buffer.from("x"), id: "warm" });
+  nats().signal("SIGSTOP");
+  const unknown = assert.rejects(publisher.publish({ subject, data: Buffer.from("x"), id: "hung" }), {
+    code: "unavailable",
+  });
+  await unknown;
+  nats().signal("SIGCONT");
+  const { manager } = bench.admin();
+  const again = await publisher.publish({ subject, data: Buffer.from("x"), id: "hung" });
+  const { state } = await manager.streams.info("RAW", { subjects_filter: subject });
+  assert.equal(again.seq, state.last_seq);
+  assert.equal((await manager.streams.info("RAW")).config.retention, RetentionPolicy.Workqueue);
+});
