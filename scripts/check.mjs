@@ -6,7 +6,10 @@ import { setUp } from "./lib/setup.mjs";
 import { testFiles } from "./lib/test-files.mjs";
 import { runTests } from "./lib/test-run.mjs";
 
-/** @typedef {{ name: string, run: () => Promise<string | undefined> }} Check its result is what is wrong, if anything */
+/**
+ * @typedef {{ name: string, run: () => Promise<string | undefined> }} Check its result is what is wrong, if
+ * anything
+ */
 
 /**
  * @param {string} name

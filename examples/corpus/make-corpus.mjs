@@ -71,13 +71,19 @@ function draw(candidates, { count, name, seen, random }) {
   const fit = [];
   for (const candidate of candidates) {
     const text = candidate.replace(/\s+/g, " ").trim();
-    const key = text.toLowerCase().replace(/[^a-z]/g, "").slice(0, 36);
+    const key = text
+      .toLowerCase()
+      .replace(/[^a-z]/g, "")
+      .slice(0, 36);
     if (!isFit(text) || seen.has(key)) continue;
     seen.add(key);
     fit.push(text);
   }
   if (fit.length < count) throw new Error(`${name}: ${fit.length} fit lines, ${count} wanted`);
-  const chosen = random.shuffle([...fit.keys()]).slice(0, count).sort((a, b) => a - b);
+  const chosen = random
+    .shuffle([...fit.keys()])
+    .slice(0, count)
+    .sort((a, b) => a - b);
   return chosen.map((at, i) => ({ id: `${name}-${String(i + 1).padStart(4, "0")}`, text: fit[at] }));
 }
 
@@ -114,7 +120,10 @@ function spot(text, place) {
 function plantAll(lines, { kept, random, deck }) {
   // Shuffled before it is filtered, so that another search moves as few plants as can be.
   const isOpen = ({ id, text }) => !kept.has(id) && text.length <= plantableLengthMax;
-  const chosen = random.shuffle(lines).filter(isOpen).slice(0, Math.round(lines.length * plantedShare));
+  const chosen = random
+    .shuffle(lines)
+    .filter(isOpen)
+    .slice(0, Math.round(lines.length * plantedShare));
   for (const [i, line] of chosen.entries()) {
     const places = random.shuffle(["start", "middle", "end"]);
     const wanted = i < chosen.length * secondShare ? 2 : 1;

@@ -6,39 +6,84 @@
  * registry; social security numbers have areas 773 to 899, which were never given out by place.
  */
 const users = [
-  "nora.falk", "t.okafor", "m.lindqvist+orders", "Iris.Vandenberg", "j_barros", "pavel82", "a.m.chua",
-  "hello.quill", "sven-erik.dahl", "ruth.abara", "K.TANAKA", "lu.moretti99", "d.osei", "wren",
+  "nora.falk",
+  "t.okafor",
+  "m.lindqvist+orders",
+  "Iris.Vandenberg",
+  "j_barros",
+  "pavel82",
+  "a.m.chua",
+  "hello.quill",
+  "sven-erik.dahl",
+  "ruth.abara",
+  "K.TANAKA",
+  "lu.moretti99",
+  "d.osei",
+  "wren",
   "petra.novakova",
 ];
 const hosts = [
-  "example.com", "example.org", "example.net", "mail.example.com", "post.example.org",
+  "example.com",
+  "example.org",
+  "example.net",
+  "mail.example.com",
+  "post.example.org",
   "shop.example.net",
 ];
-const logins = [
-  "admin", "deploy", "backup", "svc-report", "nora", "ftpuser", "root", "reader",
-];
+const logins = ["admin", "deploy", "backup", "svc-report", "nora", "ftpuser", "root", "reader"];
 const passwords = [
-  "hunter2", "Tr0ub4dor-3", "s3cret!", "correct.horse", "p4ssw0rd", "Zx9_kQ71", "letmein~22",
+  "hunter2",
+  "Tr0ub4dor-3",
+  "s3cret!",
+  "correct.horse",
+  "p4ssw0rd",
+  "Zx9_kQ71",
+  "letmein~22",
   "0pen-Sesame",
 ];
 const places = [
-  "files.example.com/", "db.example.org:8443/reports", "build.example.net/jobs/14",
+  "files.example.com/",
+  "db.example.org:8443/reports",
+  "build.example.net/jobs/14",
   "ftp.example.com/in/",
 ];
 
 const cards = [
-  "4111111111111111", "4012888888881881", "4242424242424242", "4000056655665556", "5555555555554444",
-  "5105105105105100", "5200828282828210", "2223003122003222", "378282246310005", "371449635398431",
-  "6011111111111117", "6011000990139424", "30569309025904", "38520000023237", "3530111333300000",
+  "4111111111111111",
+  "4012888888881881",
+  "4242424242424242",
+  "4000056655665556",
+  "5555555555554444",
+  "5105105105105100",
+  "5200828282828210",
+  "2223003122003222",
+  "378282246310005",
+  "371449635398431",
+  "6011111111111117",
+  "6011000990139424",
+  "30569309025904",
+  "38520000023237",
+  "3530111333300000",
   "3566002020360505",
 ];
 
 const ibans = [
-  "GB33BUKB20201555555555", "DE89370400440532013000", "FR1420041010050500013M02606",
-  "NL91ABNA0417164300", "ES9121000418450200051332", "IT60X0542811101000000123456", "BE68539007547034",
-  "CH9300762011623852957", "AT611904300234573201", "SE4550000000058398257466", "NO9386011117947",
-  "PL61109010140000071219812874", "PT50000201231234567890154", "DK5000400440116243",
-  "FI2112345600000785", "LU280019400644750000",
+  "GB33BUKB20201555555555",
+  "DE89370400440532013000",
+  "FR1420041010050500013M02606",
+  "NL91ABNA0417164300",
+  "ES9121000418450200051332",
+  "IT60X0542811101000000123456",
+  "BE68539007547034",
+  "CH9300762011623852957",
+  "AT611904300234573201",
+  "SE4550000000058398257466",
+  "NO9386011117947",
+  "PL61109010140000071219812874",
+  "PT50000201231234567890154",
+  "DK5000400440116243",
+  "FI2112345600000785",
+  "LU280019400644750000",
 ];
 
 const areaCodes = ["202", "212", "312", "415", "206", "617", "305", "713"];
@@ -62,33 +107,59 @@ export const types = Object.keys(makers);
 /** A sentence stands alone before, between or after others; an aside goes into brackets inside a sentence. */
 const carriers = {
   EMAIL: {
-    sentences: ["Contact me at {}.", "Please send the answer to {}.", "Write to {} if you want the details.",
-      "My address is {}, in case you need it.", "Forwarded by Falk <{}>."],
+    sentences: [
+      "Contact me at {}.",
+      "Please send the answer to {}.",
+      "Write to {} if you want the details.",
+      "My address is {}, in case you need it.",
+      "Forwarded by Falk <{}>.",
+    ],
     asides: ["reach me at {}", "mail {}", "copy to {}"],
   },
   PHONE: {
-    sentences: ["Call me on {} after six.", "My phone number is {}.", "You can text {} with questions.",
-      "Ring {} and ask for the night desk.", "Tel. {}."],
+    sentences: [
+      "Call me on {} after six.",
+      "My phone number is {}.",
+      "You can text {} with questions.",
+      "Ring {} and ask for the night desk.",
+      "Tel. {}.",
+    ],
     asides: ["call {}", "phone {}", "my mobile: {}"],
   },
   CARD: {
-    sentences: ["My card {} was charged twice.", "I paid with card number {}.", "Please refund the card {}.",
-      "The receipt shows card {}, not mine."],
+    sentences: [
+      "My card {} was charged twice.",
+      "I paid with card number {}.",
+      "Please refund the card {}.",
+      "The receipt shows card {}, not mine.",
+    ],
     asides: ["paid with card {}", "card no. {}"],
   },
   IBAN: {
-    sentences: ["Send the refund to {}.", "The account is {}.", "Transfer it to IBAN {}, please.",
-      "The deposit went to {} by mistake."],
+    sentences: [
+      "Send the refund to {}.",
+      "The account is {}.",
+      "Transfer it to IBAN {}, please.",
+      "The deposit went to {} by mistake.",
+    ],
     asides: ["account {}", "IBAN {}"],
   },
   SSN: {
-    sentences: ["My social security number is {}.", "They asked for my SSN, {}, on the form.",
-      "The file is under SSN {}.", "SSN: {}."],
+    sentences: [
+      "My social security number is {}.",
+      "They asked for my SSN, {}, on the form.",
+      "The file is under SSN {}.",
+      "SSN: {}.",
+    ],
     asides: ["SSN {}", "social security {}"],
   },
   IP: {
-    sentences: ["The request came from {}.", "My router answers at {}.", "Logged in from {} last night.",
-      "Source address {}, as far as I can see."],
+    sentences: [
+      "The request came from {}.",
+      "My router answers at {}.",
+      "Logged in from {} last night.",
+      "Source address {}, as far as I can see.",
+    ],
     asides: ["from {}", "posted from {}"],
   },
   URL_CREDENTIALS: {

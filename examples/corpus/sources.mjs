@@ -50,13 +50,18 @@ function mobyDick(dir) {
   chapters.sort((a, b) => numberOf(a) - numberOf(b));
   return chapters.flatMap((name) => {
     const { text } = JSON.parse(readFileSync(join(dir, "data", name), "utf8"));
-    return text.split(/\n{2,}/).flatMap(sentences).filter((line) => line.length >= 60);
+    return text
+      .split(/\n{2,}/)
+      .flatMap(sentences)
+      .filter((line) => line.length >= 60);
   });
 }
 
 /** The prose of the doc comments of Node's type declarations: no code, no lists, no tags. */
 function nodeDocs(dir) {
-  const files = readdirSync(dir).filter((name) => name.endsWith(".d.ts")).sort();
+  const files = readdirSync(dir)
+    .filter((name) => name.endsWith(".d.ts"))
+    .sort();
   return files.flatMap((name) => {
     const blocks = readFileSync(join(dir, name), "utf8").match(/\/\*\*[\s\S]*?\*\//g) ?? [];
     return blocks.flatMap(prose);
@@ -67,7 +72,10 @@ function prose(block) {
   const inner = block.slice(3, -2).replace(/^[ \t]*\* ?/gm, "");
   const text = inner.replace(/```[\s\S]*?(```|$)/g, "").split(/^\s*@/m)[0] ?? "";
   const paragraphs = text.split(/\n\s*\n/).filter((paragraph) => !/^\s*([*\-|#>]|\d+\.)\s?/m.test(paragraph));
-  return paragraphs.map(plain).filter((line) => !/[{}<>|[\]\\`*]/.test(line)).flatMap(pack);
+  return paragraphs
+    .map(plain)
+    .filter((line) => !/[{}<>|[\]\\`*]/.test(line))
+    .flatMap(pack);
 }
 
 /** Markdown and JSDoc links become their words. */

@@ -44,7 +44,10 @@ test("every id is unique and begins with its source", () => {
   assert.equal(textById.size, all.length);
   for (const { path } of files) {
     const source = basename(path, ".jsonl");
-    assert.ok(readTexts(path).every(({ id }) => id.startsWith(`${source}-`)), source);
+    assert.ok(
+      readTexts(path).every(({ id }) => id.startsWith(`${source}-`)),
+      source,
+    );
   }
 });
 
@@ -58,7 +61,11 @@ test("every text is one line of 40 to 400 characters", () => {
 test("at least 5 % of the texts hold planted personal data, of every type", () => {
   const ids = new Set(plantedIn("text").map(({ id }) => id));
   assert.ok(ids.size / all.length >= 0.05, `${ids.size} of ${all.length}`);
-  for (const type of plantedTypes) assert.ok(plantedIn("text").some((item) => item.type === type), type);
+  for (const type of plantedTypes)
+    assert.ok(
+      plantedIn("text").some((item) => item.type === type),
+      type,
+    );
 });
 
 test("some source ids are personal data, and each of them is in the ground truth", () => {
@@ -126,11 +133,14 @@ test("each search has its answer among the texts without planted data", () => {
 test("a folder without a corpus is refused with its path", () => {
   const empty = mkdtempSync(join(tmpdir(), "millrace-corpus-"));
   try {
-    assert.throws(() => loadCorpus(empty), (error: unknown) => {
-      assert.ok(error instanceof CodedError);
-      assert.equal(error.code, "not_found");
-      return error.message.includes(empty);
-    });
+    assert.throws(
+      () => loadCorpus(empty),
+      (error: unknown) => {
+        assert.ok(error instanceof CodedError);
+        assert.equal(error.code, "not_found");
+        return error.message.includes(empty);
+      },
+    );
   } finally {
     rmSync(empty, { recursive: true });
   }

@@ -125,7 +125,9 @@ function parseLines<T>(path: string, as: (row: Row, where: string) => T): T[] {
 }
 
 function readLines(path: string): string[] {
-  return readText(path).split("\n").filter((line) => line !== "");
+  return readText(path)
+    .split("\n")
+    .filter((line) => line !== "");
 }
 
 function readText(path: string): string {

@@ -3,14 +3,17 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { say } from "./progress.mjs";
 
-/** The holder touches its file this often; a file that was left alone for `staleMs` has no holder any more. */
+/**
+ * The holder touches its file this often; a file that was left alone for `staleMs` has no holder any more.
+ */
 const touchMs = 2_000;
 const staleMs = 15_000;
 const pollMs = 200;
 
 /**
- * Runs `work` while no other process of this checkout does. The lock is a file that holds the pid; its holder is
- * gone when that process is, or when the file was not touched lately (the pid may be of another container).
+ * Runs `work` while no other process of this checkout does. The lock is a file that holds the pid; its holder
+ * is gone when that process is, or when the file was not touched lately (the pid may be of another
+ * container).
  *
  * @template T
  * @param {string} path

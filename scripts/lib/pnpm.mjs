@@ -4,7 +4,9 @@ import { mustRun } from "./command.mjs";
 import { cacheDir, root } from "./places.mjs";
 import { timed } from "./progress.mjs";
 
-/** pnpm 12 is a program of its own that npm delivers per platform, so it runs on each Node that we support. */
+/**
+ * pnpm 12 is a program of its own that npm delivers per platform, so it runs on each Node that we support.
+ */
 export const pnpmVersion = "12.21.0";
 
 /** The path of a pnpm of exactly that version, fetched into the cache when it is not there. */

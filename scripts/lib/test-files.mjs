@@ -1,8 +1,8 @@
 import { filesBelow, packageFolders } from "./packages.mjs";
 
 /**
- * The workspace's test files, relative to the checkout, in the two groups in which they run: those beside the code,
- * which share the machine; then those of the whole pipeline, one at a time.
+ * The workspace's test files, relative to the checkout, in the two groups in which they run: those beside the
+ * code, which share the machine; then those of the whole pipeline, one at a time.
  *
  * @param {string[]} filters a file is taken when its path holds one of them; none takes all
  */

@@ -18,8 +18,8 @@ import { root } from "./places.mjs";
 const stderrCharsMax = 8_000;
 
 /**
- * Runs the files, each in a process of its own, which is killed when it is still there after `timeoutMs`: because a
- * test hangs, or because it left something open.
+ * Runs the files, each in a process of its own, which is killed when it is still there after `timeoutMs`:
+ * because a test hangs, or because it left something open.
  *
  * @param {string[]} files relative to the checkout
  * @param {{ concurrency: number, timeoutMs: number }} options timeoutMs is per file
@@ -64,11 +64,12 @@ async function runFile(path, timeoutMs, count) {
 }
 
 /**
- * A file's own event (its name is its path) comes only when the file crashed, hung or held no test. A suite, and a
- * test that failed only because of its subtests, repeat what is counted already.
+ * A file's own event (its name is its path) comes only when the file crashed, hung or held no test. A suite,
+ * and a test that failed only because of its subtests, repeat what is counted already.
  *
  * @param {TestCount} count
- * @param {{ passed: boolean, name: string, file?: string, skip?: unknown, details: { type?: string, error?: unknown } }} test
+ * @param {{ passed: boolean, name: string, file?: string, skip?: unknown, details: { type?: string, error?:
+ * unknown } }} test
  * @param {Map<string, string>} stderr by file
  */
 function countTest(count, test, stderr) {

@@ -1,6 +1,6 @@
 /**
- * Where a fetched nats-server lies: <cache>/bin/nats-server-<version>, with a note beside it that says how it came
- * and what its bytes must be:
+ * Where a fetched nats-server lies: <cache>/bin/nats-server-<version>, with a note beside it that says how it
+ * came and what its bytes must be:
  *
  *     nats-server-2.15.1        mode 755
  *     nats-server-2.15.1.json   {"sha256": "<64 hex>", "how": "PyPI wheel"}

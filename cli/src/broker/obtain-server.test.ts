@@ -119,7 +119,9 @@ test("an abort ends the search at once", async (t) => {
   assert.equal(lines.length, 2);
 });
 
-/** A machine with an empty cache, no release host and only the shell's own tools and those that a test adds. */
+/**
+ * A machine with an empty cache, no release host and only the shell's own tools and those that a test adds.
+ */
 async function setting(t: TestContext) {
   const root = await mkdtemp(join(tmpdir(), "millrace-supply-"));
   t.after(() => rm(root, { recursive: true, force: true }));

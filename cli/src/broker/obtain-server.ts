@@ -80,7 +80,10 @@ function nothingWorked(context: WayContext, tried: { way: string; error: CodedEr
   );
 }
 
-/** Without pip, the packages that bring it; with pip, the command that shows pip's own complaint or fills PATH. */
+/**
+ * Without pip, the packages that bring it; with pip, the command that shows pip's own complaint or fills
+ * PATH.
+ */
 function helpingCommand({ pin, platform }: WayContext, noPip: boolean): string {
   if (platform.startsWith("darwin")) return "brew install nats-server";
   if (noPip) return "apt-get install -y python3-pip";

@@ -1,4 +1,7 @@
-/** The version that the settings and the fault tests were made with; a newer one from PATH is accepted, an older not. */
+/**
+ * The version that the settings and the fault tests were made with; a newer one from PATH is accepted, an
+ * older not.
+ */
 export interface ServerPin {
   version: string;
   builds: Partial<Record<string, ServerBuild>>;

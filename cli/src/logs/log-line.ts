@@ -23,7 +23,9 @@ const serverLevels: Record<string, number> = {
 /** Known to all lines of a process, so they say nothing about this one. */
 const constantFields = new Set(["level", "time", "msg", "service", "pid", "hostname", "name"]);
 
-/** Reads a line of ours (JSON, as pino writes it) or of nats-server; of anything else the text is the message. */
+/**
+ * Reads a line of ours (JSON, as pino writes it) or of nats-server; of anything else the text is the message.
+ */
 export function readLogLine(line: string, from: "stdout" | "stderr"): LogLine {
   const server = serverLine.exec(line);
   if (server !== null) return readServerLine(server);

@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
 /**
- * Tells a process from a later one with the same pid: the moment of its start, in whatever form the system gives
- * it. undefined: there is no such process.
+ * Tells a process from a later one with the same pid: the moment of its start, in whatever form the system
+ * gives it. undefined: there is no such process.
  */
 export function processMark(pid: number): string | undefined {
   return process.platform === "linux" ? linuxMark(pid) : otherMark(pid);

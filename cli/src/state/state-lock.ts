@@ -7,12 +7,14 @@ export interface StateLock {
   release: () => void;
 }
 
-/** Tries before it says that others keep coming first; one is enough but for a race between several starts. */
+/**
+ * Tries before it says that others keep coming first; one is enough but for a race between several starts.
+ */
 const triesMax = 10;
 
 /**
- * Makes this process the only one that works on `stateDir`. `failed_precondition` names the process that does so
- * already. The lock of a process that has ended is taken over, whatever has its pid now.
+ * Makes this process the only one that works on `stateDir`. `failed_precondition` names the process that does
+ * so already. The lock of a process that has ended is taken over, whatever has its pid now.
  */
 export function lockStateDir(stateDir: string): StateLock {
   mkdirSync(stateDir, { recursive: true });

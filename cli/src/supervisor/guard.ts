@@ -1,7 +1,8 @@
 /**
- * The process between the supervisor and a program that is not ours: `guard.js <pid file> <stop signal> <grace ms>
- * <command> [argument…]`. It runs the command, notes its pid, passes stop signals on, ends with its exit code, and
- * stops it when its own stdin ends, which the kernel sees to even if the supervisor is killed.
+ * The process between the supervisor and a program that is not ours: `guard.js <pid file> <stop signal>
+ * <grace ms> <command> [argument…]`. It runs the command, notes its pid, passes stop signals on, ends with
+ * its exit code, and stops it when its own stdin ends, which the kernel sees to even if the supervisor is
+ * killed.
  */
 import { spawn } from "node:child_process";
 import { constants } from "node:os";

@@ -20,8 +20,8 @@ export interface ProgramSpec {
   /** How long that end may take before SIGKILL; 15 s when absent. */
   stopTimeoutMs?: number;
   /**
-   * Set for programs that are not ours. Ours stop when their stdin ends, so that they do not outlive a supervisor
-   * that was killed; another program gets a guard process which does that for it.
+   * Set for programs that are not ours. Ours stop when their stdin ends, so that they do not outlive a
+   * supervisor that was killed; another program gets a guard process which does that for it.
    */
   guarded?: boolean;
 }

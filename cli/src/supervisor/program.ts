@@ -150,7 +150,9 @@ async function watch(kept: Kept): Promise<void> {
   }
 }
 
-/** Waits as the schedule says and starts again until it runs; false when it is stopped or given up meanwhile. */
+/**
+ * Waits as the schedule says and starts again until it runs; false when it is stopped or given up meanwhile.
+ */
 async function revive(kept: Kept, why: string): Promise<boolean> {
   const { spec, options, stopping } = kept;
   const endedMs = options.clock.monotonic();
@@ -171,7 +173,10 @@ async function revive(kept: Kept, why: string): Promise<boolean> {
   return true;
 }
 
-/** Resolves with undefined when the program is up; with the reason when it ended first or was killed as too slow. */
+/**
+ * Resolves with undefined when the program is up; with the reason when it ended first or was killed as too
+ * slow.
+ */
 async function untilReady(
   spec: ProgramSpec,
   child: Child,

@@ -24,7 +24,10 @@ export interface Restarts {
   count: () => number;
 }
 
-/** Exponential back-off with a jitter of half the wait, so that programs that fell together do not rise together. */
+/**
+ * Exponential back-off with a jitter of half the wait, so that programs that fell together do not rise
+ * together.
+ */
 export function restartSchedule(policy: RestartPolicy, random: () => number): Restarts {
   let step = 0;
   let total = 0;

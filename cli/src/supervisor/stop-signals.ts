@@ -8,7 +8,9 @@ export interface StopRequest {
   kill: (signal: NodeJS.Signals) => void;
 }
 
-/** Listens until the returned function is called. npm and the terminal may both send one Ctrl-C: see `echoMs`. */
+/**
+ * Listens until the returned function is called. npm and the terminal may both send one Ctrl-C: see `echoMs`.
+ */
 export function onStopSignals(request: StopRequest, now: () => number): () => void {
   let firstMs: number | undefined;
   const listen = (signal: NodeJS.Signals) => {

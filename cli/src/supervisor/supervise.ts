@@ -10,11 +10,15 @@ export interface SuperviseOptions extends Omit<ProgramOptions, "restart" | "onGi
 }
 
 export interface Supervisor {
-  /** Resolves when every program is ready. If one fails, those before it are stopped and its error is thrown. */
+  /**
+   * Resolves when every program is ready. If one fails, those before it are stopped and its error is thrown.
+   */
   start: () => Promise<void>;
   /** Resolves after `stop` or `kill`; rejects when a program was given up, after the others were stopped. */
   ended: Promise<void>;
-  /** Orderly, in reverse, each program within its own time; may be called at any moment and more than once. */
+  /**
+   * Orderly, in reverse, each program within its own time; may be called at any moment and more than once.
+   */
   stop: () => Promise<void>;
   /** At once, with SIGKILL to each program and all that it started. */
   kill: () => void;

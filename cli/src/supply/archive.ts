@@ -65,7 +65,10 @@ export function readTarGz(archive: Uint8Array): ArchiveEntry[] {
   return entries;
 }
 
-/** The one file whose path ends with `suffix`; none or several are `data_loss`: the archive is not what we know. */
+/**
+ * The one file whose path ends with `suffix`; none or several are `data_loss`: the archive is not what we
+ * know.
+ */
 export function findEntry(entries: ArchiveEntry[], suffix: string): ArchiveEntry {
   const [found, second] = entries.filter((entry) => entry.name.endsWith(suffix));
   if (found === undefined || second !== undefined) {

@@ -7,7 +7,10 @@ export interface DownloadLimits {
   signal?: AbortSignal;
 }
 
-/** The bytes behind `url`. `deadline_exceeded` after silence, `unavailable` when the host cannot or will not serve. */
+/**
+ * The bytes behind `url`. `deadline_exceeded` after silence, `unavailable` when the host cannot or will not
+ * serve.
+ */
 export async function download(url: string, limits: DownloadLimits): Promise<Uint8Array> {
   const abort = new AbortController();
   const cancel = () => abort.abort(new CodedError("canceled", `download ${url}: interrupted`));

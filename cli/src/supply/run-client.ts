@@ -25,9 +25,9 @@ const outputBytesMax = 256 * 1024;
 const killAfterMs = 2_000;
 
 /**
- * Runs a registry's own client to its end. `not_found`: it is not installed; `deadline_exceeded`: it was silent
- * for `idleMs`; `unavailable`: it failed, with its last line in the message; `canceled`: `signal` fired.
- * The client has its own process group, which ends with it and with us.
+ * Runs a registry's own client to its end. `not_found`: it is not installed; `deadline_exceeded`: it was
+ * silent for `idleMs`; `unavailable`: it failed, with its last line in the message; `canceled`: `signal`
+ * fired. The client has its own process group, which ends with it and with us.
  */
 export async function runClient(run: ClientRun): Promise<ClientResult> {
   if (run.signal?.aborted) throw interrupted(run.command);

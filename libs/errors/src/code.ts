@@ -1,6 +1,6 @@
 /**
- * The closed set of reasons for which an operation can fail. The names and numbers are gRPC's canonical status
- * codes, so that an error crosses a process border without a table.
+ * The closed set of reasons for which an operation can fail. The names and numbers are gRPC's canonical
+ * status codes, so that an error crosses a process border without a table.
  */
 export const codes = {
   canceled: 1,
@@ -23,9 +23,7 @@ export const codes = {
 
 export type Code = keyof typeof codes;
 
-const byNumber = new Map<number, Code>(
-  (Object.keys(codes) as Code[]).map((name) => [codes[name], name]),
-);
+const byNumber = new Map<number, Code>((Object.keys(codes) as Code[]).map((name) => [codes[name], name]));
 
 /** The code of a gRPC status number; numbers outside the set are `unknown`. */
 export function codeOf(status: number): Code {

@@ -11,8 +11,8 @@ export interface ErrorDetails {
 }
 
 /**
- * The one error type for what the world does to us. The message says what was attempted and what was wrong; it
- * never holds payload. Mistakes of our own are assertions (see assert.ts) and crash the process.
+ * The one error type for what the world does to us. The message says what was attempted and what was wrong;
+ * it never holds payload. Mistakes of our own are assertions (see assert.ts) and crash the process.
  */
 export class CodedError extends Error {
   readonly code: Code;
@@ -29,7 +29,10 @@ export class CodedError extends Error {
     this.retryAfterMs = details.retryAfterMs;
   }
 
-  /** Turns anything that was caught into a CodedError; what it cannot place is `internal`, the original the cause. */
+  /**
+   * Turns anything that was caught into a CodedError; what it cannot place is `internal`, the original the
+   * cause.
+   */
   static from(caught: unknown, attempted = "operation"): CodedError {
     if (caught instanceof CodedError) return caught;
     const message = caught instanceof Error ? caught.message : String(caught);

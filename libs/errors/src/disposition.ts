@@ -5,7 +5,8 @@ import type { Code } from "./code.js";
  *
  * - `wait`: what the handler depends on is full or away. The delivery is kept alive and tried again in place;
  *   waiting is not failing, so it counts no attempt.
- * - `retry`: the error may be of the data or of us. The broker redelivers, a few times, then it is dead-lettered.
+ * - `retry`: the error may be of the data or of us. The broker redelivers, a few times, then it is
+ *   dead-lettered.
  * - `dead_letter`: trying again cannot help.
  * - `release`: we are stopping; somebody else takes the delivery at once.
  * - `done`: the effect is there already.

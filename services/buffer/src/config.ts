@@ -11,14 +11,23 @@ export const bufferConfig = z.strictObject({
     })
     .prefault({}),
   /** Name of this machine in ranges; readers on another one fetch bytes over the network. */
-  node: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/).default("local"),
+  node: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
+    .default("local"),
   segments: z
     .strictObject({
       /** Directory of the raw side: only ingestion, buffer and privacy may reach it. */
       rawDir: z.string().default(".millrace/data/raw"),
-      segmentBytes: z.int().min(4 * 1024 * 1024).default(64 * 1024 * 1024),
+      segmentBytes: z
+        .int()
+        .min(4 * 1024 * 1024)
+        .default(64 * 1024 * 1024),
       /** Live raw segments at most; full, appends are refused until privacy catches up. */
-      liveBytesMax: z.int().min(8 * 1024 * 1024).default(1024 * 1024 * 1024),
+      liveBytesMax: z
+        .int()
+        .min(8 * 1024 * 1024)
+        .default(1024 * 1024 * 1024),
     })
     .prefault({}),
 });

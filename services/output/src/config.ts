@@ -12,10 +12,15 @@ export const outputConfig = z.strictObject({
     .strictObject({
       /** Below it, `<tenant>/<stream>/part-….jsonl`. */
       root: z.string().default(".millrace/data/output"),
-      /** Longest time from a staged batch to its commit: what a group shares is one sync and one ledger entry. */
+      /**
+       * Longest time from a staged batch to its commit: what a group shares is one sync and one ledger entry.
+       */
       commitIntervalMs: z.int().min(1).max(1_000).default(20),
       /** … or as soon as this much is staged. */
-      commitBytes: z.int().min(1024).default(16 * 1024 * 1024),
+      commitBytes: z
+        .int()
+        .min(1024)
+        .default(16 * 1024 * 1024),
     })
     .prefault({}),
   /** Batches in hand at once, a sink. */

@@ -26,7 +26,13 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   const stored = await createLedger(broker, "store", runtime);
   const registry = await createStreamRegistry(broker);
   const reader = createBodyReader({ dirs: { clean: config.segments.cleanDir } });
-  const stores = createStores({ config: config.storage, instance: config.instance, ledger: stored, registry, runtime });
+  const stores = createStores({
+    config: config.storage,
+    instance: config.instance,
+    ledger: stored,
+    registry,
+    runtime,
+  });
   const budget = createResultBudget(broker, runtime);
   const sink = (consumer: "results" | "store", ledger: Ledger, handle: Handler) =>
     consumeBatches({
@@ -51,7 +57,11 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     stored,
     stores,
     registry,
-    sink("results", results, publishResults({ registry, ledger: results, budget, version: runtime.version, now: clock.now })),
+    sink(
+      "results",
+      results,
+      publishResults({ registry, ledger: results, budget, version: runtime.version, now: clock.now }),
+    ),
     sink("store", stored, storeBatch({ registry, stores, ledger: stored })),
   ];
 };

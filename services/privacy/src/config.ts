@@ -3,8 +3,13 @@ import { z } from "zod";
 
 export const privacyConfig = z.strictObject({
   ...baseConfig,
-  node: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/).default("local"),
-  /** File with the 32-byte key, as 64 hex digits, of pseudonyms; all replicas share it, and it never changes. */
+  node: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
+    .default("local"),
+  /**
+   * File with the 32-byte key, as 64 hex digits, of pseudonyms; all replicas share it, and it never changes.
+   */
   pseudonymKeyFile: z.string(),
   segments: z
     .strictObject({
@@ -12,8 +17,14 @@ export const privacyConfig = z.strictObject({
       rawDir: z.string().default(".millrace/data/raw"),
       /** Where redacted bodies are written for the later stages. */
       cleanDir: z.string().default(".millrace/data/clean"),
-      segmentBytes: z.int().min(4 * 1024 * 1024).default(64 * 1024 * 1024),
-      liveBytesMax: z.int().min(8 * 1024 * 1024).default(1024 * 1024 * 1024),
+      segmentBytes: z
+        .int()
+        .min(4 * 1024 * 1024)
+        .default(64 * 1024 * 1024),
+      liveBytesMax: z
+        .int()
+        .min(8 * 1024 * 1024)
+        .default(1024 * 1024 * 1024),
     })
     .prefault({}),
   /** Batches in hand at once, a lane. Each holds up to 2 MiB: raw and redacted body. */

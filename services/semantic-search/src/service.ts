@@ -24,7 +24,12 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
   const { log, clock } = runtime;
   const { model, dimensions, vectorsMax } = config;
   const index = await createVectorIndex({ model, dimensions, vectorsMax });
-  const broker = await connectBroker({ ...config.nats, user: "semantic-search", log, onClosed: runtime.fail });
+  const broker = await connectBroker({
+    ...config.nats,
+    user: "semantic-search",
+    log,
+    onClosed: runtime.fail,
+  });
   const publisher = createPublisher(broker);
   const ledger = await createLedger(broker, "search", runtime);
   const registry = await createStreamRegistry(broker);
@@ -35,9 +40,9 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
   registry.onStream(({ tenant, name, stream }) => {
     if (stream !== undefined) return;
     ledger.forget(tenant, name);
-    index.removeStream(tenant, name).catch((caught: unknown) =>
-      runtime.fail(CodedError.from(caught, "remove stream from index")),
-    );
+    index
+      .removeStream(tenant, name)
+      .catch((caught: unknown) => runtime.fail(CodedError.from(caught, "remove stream from index")));
   });
   return [
     indexComponent(index),

@@ -9,7 +9,15 @@ import {
   openBatch,
   rowPositions,
 } from "@millrace/envelope";
-import { type Account, anyPartition, type BatchPublisher, type Ledger, routeOf, type StreamRegistry, subjects } from "@millrace/messaging";
+import {
+  type Account,
+  anyPartition,
+  type BatchPublisher,
+  type Ledger,
+  routeOf,
+  type StreamRegistry,
+  subjects,
+} from "@millrace/messaging";
 import { Batch, Lane } from "@millrace/proto/batch";
 import type { Component } from "@millrace/runtime";
 
@@ -27,7 +35,10 @@ export interface AcceptorOptions {
   recovered: readonly { bytes: Uint8Array }[];
 }
 
-/** Frames each batch once: its id follows from its source interval, and whoever sends it again gets the first answer. */
+/**
+ * Frames each batch once: its id follows from its source interval, and whoever sends it again gets the first
+ * answer.
+ */
 export function createAcceptor(options: AcceptorOptions): Acceptor {
   const { registry, batches, ledger } = options;
   const accepting = new Map<string, Promise<string>>();
@@ -59,7 +70,10 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       const { header } = open;
       const stream = await registry.find(header.tenant, header.stream);
       if (stream === undefined) {
-        throw new CodedError("not_found", `append: no stream ${header.stream}`, { field: "stream", remedy: "Create it with CreateStream." });
+        throw new CodedError("not_found", `append: no stream ${header.stream}`, {
+          field: "stream",
+          remedy: "Create it with CreateStream.",
+        });
       }
       const id = batchId(header, header.positionFrom, header.positionTo);
       const running = accepting.get(id);
@@ -82,7 +96,8 @@ function freshRows(open: OpenBatch, account: Account): number {
   const { header } = open;
   const missing = account.settled.missing({ from: header.positionFrom, to: header.positionTo });
   const [first] = missing;
-  if (missing.length === 1 && first?.from === header.positionFrom && first.to === header.positionTo) return header.count;
+  if (missing.length === 1 && first?.from === header.positionFrom && first.to === header.positionTo)
+    return header.count;
   const positions = rowPositions(header, open.columns);
   let fresh = 0;
   for (let row = 0; row < header.count; row++) if (!account.settled.has(positions[row] as number)) fresh++;
@@ -95,16 +110,25 @@ function checkIncoming(batch: Batch): void {
     checkBatch(batch);
   } catch (cause) {
     const error = CodedError.from(cause);
-    throw new CodedError("invalid_argument", `append: ${error.message}`, { field: error.field ?? "batch", cause });
+    throw new CodedError("invalid_argument", `append: ${error.message}`, {
+      field: error.field ?? "batch",
+      cause,
+    });
   }
-  if (batch.body?.$case !== "inline") throw new CodedError("invalid_argument", "append: the body must be inline", { field: "batch.body" });
+  if (batch.body?.$case !== "inline")
+    throw new CodedError("invalid_argument", "append: the body must be inline", { field: "batch.body" });
   const { header, columns } = batch;
   if (header === undefined || columns === undefined) return;
   if (header.lane !== Lane.LANE_HIGH && header.lane !== Lane.LANE_BATCH) {
-    throw new CodedError("invalid_argument", "append: no lane", { field: "batch.header.lane", remedy: "Set LANE_HIGH or LANE_BATCH." });
+    throw new CodedError("invalid_argument", "append: no lane", {
+      field: "batch.header.lane",
+      remedy: "Set LANE_HIGH or LANE_BATCH.",
+    });
   }
   if (!/^[0-9a-f]{32}$/.test(header.source)) {
-    throw new CodedError("invalid_argument", "append: the source is not a key of 32 hex digits", { field: "batch.header.source" });
+    throw new CodedError("invalid_argument", "append: the source is not a key of 32 hex digits", {
+      field: "batch.header.source",
+    });
   }
   if (columns.lengths.some((length) => length > limits.messageBytesMax)) {
     throw new CodedError("invalid_argument", "append: message above the size limit", {

@@ -7,6 +7,7 @@ import type { Acceptor } from "../accept/acceptor.js";
 export const append =
   ({ acceptor, durability }: { acceptor: Acceptor; durability: Durability }) =>
   async (request: AppendRequest): Promise<AppendResponse> => {
-    if (request.batch === undefined) throw new CodedError("invalid_argument", "append: no batch", { field: "batch" });
+    if (request.batch === undefined)
+      throw new CodedError("invalid_argument", "append: no batch", { field: "batch" });
     return { batchId: idBytes(await acceptor.accept(request.batch)), durability };
   };

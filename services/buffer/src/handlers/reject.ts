@@ -10,7 +10,9 @@ export const reject =
     const letter = request.deadLetter;
     const batch = letter?.batch;
     if (letter === undefined || batch?.body?.$case !== "inline") {
-      throw new CodedError("invalid_argument", "reject: no dead letter with its bytes", { field: "dead_letter.batch" });
+      throw new CodedError("invalid_argument", "reject: no dead letter with its bytes", {
+        field: "dead_letter.batch",
+      });
     }
     checkBatch(batch);
     const open = openBatch(batch, batch.body.value);

@@ -1,5 +1,12 @@
 import { encodeHalf, type OpenBatch, stamp } from "@millrace/envelope";
-import { enrichedFlags, type Handler, type Ledger, routeOf, type StreamRegistry, subjects } from "@millrace/messaging";
+import {
+  enrichedFlags,
+  type Handler,
+  type Ledger,
+  routeOf,
+  type StreamRegistry,
+  subjects,
+} from "@millrace/messaging";
 import { type Embeddings, Lane, SentimentLabel, type Sentiments } from "@millrace/proto/batch";
 import { rowTexts } from "../analyse/row-texts.js";
 import type { ModelPool } from "../model/model-pool.js";
@@ -61,8 +68,15 @@ function embeddingsOf(clean: OpenBatch, { model, rows, vectors }: Vectors): Embe
   const { dimensions } = model;
   const kept = rows.flatMap((row, at) => (unwanted.has(row) ? [] : [at]));
   const packed = new Float32Array(kept.length * dimensions);
-  kept.forEach((at, to) => packed.set(vectors.subarray(at * dimensions, (at + 1) * dimensions), to * dimensions));
-  return { model: model.name, dimensions, rows: kept.map((at) => rows[at] as number), vectors: encodeHalf(packed) };
+  kept.forEach((at, to) =>
+    packed.set(vectors.subarray(at * dimensions, (at + 1) * dimensions), to * dimensions),
+  );
+  return {
+    model: model.name,
+    dimensions,
+    rows: kept.map((at) => rows[at] as number),
+    vectors: encodeHalf(packed),
+  };
 }
 
 function sentimentsOf(
@@ -70,5 +84,10 @@ function sentimentsOf(
   rows: number[],
   judged: readonly { label: keyof typeof labels; score: number }[],
 ): Sentiments {
-  return { model, rows, scores: judged.map(({ score }) => score), labels: judged.map(({ label }) => labels[label]) };
+  return {
+    model,
+    rows,
+    scores: judged.map(({ score }) => score),
+    labels: judged.map(({ label }) => labels[label]),
+  };
 }

@@ -15,7 +15,11 @@ export const embedTexts =
       });
     }
     const kind = request.query ? "query" : "passage";
-    const { model, vectors } = await pool.embed(request.texts, { kind, sentiment: false, priority: "interactive" });
+    const { model, vectors } = await pool.embed(request.texts, {
+      kind,
+      sentiment: false,
+      priority: "interactive",
+    });
     return {
       model: model.name,
       dimensions: model.dimensions,

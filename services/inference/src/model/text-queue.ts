@@ -68,7 +68,8 @@ export function textQueue(): TextQueue {
       return texts;
     },
     push: (request) => void lanes[request.priority].add(request),
-    take: () => returned.shift() ?? takeFrom(lanes.interactive) ?? takeFrom(lanes.high) ?? takeFrom(lanes.bulk),
+    take: () =>
+      returned.shift() ?? takeFrom(lanes.interactive) ?? takeFrom(lanes.high) ?? takeFrom(lanes.bulk),
     putBack: (task) => void returned.push({ ...task, attempts: task.attempts + 1 }),
     forget: (request) => {
       lanes[request.priority].delete(request);
@@ -76,7 +77,12 @@ export function textQueue(): TextQueue {
         if (returned[i]?.request === request) returned.splice(i, 1);
     },
     requests: () => [
-      ...new Set([...returned.map(({ request }) => request), ...lanes.interactive, ...lanes.high, ...lanes.bulk]),
+      ...new Set([
+        ...returned.map(({ request }) => request),
+        ...lanes.interactive,
+        ...lanes.high,
+        ...lanes.bulk,
+      ]),
     ],
   };
 }

@@ -24,7 +24,11 @@ export function createBufferClient(address: string, clock: Clock): BufferClient 
       await callUnary(client.reject.bind(client), { deadLetter }, call("reject to buffer"));
     },
     lastPosition: async (of) => {
-      const answer = await callUnary(client.lastPosition.bind(client), of, call("ask buffer for the last position"));
+      const answer = await callUnary(
+        client.lastPosition.bind(client),
+        of,
+        call("ask buffer for the last position"),
+      );
       return answer.position;
     },
   };

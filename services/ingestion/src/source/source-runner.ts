@@ -2,14 +2,24 @@ import type { StreamRegistry } from "@millrace/messaging";
 import type { Source } from "@millrace/proto/source";
 import { type Stream, StreamState } from "@millrace/proto/stream";
 import type { Component, Runtime } from "@millrace/runtime";
-import { createFileSource, defaultTuning, type FileSource, type FileSourceStatus } from "../file/file-source.js";
+import {
+  createFileSource,
+  defaultTuning,
+  type FileSource,
+  type FileSourceStatus,
+} from "../file/file-source.js";
 import type { Frame, Rejection } from "../file/line-framer.js";
 import type { IngestionConfig } from "../config.js";
 import type { LineOrigin } from "./line-batch.js";
 
 export interface SourceRunner extends Component {
   /** Every source that is known, with what it does now; paused ones without status. */
-  statuses(): { tenant: string; source: Source; status: FileSourceStatus | undefined; error: string | undefined }[];
+  statuses(): {
+    tenant: string;
+    source: Source;
+    status: FileSourceStatus | undefined;
+    error: string | undefined;
+  }[];
 }
 
 export interface SourceRunnerOptions {
@@ -96,8 +106,11 @@ export function createSourceRunner(options: SourceRunnerOptions): SourceRunner {
   });
   registry.onStream(({ tenant, name, stream }) => {
     change(async () => {
-      const sources = [...running.values()].filter((entry) => entry.tenant === tenant && entry.source.stream === name);
-      for (const { source } of sources) await (stream === undefined ? close(source.id) : begin(tenant, source));
+      const sources = [...running.values()].filter(
+        (entry) => entry.tenant === tenant && entry.source.stream === name,
+      );
+      for (const { source } of sources)
+        await (stream === undefined ? close(source.id) : begin(tenant, source));
     });
   });
 
@@ -108,6 +121,11 @@ export function createSourceRunner(options: SourceRunnerOptions): SourceRunner {
       await Promise.all([...running.keys()].map(close));
     },
     statuses: () =>
-      [...running.values()].map(({ tenant, source, reader, error }) => ({ tenant, source, status: reader?.status(), error })),
+      [...running.values()].map(({ tenant, source, reader, error }) => ({
+        tenant,
+        source,
+        status: reader?.status(),
+        error,
+      })),
   };
 }

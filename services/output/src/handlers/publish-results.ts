@@ -30,14 +30,17 @@ export const publishResults =
     const parts = freshParts(enriched, settled).map((part) =>
       stamp(part, { stage: "output", version, decidedBy: "", startedMs, endedMs: now() }),
     );
-    const frames = stream.outputs?.results === undefined ? [] : parts.flatMap((part) => resultFrames(part, stream));
+    const frames =
+      stream.outputs?.results === undefined ? [] : parts.flatMap((part) => resultFrames(part, stream));
     const publish = [...frames, ...parts.flatMap((part) => others(part, stream, now()))];
     const intervals = [{ from: header.positionFrom, to: header.positionTo }];
     const done = parts.reduce((sum, part) => sum + part.header.count, 0);
     return {
       publish,
       after: (published) => {
-        frames.forEach((frame, at) => budget.add(header.tenant, stream, published[at]?.seq ?? 0, frame.data.length));
+        frames.forEach((frame, at) =>
+          budget.add(header.tenant, stream, published[at]?.seq ?? 0, frame.data.length),
+        );
         ledger.settle(header, { intervals, done });
       },
     };

@@ -2,7 +2,9 @@ import { artifactId, messageViews, type OpenBatch } from "@millrace/envelope";
 import { type Outgoing, subjects } from "@millrace/messaging";
 import { StoredContent } from "@millrace/proto/artifact";
 
-/** One message a content: the last one of its subject is the content, so a rewrite erases what it replaces. */
+/**
+ * One message a content: the last one of its subject is the content, so a rewrite erases what it replaces.
+ */
 export function contentsOf(open: OpenBatch, nowMs: number): Outgoing[] {
   const { tenant, stream, count } = open.header;
   const view = messageViews(open);
@@ -11,7 +13,13 @@ export function contentsOf(open: OpenBatch, nowMs: number): Outgoing[] {
   return Array.from({ length: count }, (_, row) => {
     const message = view(row);
     const artifact = artifactId(open.header, message.sourceId);
-    const content: StoredContent = { id: message.id, artifact, message, embedded: embedded.has(row), storedTime };
+    const content: StoredContent = {
+      id: message.id,
+      artifact,
+      message,
+      embedded: embedded.has(row),
+      storedTime,
+    };
     return {
       subject: subjects.content(tenant, stream, artifact, message.id),
       data: StoredContent.encode(content).finish(),

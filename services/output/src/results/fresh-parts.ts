@@ -1,12 +1,15 @@
 import { type IntervalSet, type OpenBatch, rowPositions, selectRows } from "@millrace/envelope";
 
-/** Runs of rows whose positions are not settled yet: all of a batch, but for what a crash made travel twice. */
+/**
+ * Runs of rows whose positions are not settled yet: all of a batch, but for what a crash made travel twice.
+ */
 export function freshParts(open: OpenBatch, settled: IntervalSet): OpenBatch[] {
   const { header } = open;
   const missing = settled.missing({ from: header.positionFrom, to: header.positionTo });
   if (missing.length === 0) return [];
   const [only] = missing;
-  if (missing.length === 1 && only?.from === header.positionFrom && only.to === header.positionTo) return [open];
+  if (missing.length === 1 && only?.from === header.positionFrom && only.to === header.positionTo)
+    return [open];
   const positions = rowPositions(header, open.columns);
   const parts: OpenBatch[] = [];
   let from = -1;

@@ -8,7 +8,9 @@ import { openStorageSink, type StorageSink } from "../storage/storage-sink.js";
 
 /** The files of all streams: one storage sink each, committed in groups. */
 export interface Stores extends Component {
-  /** Resolves when the batch's rows are synced and in the ledger, with the rows that the format can't hold. */
+  /**
+   * Resolves when the batch's rows are synced and in the ledger, with the rows that the format can't hold.
+   */
   store(open: OpenBatch, stream: Stream): Promise<number[]>;
 }
 
@@ -55,13 +57,16 @@ export function createStores(options: StoresOptions): Stores {
       stream: stream.name,
       writer: `output-${options.instance}`,
       format: settings?.format === StorageFormat.STORAGE_FORMAT_LINES ? "lines" : "records",
-      loadSettled: async (source) => (await ledger.account({ tenant, stream: stream.name, source })).settled.intervals(),
+      loadSettled: async (source) =>
+        (await ledger.account({ tenant, stream: stream.name, source })).settled.intervals(),
       // One writer a stream in this release, so the ledger's intervals are all its own.
       settledElsewhere: () => [],
       findingName,
       now: runtime.clock.now,
       ...(settings?.rollBytes ? { rollBytes: settings.rollBytes } : {}),
-      ...(settings?.rollAge === undefined ? {} : { rollAgeMs: settings.rollAge.seconds * 1000 + settings.rollAge.nanos / 1e6 }),
+      ...(settings?.rollAge === undefined
+        ? {}
+        : { rollAgeMs: settings.rollAge.seconds * 1000 + settings.rollAge.nanos / 1e6 }),
     });
     const store: Store = { tenant, stream: stream.name, sink, waiting: [] };
     await catchUp(store);
@@ -84,7 +89,10 @@ export function createStores(options: StoresOptions): Stores {
     const waiting = store.waiting.splice(0);
     try {
       for (const entry of await sink.commit()) {
-        ledger.settle({ tenant, stream, source: entry.source }, { intervals: entry.intervals, done: entry.messages });
+        ledger.settle(
+          { tenant, stream, source: entry.source },
+          { intervals: entry.intervals, done: entry.messages },
+        );
       }
       await ledger.flush();
       for (const waiter of waiting) waiter.resolve();
@@ -93,7 +101,8 @@ export function createStores(options: StoresOptions): Stores {
       const error = CodedError.from(caught, "commit storage");
       for (const waiter of waiting) waiter.reject(error);
       if (error.code === "internal") runtime.fail(error);
-      else runtime.log.warn("storage not committed, trying again", { code: error.code, error: error.message });
+      else
+        runtime.log.warn("storage not committed, trying again", { code: error.code, error: error.message });
     }
   };
 
@@ -115,9 +124,14 @@ export function createStores(options: StoresOptions): Stores {
   registry.onStream(({ tenant, name, stream }) => {
     const key = `${tenant}/${name}`;
     if (stream?.outputs?.storage !== undefined) {
-      open(tenant, stream).catch((caught: unknown) => runtime.fail(CodedError.from(caught, `open storage of ${name}`)));
+      open(tenant, stream).catch((caught: unknown) =>
+        runtime.fail(CodedError.from(caught, `open storage of ${name}`)),
+      );
     } else {
-      void stores.get(key)?.then((store) => store.sink.close()).catch(() => undefined);
+      void stores
+        .get(key)
+        ?.then((store) => store.sink.close())
+        .catch(() => undefined);
       stores.delete(key);
     }
   });

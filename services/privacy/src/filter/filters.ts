@@ -27,7 +27,12 @@ export function createFilters(key: Uint8Array): Filters {
       let filter = made.get(name);
       if (filter === undefined) {
         const policy = policyWithout(off, "stream.privacy.detectors_off");
-        filter = { policy, hash: policyHash(policy), scanner: createScanner({ detectors: policyDetectors(policy) }), key };
+        filter = {
+          policy,
+          hash: policyHash(policy),
+          scanner: createScanner({ detectors: policyDetectors(policy) }),
+          key,
+        };
         made.set(name, filter);
       }
       return filter;

@@ -13,7 +13,9 @@ export const cleanTexts =
   ({ filters, registry }: { filters: Filters; registry: StreamRegistry }) =>
   async (request: CleanRequest): Promise<CleanResponse> => {
     if (request.texts.length + request.names.length > itemsMax) {
-      throw new CodedError("invalid_argument", "clean: too many items", { remedy: `Send at most ${itemsMax}.` });
+      throw new CodedError("invalid_argument", "clean: too many items", {
+        remedy: `Send at most ${itemsMax}.`,
+      });
     }
     const stream = request.stream === "" ? undefined : await registry.find(request.tenant, request.stream);
     const filter = filters.of(stream);

@@ -1,5 +1,12 @@
 import { limits, type OpenBatch, rowKind, splitBatch, stamp } from "@millrace/envelope";
-import { enrichedFlags, type Handler, type Ledger, routeOf, type StreamRegistry, subjects } from "@millrace/messaging";
+import {
+  enrichedFlags,
+  type Handler,
+  type Ledger,
+  routeOf,
+  type StreamRegistry,
+  subjects,
+} from "@millrace/messaging";
 import { Kind } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import { findingTypeOf } from "../detect/finding-type.js";
@@ -15,7 +22,10 @@ export interface FilterBatchParts {
   now(): number;
 }
 
-/** Raw batch in, redacted batch out: to inference when there is something to infer, else straight to the sinks. */
+/**
+ * Raw batch in, redacted batch out: to inference when there is something to infer, else straight to the
+ * sinks.
+ */
 export const filterBatch =
   ({ filters, registry, ledger, found, version, now }: FilterBatchParts): Handler =>
   async (raw) => {

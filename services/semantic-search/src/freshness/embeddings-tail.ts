@@ -5,7 +5,10 @@ import type { Component, Runtime } from "@millrace/runtime";
 import type { IndexedContent, VectorIndex } from "../index/vector-index.js";
 
 export interface EmbeddingsTail extends Component {
-  /** Whether every message of EMBEDDINGS up to a sequence number, of those that are still stored, is in the index. */
+  /**
+   * Whether every message of EMBEDDINGS up to a sequence number, of those that are still stored, is in the
+   * index.
+   */
   hasReached(seq: number): Promise<boolean>;
 }
 
@@ -13,10 +16,18 @@ export interface EmbeddingsTail extends Component {
 const chunkVectorsMax = 128;
 
 /** Follows EMBEDDINGS into the index from its beginning: the index is a view, and a start rebuilds it. */
-export function createEmbeddingsTail(options: { broker: Broker; index: VectorIndex; runtime: Runtime }): EmbeddingsTail {
+export function createEmbeddingsTail(options: {
+  broker: Broker;
+  index: VectorIndex;
+  runtime: Runtime;
+}): EmbeddingsTail {
   const { broker, index, runtime } = options;
   const { log, metrics } = runtime;
-  const foreign = metrics.counter("millrace_embeddings_skipped_total", "Vectors of another model than the index's.", ["reason"]);
+  const foreign = metrics.counter(
+    "millrace_embeddings_skipped_total",
+    "Vectors of another model than the index's.",
+    ["reason"],
+  );
   const indexed = metrics.gauge("millrace_index_vectors", "Vectors in the index.");
   const closing = new AbortController();
   let reached = 0;
@@ -26,7 +37,9 @@ export function createEmbeddingsTail(options: { broker: Broker; index: VectorInd
   const apply = async (chunk: readonly StoredEmbedding[]): Promise<void> => {
     // The last one of a content wins, also within a chunk.
     const last = new Map(chunk.map((stored) => [stored.contentId, stored]));
-    const removed = [...last.values()].filter((stored) => stored.vector.length === 0).map(({ contentId }) => contentId);
+    const removed = [...last.values()]
+      .filter((stored) => stored.vector.length === 0)
+      .map(({ contentId }) => contentId);
     const added = [...last.values()].filter((stored) => {
       if (stored.vector.length === 0) return false;
       const fits = stored.model === index.model && stored.dimensions === index.dimensions;
@@ -41,7 +54,12 @@ export function createEmbeddingsTail(options: { broker: Broker; index: VectorInd
   };
 
   const follow = async (): Promise<void> => {
-    const from = { jetStream: "EMBEDDINGS", filter: "embedding.>", from: reached + 1, signal: closing.signal };
+    const from = {
+      jetStream: "EMBEDDINGS",
+      filter: "embedding.>",
+      from: reached + 1,
+      signal: closing.signal,
+    };
     let chunk: StoredEmbedding[] = [];
     for await (const message of tailStream(broker, from)) {
       chunk.push(StoredEmbedding.decode(message.data));
@@ -67,11 +85,13 @@ export function createEmbeddingsTail(options: { broker: Broker; index: VectorInd
 
   /** A purge may have removed the last messages, which the tail then never meets: ask whether any is left. */
   const hasReached = async (seq: number): Promise<boolean> =>
-    reached >= seq || !(await hasStoredFrom(broker, { jetStream: "EMBEDDINGS", filter: "embedding.>", seq: reached + 1 }));
+    reached >= seq ||
+    !(await hasStoredFrom(broker, { jetStream: "EMBEDDINGS", filter: "embedding.>", seq: reached + 1 }));
 
   const untilRebuilt = async (): Promise<void> => {
     const { last } = await streamBounds(broker, "EMBEDDINGS");
-    while (!closing.signal.aborted && !(await hasReached(last))) await runtime.clock.sleep(50, closing.signal);
+    while (!closing.signal.aborted && !(await hasReached(last)))
+      await runtime.clock.sleep(50, closing.signal);
     rebuilt = true;
     log.info("index rebuilt from stored vectors", { vectors: index.size().vectors });
   };

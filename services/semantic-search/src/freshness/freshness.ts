@@ -10,7 +10,9 @@ export interface Freshness {
 
 const pollMs = 5;
 
-/** First the sink must have settled the position, then the index must have reached what was stored by then. */
+/**
+ * First the sink must have settled the position, then the index must have reached what was stored by then.
+ */
 export function createFreshness(parts: {
   ledger: Ledger;
   tail: EmbeddingsTail;

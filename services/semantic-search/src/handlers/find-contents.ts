@@ -15,14 +15,21 @@ export const findContents =
   ({ index, freshness, registry }: FindContentsParts) =>
   async (request: FindRequest): Promise<FindResponse> => {
     if (request.model !== index.model) {
-      throw new CodedError("failed_precondition", `find: the index holds vectors of ${index.model}, not of ${request.model}`, {
-        field: "model",
-        remedy: "Run inference and semantic-search with the same model.",
-      });
+      throw new CodedError(
+        "failed_precondition",
+        `find: the index holds vectors of ${index.model}, not of ${request.model}`,
+        {
+          field: "model",
+          remedy: "Run inference and semantic-search with the same model.",
+        },
+      );
     }
     for (const name of request.streams) {
       if ((await registry.find(request.tenant, name)) === undefined) {
-        throw new CodedError("not_found", `find: no stream ${name}`, { field: "streams", remedy: "Create it with CreateStream." });
+        throw new CodedError("not_found", `find: no stream ${name}`, {
+          field: "streams",
+          remedy: "Create it with CreateStream.",
+        });
       }
     }
     if (request.afterSource !== "") {
@@ -30,7 +37,15 @@ export const findContents =
       await freshness.wait(key, request.afterOffset, request.waitMs);
     }
     const hits = await index.search(toSearch(request));
-    return { hits: hits.map(({ id, artifact, stream, sourceId, score }) => ({ contentId: id, artifact, stream, sourceId, score })) };
+    return {
+      hits: hits.map(({ id, artifact, stream, sourceId, score }) => ({
+        contentId: id,
+        artifact,
+        stream,
+        sourceId,
+        score,
+      })),
+    };
   };
 
 function toSearch(request: FindRequest): SearchRequest {

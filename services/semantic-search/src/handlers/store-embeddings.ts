@@ -1,4 +1,12 @@
-import { artifactId, idText, messageId, type OpenBatch, rowEventTimeMs, rowPositions, rowSourceId } from "@millrace/envelope";
+import {
+  artifactId,
+  idText,
+  messageId,
+  type OpenBatch,
+  rowEventTimeMs,
+  rowPositions,
+  rowSourceId,
+} from "@millrace/envelope";
 import { type Handler, type Ledger, type Outgoing, type StreamRegistry, subjects } from "@millrace/messaging";
 import { StoredEmbedding } from "@millrace/proto/work";
 
