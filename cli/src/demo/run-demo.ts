@@ -19,7 +19,7 @@ export interface DemoOptions {
 }
 
 /** Published per second: live traffic, in the middle of the files' bulk. */
-const publishedPerSecond = 80;
+const publishedPerSecond = 40;
 /** Longest the job may take until it is called failed. */
 const timeoutMs = 240_000;
 

@@ -75,6 +75,7 @@ export function renderServiceConfigs(system: LocalSystem): Record<ServiceUser, o
         workers: system.modelWorkers,
       },
       segments: { cleanDir },
+      niceness: 5,
     },
     "semantic-search": {
       ...base("semantic-search"),

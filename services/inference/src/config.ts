@@ -3,7 +3,10 @@ import { z } from "zod";
 
 export const inferenceConfig = z.strictObject({
   ...baseConfig,
-  node: z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/).default("local"),
+  node: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
+    .default("local"),
   models: z.strictObject({
     /** The manifest that says what each model is and what its files' checksums are. */
     manifestPath: z.string(),
@@ -19,12 +22,31 @@ export const inferenceConfig = z.strictObject({
   segments: z
     .strictObject({
       cleanDir: z.string().default(".millrace/data/clean"),
-      segmentBytes: z.int().min(4 * 1024 * 1024).default(16 * 1024 * 1024),
-      liveBytesMax: z.int().min(8 * 1024 * 1024).default(512 * 1024 * 1024),
+      segmentBytes: z
+        .int()
+        .min(4 * 1024 * 1024)
+        .default(16 * 1024 * 1024),
+      liveBytesMax: z
+        .int()
+        .min(8 * 1024 * 1024)
+        .default(512 * 1024 * 1024),
     })
     .prefault({}),
-  /** Batches in hand at once, a lane: enough that no worker waits for the next one. */
-  inFlightMax: z.int().min(1).max(32).default(4),
+  /** Of the whole process. Where services share cores, 5 lets those that move messages go before the model. */
+  niceness: z.int().min(0).max(19).default(0),
+  inFlight: z
+    .strictObject({
+      /**
+       * Batches of the high lane in hand at once. They are small: a few would leave the model idle between
+       * them.
+       */
+      highMax: z.int().min(1).max(32).default(32),
+      /**
+       * Batches of the batch lane, up to a second of work each: enough that no worker waits for the next one.
+       */
+      batchMax: z.int().min(1).max(32).default(4),
+    })
+    .prefault({}),
 });
 
 export type InferenceConfig = z.infer<typeof inferenceConfig>;

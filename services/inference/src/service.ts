@@ -1,3 +1,4 @@
+import { setPriority } from "node:os";
 import {
   connectBroker,
   consumeBatches,
@@ -21,6 +22,8 @@ import { type ModelPool, modelPool } from "./model/model-pool.js";
 /** Runs the text model over clean batches, and over the texts of requests. */
 export const inference: BuildService<InferenceConfig> = async (config, runtime) => {
   const { log, clock } = runtime;
+  // Threads inherit it, so before the model's are made.
+  if (config.niceness > 0) setPriority(config.niceness);
   const { manifestPath, directory, text, workers, queuedTextsMax } = config.models;
   const pool = await modelPool({
     location: { manifestPath, modelsDirectory: directory, name: text },
@@ -43,8 +46,13 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     liveBytesMax: config.segments.liveBytesMax,
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
-  const deadLetters = createDeadLetterWriter({ publisher, stage: "inference", side: "clean", now: clock.now });
-  const lane = (consumer: string) =>
+  const deadLetters = createDeadLetterWriter({
+    publisher,
+    stage: "inference",
+    side: "clean",
+    now: clock.now,
+  });
+  const lane = (consumer: string, inFlightMax: number) =>
     consumeBatches({
       broker,
       runtime,
@@ -55,7 +63,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
       open: reader.open,
       handle: analyseBatch({ pool, registry, ledger, version: runtime.version, now: clock.now }),
       onDead: countDead(ledger),
-      inFlightMax: config.inFlightMax,
+      inFlightMax,
     });
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);
@@ -68,8 +76,8 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     tracker,
     batches,
     serveRequests(broker, runtime, embedEndpoint, embedTexts({ pool })),
-    lane("inference-high"),
-    lane("inference-batch"),
+    lane("inference-high", config.inFlight.highMax),
+    lane("inference-batch", config.inFlight.batchMax),
   ];
 };
 
