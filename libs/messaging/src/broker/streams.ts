@@ -33,39 +33,76 @@ export interface StreamPlan {
 }
 
 export const streamPlans: readonly StreamPlan[] = [
-  plan("RAW", ["raw.>"], RetentionPolicy.Workqueue, DiscardPolicy.New, 0.2),
-  plan("CLEAN", ["clean.>"], RetentionPolicy.Workqueue, DiscardPolicy.New, 0.1),
-  plan("ENRICHED", ["enriched.>"], RetentionPolicy.Interest, DiscardPolicy.New, 0.2),
-  { ...plan("RESULT", ["result.>"], RetentionPolicy.Limits, DiscardPolicy.Old, 0.15), perMessageTtl: true },
-  { ...plan("EVENTS", ["event.>"], RetentionPolicy.Limits, DiscardPolicy.Old, 0.03), maxAge: hours(7 * 24) },
+  plan("RAW", ["raw.>"], { retention: RetentionPolicy.Workqueue, discard: DiscardPolicy.New, share: 0.2 }),
+  plan("CLEAN", ["clean.>"], {
+    retention: RetentionPolicy.Workqueue,
+    discard: DiscardPolicy.New,
+    share: 0.1,
+  }),
+  plan("ENRICHED", ["enriched.>"], {
+    retention: RetentionPolicy.Interest,
+    discard: DiscardPolicy.New,
+    share: 0.2,
+  }),
   {
-    ...plan("CONTENT", ["content.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.1),
+    ...plan("RESULT", ["result.>"], {
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      share: 0.15,
+    }),
+    perMessageTtl: true,
+  },
+  {
+    ...plan("EVENTS", ["event.>"], {
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      share: 0.03,
+    }),
+    maxAge: hours(7 * 24),
+  },
+  {
+    ...plan("CONTENT", ["content.>"], {
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.New,
+      share: 0.1,
+    }),
     maxPerSubject: 1,
     direct: true,
   },
   {
-    ...plan("EMBEDDINGS", ["embedding.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.08),
+    ...plan("EMBEDDINGS", ["embedding.>"], {
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.New,
+      share: 0.08,
+    }),
     maxPerSubject: 1,
     direct: true,
   },
   {
-    ...plan("DLQ_RAW", ["dlq.raw.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.02),
+    ...plan("DLQ_RAW", ["dlq.raw.>"], {
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.New,
+      share: 0.02,
+    }),
     maxAge: hours(14 * 24),
   },
   {
-    ...plan("DLQ", ["dlq.clean.>"], RetentionPolicy.Limits, DiscardPolicy.New, 0.02),
+    ...plan("DLQ", ["dlq.clean.>"], {
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.New,
+      share: 0.02,
+    }),
     maxAge: hours(14 * 24),
   },
 ];
 
+/** A stream of the name's subjects; the rest of what it is stands in its own fields. */
 function plan(
   name: string,
   subjects: string[],
-  retention: RetentionPolicy,
-  discard: DiscardPolicy,
-  share: number,
+  rest: Pick<StreamPlan, "retention" | "discard" | "share">,
 ): StreamPlan {
-  return { name, subjects, retention, discard, share };
+  return { name, subjects, ...rest };
 }
 
 export function streamConfig(of: StreamPlan, storeBytes: number): Partial<StreamConfig> & { name: string } {

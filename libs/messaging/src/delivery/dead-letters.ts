@@ -30,12 +30,10 @@ const letterBytesMax = 1000 * 1024;
 export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWriter {
   const { publisher, stage, side } = options;
   const tell = (
-    tenant: string,
-    stream: string,
     letter: DeadLetter,
-    messages: number,
-    id: string,
+    of: { tenant: string; stream: string; id: string; messages: number },
   ): Promise<unknown> => {
+    const { tenant, stream, id, messages } = of;
     const event: Event = {
       id: outputId(id, "dead-letter-event", 0),
       type: "dead_letter",
@@ -71,7 +69,7 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
           data: DeadLetter.encode(letter).finish(),
           id,
         });
-        await tell(tenant, stream, letter, 1, id);
+        await tell(letter, { tenant, stream, id, messages: 1 });
       }
     },
     writeUndecodable: async (bytes, of, error) => {
@@ -86,7 +84,7 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
         data: DeadLetter.encode(letter).finish(),
         id,
       });
-      await tell(of.tenant, of.stream, letter, 0, id);
+      await tell(letter, { ...of, id, messages: 0 });
     },
   };
 }

@@ -43,6 +43,9 @@ export interface StreamStore {
   removeSource(tenant: string, stream: string, id: string): Promise<void>;
 }
 
+/** Keys of CONFIG that a registry shows. */
+const watched = ["stream.>", "source.>"];
+
 const streamKey = (tenant: string, name: string): string => `stream.${tenant}.${name}`;
 const sourceKeyOf = (tenant: string, stream: string, id: string): string =>
   `source.${tenant}.${stream}.${id}`;
@@ -74,7 +77,14 @@ export async function createStreamRegistry(broker: Broker): Promise<StreamRegist
   return {
     name: "stream-registry",
     start: async () => {
-      const watch = await bucket.watch({ key: ["stream.>", "source.>"] });
+      // What is stored first, so that whoever asks after the start is answered from all of it; then what changes.
+      let revision = 0;
+      for await (const entry of await bucket.history({ key: watched })) {
+        apply(entry);
+        revision = Math.max(revision, entry.revision);
+      }
+      const resume = revision === 0 ? {} : { resumeFromRevision: revision + 1 };
+      const watch = await bucket.watch({ key: watched, ...resume });
       close = () => watch.stop();
       void (async () => {
         for await (const entry of watch) apply(entry);

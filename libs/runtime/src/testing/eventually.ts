@@ -15,7 +15,10 @@ export interface EventuallyOptions {
  * tests wait: never by sleeping for a guessed time. Past the deadline it throws, showing the last answer or
  * error.
  */
-export async function eventually<T>(probe: () => T | Promise<T>, options: EventuallyOptions): Promise<T> {
+export async function eventually<T>(
+  probe: () => T | Promise<T>,
+  options: EventuallyOptions,
+): Promise<NonNullable<T>> {
   const { what, deadlineMs = 15_000, pollMs = 20, clock = systemClock } = options;
   const end = clock.monotonic() + deadlineMs;
   for (;;) {

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Entry } from "@millrace/proto/ledger";
+import { createFakeClock, eventually, testRuntime } from "@millrace/runtime/testing";
+import { natsWorkbench } from "../testing/workbench.js";
+import { createLedger, type LedgerKey, readLedger } from "./ledger.js";
+
+const bench = natsWorkbench();
+const stop = new AbortController().signal;
+const key = (stream: string): LedgerKey => ({ tenant: "default", stream, source: "f".repeat(32) });
+
+async function storedEntry(stream: string, stage = "buffer"): Promise<Entry | undefined> {
+  const bucket = await bench.admin().kv.open("LEDGER");
+  const found = await bucket.get(`${stage}.default.${stream}.${"f".repeat(32)}`);
+  return found === null ? undefined : Entry.decode(found.value);
+}
+
+test("what is settled is written within one tick of 100 ms, and read back by the next life", async () => {
+  const clock = createFakeClock();
+  const runtime = testRuntime({ clock });
+  const ledger = await createLedger(await bench.connect("buffer"), "buffer", runtime);
+  await ledger.start?.();
+  ledger.settle(key("tick"), { intervals: [{ from: 0, to: 5 }], done: 4, dead: 1, dropped: { filtered: 2 } });
+  await ledger.account(key("tick"));
+  assert.equal(await storedEntry("tick"), undefined);
+  await clock.advance(100);
+  const entry = await eventually(() => storedEntry("tick"), { what: "the entry is stored" });
+  assert.deepEqual(entry.settled, [{ from: 0, to: 5 }]);
+  assert.deepEqual([entry.done, entry.dead, entry.dropped], [4, 1, { filtered: 2 }]);
+  const next = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());
+  const account = await next.account(key("tick"));
+  assert.deepEqual([account.settled.intervals(), account.done], [[{ from: 0, to: 5 }], 4]);
+  const stopping = ledger.stop?.(stop);
+  await clock.advance(100);
+  await stopping;
+});
+
+test("flush resolves when all that was settled before is stored, also beside another flush", async () => {
+  const ledger = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());
+  for (let n = 0; n < 20; n++) {
+    ledger.settle(key("flush"), { intervals: [{ from: n, to: n + 1 }], done: 1 });
+    const together = [ledger.flush(), ledger.flush()];
+    await together[1];
+    assert.equal((await storedEntry("flush"))?.done, n + 1);
+    await together[0];
+  }
+});
+
+test("two writers of one account add up", async () => {
+  const one = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());
+  const two = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());
+  await Promise.all([one.account(key("two")), two.account(key("two"))]);
+  for (let n = 0; n < 10; n++) {
+    one.settle(key("two"), { intervals: [{ from: 2 * n, to: 2 * n + 1 }], done: 1, dropped: { a: 1 } });
+    two.settle(key("two"), {
+      intervals: [{ from: 2 * n + 1, to: 2 * n + 2 }],
+      done: 1,
+      dead: 1,
+      dropped: { b: 1 },
+    });
+    await Promise.all([one.flush(), two.flush()]);
+  }
+  const entry = await storedEntry("two");
+  assert.deepEqual(entry?.settled, [{ from: 0, to: 20 }]);
+  assert.deepEqual([entry?.done, entry?.dead, entry?.dropped], [20, 10, { a: 10, b: 10 }]);
+});
+
+test("a write that was stored but never answered is not counted twice", async () => {
+  const broker = await bench.connect("buffer");
+  let lose = false;
+  const bucket = await broker.kv.open("LEDGER", { allow_direct: true });
+  const put = bucket.put.bind(bucket);
+  bucket.put = async (...args) => {
+    const revision = await put(...args);
+    if (!lose) return revision;
+    lose = false;
+    throw new Error("timeout");
+  };
+  broker.kv.open = async () => bucket;
+  const ledger = await createLedger(broker, "buffer", testRuntime());
+  ledger.settle(key("lost"), { intervals: [{ from: 0, to: 1 }], done: 1 });
+  await ledger.flush();
+  lose = true;
+  ledger.settle(key("lost"), { intervals: [{ from: 1, to: 2 }], done: 1 });
+  await assert.rejects(ledger.flush(), { code: "unavailable" });
+  ledger.settle(key("lost"), { intervals: [{ from: 2, to: 3 }], done: 1 });
+  await ledger.flush();
+  const entry = await storedEntry("lost");
+  assert.deepEqual([entry?.settled, entry?.done], [[{ from: 0, to: 3 }], 3]);
+});
+
+test("what is held of a deleted stream is forgotten, not written", async () => {
+  const ledger = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());
+  ledger.settle(key("gone"), { intervals: [{ from: 0, to: 1 }], done: 1 });
+  ledger.settle(key("gone-not"), { intervals: [{ from: 0, to: 1 }], done: 1 });
+  await ledger.account(key("gone"));
+  ledger.forget("default", "gone");
+  await ledger.flush();
+  assert.equal(await storedEntry("gone"), undefined);
+  assert.equal((await storedEntry("gone-not"))?.done, 1);
+});
+
+test("the accounts of a stream are read by stage and source, and no other stream's", async () => {
+  const buffer = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());
+  const privacy = await createLedger(await bench.connect("privacy"), "privacy", testRuntime());
+  buffer.settle(key("read"), { intervals: [{ from: 0, to: 2 }], done: 2 });
+  privacy.settle(key("read"), { intervals: [], dead: 1 });
+  buffer.settle(key("read-2"), { intervals: [{ from: 0, to: 2 }], done: 2 });
+  await Promise.all([buffer.flush(), privacy.flush()]);
+  const lines = await readLedger(await bench.connect("gateway"), { tenant: "default", stream: "read" });
+  const seen = lines.map(({ stage, entry }) => [stage, entry.done, entry.dead]).sort();
+  assert.deepEqual(seen, [
+    ["buffer", 2, 0],
+    ["privacy", 0, 1],
+  ]);
+});
