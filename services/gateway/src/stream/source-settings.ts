@@ -64,23 +64,25 @@ function checkPattern(pattern: string): void {
   if (!isBalanced(pattern)) throw invalid(field, "has a bracket or brace without its counterpart", remedy);
 }
 
+/** Brackets may stand in braces, and neither in itself. */
 function isBalanced(pattern: string): boolean {
-  let open = "";
+  let isBracket = false;
+  let isBrace = false;
   for (let at = 0; at < pattern.length; at++) {
     const char = pattern.charAt(at);
     if (char === "\\") {
       if (++at === pattern.length) return false;
-    } else if (open === "[") {
-      if (char === "]") open = "";
-    } else if (open === "" && (char === "[" || char === "{")) {
-      open = char;
-    } else if (char === "}" && open === "{") {
-      open = "";
-    } else if ("[]{}".includes(char)) {
+    } else if (isBracket) {
+      isBracket = char !== "]";
+    } else if (char === "[") {
+      isBracket = true;
+    } else if (char === "]" || (char === "{" && isBrace) || (char === "}" && !isBrace)) {
       return false;
+    } else if (char === "{" || char === "}") {
+      isBrace = char === "{";
     }
   }
-  return open === "";
+  return !isBracket && !isBrace;
 }
 
 function invalid(field: string, problem: string, remedy: string): CodedError {

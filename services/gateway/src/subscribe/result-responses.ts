@@ -7,10 +7,10 @@ const responseBytesMax = 1024 * 1024;
 const messageBytesBase = 160;
 const entryBytes = 64;
 
-/** Part of one result message; `lastIndex` is the row behind which the next part begins. */
+/** Part of one result message. `lastIndex`: the row behind which the next part begins, "end" where there is none. */
 export interface ResultPart {
   messages: Message[];
-  lastIndex: number;
+  lastIndex: number | "end";
 }
 
 /** The rows of a result message behind `afterIndex`, those of the wanted source ids only, in parts of 1 MiB. */
@@ -35,7 +35,7 @@ export function* resultParts(
     messages.push(message);
     bytes += size;
   }
-  if (messages.length > 0) yield { messages, lastIndex: open.header.count - 1 };
+  if (messages.length > 0) yield { messages, lastIndex: "end" };
 }
 
 function sizeOf(message: Message): number {
