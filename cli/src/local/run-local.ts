@@ -3,6 +3,7 @@ import { connectBroker, provision, seedFile, adminUser } from "@millrace/messagi
 import { silentLogger, systemClock, systemRandom } from "@millrace/runtime";
 import { openLogFile } from "../logs/log-file.js";
 import { lineRenderer } from "../logs/render-line.js";
+import type { ProgramStatus } from "../supervisor/program.js";
 import type { ProgramSpec } from "../supervisor/program-spec.js";
 import { supervise, type Supervisor } from "../supervisor/supervise.js";
 import { brokerProgram, servicePrograms } from "./local-programs.js";
@@ -20,6 +21,8 @@ export interface RunLocalOptions {
   colour: boolean;
   /** A line for the terminal. */
   show(line: string): void;
+  /** Added to the environment of every program. */
+  env?: NodeJS.ProcessEnv;
 }
 
 export interface RunningLocal {
@@ -28,6 +31,8 @@ export interface RunningLocal {
   ended: Promise<void>;
   stop(): Promise<void>;
   kill(): void;
+  /** Names, states and pids, the broker's first. */
+  programs(): ProgramStatus[];
 }
 
 /** Broker, then streams and consumers, then all services: nothing publishes before its consumers exist. */
@@ -39,7 +44,7 @@ export function runLocal(options: RunLocalOptions): RunningLocal {
   const superviseAll = (programs: (ProgramSpec | ProgramSpec[])[]): Supervisor =>
     supervise({
       programs,
-      env: process.env,
+      env: { ...process.env, ...options.env },
       runDir: join(system.stateDir, "run"),
       clock: systemClock,
       random: systemRandom,
@@ -72,6 +77,7 @@ export function runLocal(options: RunLocalOptions): RunningLocal {
       await broker.stop();
       for (const log of logs.values()) log.close();
     },
+    programs: () => [...broker.status(), ...services.status()],
     kill: () => {
       services.kill();
       broker.kill();
