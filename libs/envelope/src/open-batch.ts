@@ -1,5 +1,6 @@
 import { CodedError, present } from "@millrace/errors";
 import { Batch, type Columns, Framing, type Header, Kind } from "@millrace/proto/batch";
+import { complaintOfAnnotations, complaintOfSparse } from "./check-columns.js";
 import { limits } from "./limits.js";
 
 /**
@@ -109,6 +110,8 @@ export function checkBatch(batch: Batch): void {
   for (const delta of columns.positionDeltas) end += delta;
   if (end !== header.positionTo)
     throw malformed("positions do not reach position_to", "columns.position_deltas");
+  const complaint = complaintOfSparse(columns, count) ?? complaintOfAnnotations(batch.annotations, count);
+  if (complaint !== undefined) throw malformed(complaint.what, complaint.field);
 }
 
 function checkOptional(column: readonly number[], count: number, field: string): void {

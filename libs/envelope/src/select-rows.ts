@@ -52,6 +52,26 @@ export function splitBatch(open: OpenBatch, rowsMax: number, bytesMax: number, s
   return pieces;
 }
 
+/** Only the source ids that the rows use: a dictionary of a large batch would outweigh its pieces, and tell of others. */
+function cutSourceIds(
+  columns: Columns,
+  from: number,
+  to: number,
+): Pick<Columns, "sourceIds" | "sourceIdIndexes"> {
+  const { sourceIds, sourceIdIndexes } = columns;
+  if (sourceIdIndexes.length === 0) return { sourceIds: sourceIds.slice(0, 1), sourceIdIndexes };
+  const renumbered = new Map<number, number>();
+  const indexes = sourceIdIndexes.slice(from, to).map((index) => {
+    const known = renumbered.get(index) ?? renumbered.size;
+    renumbered.set(index, known);
+    return known;
+  });
+  return {
+    sourceIds: [...renumbered.keys()].map((index) => sourceIds[index] ?? ""),
+    sourceIdIndexes: indexes,
+  };
+}
+
 function cutColumns(columns: Columns, from: number, to: number): Columns {
   const sliced = (column: number[]): number[] => (column.length === 0 ? column : column.slice(from, to));
   return {
@@ -61,8 +81,7 @@ function cutColumns(columns: Columns, from: number, to: number): Columns {
     eventTimeDeltasMs: sliced(columns.eventTimeDeltasMs),
     kind: columns.kind,
     kinds: columns.kinds.length === 0 ? columns.kinds : columns.kinds.slice(from, to),
-    sourceIds: columns.sourceIds,
-    sourceIdIndexes: sliced(columns.sourceIdIndexes),
+    ...cutSourceIds(columns, from, to),
     ids: columns.ids.length === 0 ? columns.ids : columns.ids.subarray(16 * from, 16 * to),
     attributes: columns.attributes
       .map((column) => {

@@ -1,0 +1,65 @@
+import type { Annotations, Columns } from "@millrace/proto/batch";
+
+/** What is wrong with a column, and which one it is. */
+export interface Complaint {
+  what: string;
+  field: string;
+}
+
+/** Columns that name their rows: each row must exist, and parallel columns must be of one length. */
+export function complaintOfSparse(columns: Columns, count: number): Complaint | undefined {
+  for (const column of columns.attributes) {
+    if (column.rows.length !== column.values.length) {
+      return { what: "rows and values differ in number", field: "columns.attributes" };
+    }
+    if (!areRows(column.rows, count)) return { what: "no such row", field: "columns.attributes" };
+  }
+  if (!areRows(columns.rowsWithoutEmbedding, count)) {
+    return { what: "no such row", field: "columns.rows_without_embedding" };
+  }
+  return undefined;
+}
+
+export function complaintOfAnnotations(
+  annotations: Annotations | undefined,
+  count: number,
+): Complaint | undefined {
+  if (annotations === undefined) return undefined;
+  const { findings, embeddings, sentiments } = annotations;
+  if (findings !== undefined) {
+    const { rows, types, starts, lengths, nameRows, nameTypes } = findings;
+    const parallel = [types, starts, lengths].every((column) => column.length === rows.length);
+    if (!parallel || nameTypes.length !== nameRows.length) {
+      return { what: "columns differ in length", field: "annotations.findings" };
+    }
+    if (!areRows(rows, count) || !areRows(nameRows, count)) {
+      return { what: "no such row", field: "annotations.findings" };
+    }
+  }
+  if (embeddings !== undefined) {
+    const { rows, dimensions, vectors } = embeddings;
+    if (vectors.length !== rows.length * dimensions * 2) {
+      return { what: "vectors do not match rows and dimensions", field: "annotations.embeddings" };
+    }
+    // Ascending, so that the rows of a cut are one run of vectors.
+    if (!areRows(rows, count) || !isAscending(rows)) {
+      return { what: "rows are not ascending rows", field: "annotations.embeddings" };
+    }
+  }
+  if (sentiments !== undefined) {
+    const { rows, scores, labels } = sentiments;
+    if (scores.length !== rows.length || labels.length !== rows.length) {
+      return { what: "columns differ in length", field: "annotations.sentiments" };
+    }
+    if (!areRows(rows, count)) return { what: "no such row", field: "annotations.sentiments" };
+  }
+  return undefined;
+}
+
+function areRows(rows: readonly number[], count: number): boolean {
+  return rows.every((row) => row < count);
+}
+
+function isAscending(rows: readonly number[]): boolean {
+  return rows.every((row, at) => at === 0 || row > (rows[at - 1] ?? 0));
+}
