@@ -40,8 +40,18 @@ export function upCommand(world: World): Command {
     .option("--verbose", "show every log line")
     .option("--state-dir <dir>", "what is kept", ".millrace")
     .option("--base-port <port>", "first of 12 ports: gRPC, then HTTP", parsePort, 7070)
-    .option("--root <dir>", "a directory that file sources may read; may be repeated", (dir, dirs: string[]) => [...dirs, dir], [])
-    .option("--model-workers <n>", "threads that run the model", parseWorkers, Math.max(1, availableParallelism()))
+    .option(
+      "--root <dir>",
+      "a directory that file sources may read; may be repeated",
+      (dir, dirs: string[]) => [...dirs, dir],
+      [],
+    )
+    .option(
+      "--model-workers <n>",
+      "threads that run the model",
+      parseWorkers,
+      Math.max(1, availableParallelism()),
+    )
     .action((options: UpOptions) => up(options, world));
 }
 
@@ -63,7 +73,10 @@ async function up(options: UpOptions, world: World): Promise<void> {
   const lock = lockStateDir(stateDir);
   let running: RunningLocal | undefined;
   const stopping = new AbortController();
-  const dispose = onStopSignals({ stop: () => stopping.abort(), kill: () => (running?.kill(), process.exit(130)) }, systemClock.monotonic);
+  const dispose = onStopSignals(
+    { stop: () => stopping.abort(), kill: () => (running?.kill(), process.exit(130)) },
+    systemClock.monotonic,
+  );
   const signal = AbortSignal.any([stopping.signal, world.signal]);
   try {
     if (options.reset === true) await resetState(stateDir);
@@ -74,7 +87,11 @@ async function up(options: UpOptions, world: World): Promise<void> {
       obtainNatsServer({ ...request, env: process.env }),
       resolveTextModel({ ...request, manifestPath: manifestPath(workspace) }),
     ]);
-    const system = describeSystem(options, { stateDir, model, externalUrl: "url" in server ? server.url : undefined });
+    const system = describeSystem(options, {
+      stateDir,
+      model,
+      externalUrl: "url" in server ? server.url : undefined,
+    });
     running = runLocal({
       root: workspace,
       system,
@@ -105,22 +122,33 @@ interface Serving {
 async function serve(options: UpOptions, { world, system, model, signal }: Serving): Promise<void> {
   const { output } = world;
   const address = `127.0.0.1:${system.ports.grpc}`;
-  output.notice(`gateway: gRPC ${address}, HTTP http://127.0.0.1:${system.ports.http.gateway}; state in ${system.stateDir}`);
+  output.notice(
+    `gateway: gRPC ${address}, HTTP http://127.0.0.1:${system.ports.http.gateway}; state in ${system.stateDir}`,
+  );
   await using client = connect({ address });
   const models = [{ name: model.name, sha256: model.files[0]?.sha256 ?? "" }];
   const corpusDir = join(workspace, "examples", "corpus");
   const progress = createProgress();
-  const report = await runDemo({ client, corpusDir, models, clock: systemClock, progress: progress.show, signal });
+  const report = await runDemo({
+    client,
+    corpusDir,
+    models,
+    clock: systemClock,
+    progress: progress.show,
+    signal,
+  });
   progress.end();
   if (signal.aborted && options.once !== true) return;
   for (const line of renderReport(report)) await output.line(line);
   if (options.json === true) await output.json(report.summary);
   if (options.once === true) {
-    if (!report.summary.ok) throw new CodedError("failed_precondition", `main job: ${report.problems.join("; ")}`);
+    if (!report.summary.ok)
+      throw new CodedError("failed_precondition", `main job: ${report.problems.join("; ")}`);
     return;
   }
   for (const line of examplesFor(address, report.summary.streams.at(-1)?.name ?? "")) await output.line(line);
-  if (!signal.aborted) await new Promise<void>((done) => signal.addEventListener("abort", () => done(), { once: true }));
+  if (!signal.aborted)
+    await new Promise<void>((done) => signal.addEventListener("abort", () => done(), { once: true }));
   output.notice("stopping");
 }
 

@@ -42,7 +42,10 @@ export function createCollector(now: () => number): Collector {
 }
 
 /** Lines of files are JSON objects; published texts carry their id as an attribute. */
-function contentOf(text: string, attributes: Readonly<Record<string, string>>): { corpusId: string; text: string } {
+function contentOf(
+  text: string,
+  attributes: Readonly<Record<string, string>>,
+): { corpusId: string; text: string } {
   const id = attributes["corpus_id"];
   if (id !== undefined) return { corpusId: id, text };
   const line = JSON.parse(text) as { id: string; text: string };

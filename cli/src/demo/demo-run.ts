@@ -20,13 +20,15 @@ const filesPrefix = "demo-files-";
 const livePrefix = "demo-live-";
 
 /**
- * Goes on with a run that an earlier start left unfinished, else begins the next one. Streams of finished runs are
- * deleted then: their texts would be found twice.
+ * Goes on with a run that an earlier start left unfinished, else begins the next one. Streams of finished
+ * runs are deleted then: their texts would be found twice.
  */
 export async function chooseRun(client: MillraceClient, expected: Expected): Promise<DemoRun> {
   const names = new Set<string>();
   for await (const stream of client.streams.list()) names.add(stream.name);
-  const numbers = [...names].filter((name) => name.startsWith(filesPrefix)).map((name) => Number(name.slice(filesPrefix.length)));
+  const numbers = [...names]
+    .filter((name) => name.startsWith(filesPrefix))
+    .map((name) => Number(name.slice(filesPrefix.length)));
   const last = Math.max(0, ...numbers);
   if (last > 0 && !(await isFinished(client, names, { last, expected }))) return runOf(last, true);
   for (const name of names) {
@@ -48,5 +50,10 @@ async function isFinished(
 }
 
 function runOf(number: number, isContinued: boolean): DemoRun {
-  return { number, filesStream: `${filesPrefix}${number}`, liveStream: `${livePrefix}${number}`, isContinued };
+  return {
+    number,
+    filesStream: `${filesPrefix}${number}`,
+    liveStream: `${livePrefix}${number}`,
+    isContinued,
+  };
 }

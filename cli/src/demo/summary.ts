@@ -35,11 +35,15 @@ export function renderReport(report: DemoReport): string[] {
   const lines = ["", "Millrace main job"];
   for (const { name, in: came, out, dead, dropped, in_flight } of summary.streams) {
     const balanced = came === out + dead + dropped + in_flight ? "balanced" : "NOT BALANCED";
-    lines.push(`  ${name}: in ${came} = out ${out} + dead ${dead} + dropped ${dropped} + in flight ${in_flight}  (${balanced})`);
+    lines.push(
+      `  ${name}: in ${came} = out ${out} + dead ${dead} + dropped ${dropped} + in flight ${in_flight}  (${balanced})`,
+    );
   }
   lines.push(`  stages:   ${report.stages.map(({ stage, messages }) => `${stage} ${messages}`).join("   ")}`);
   lines.push(`  rate:     ${summary.mb_per_s} MB/s of text in ${summary.seconds} s, models included`);
-  lines.push(`  latency:  p50 ${summary.latency_ms.p50} ms, p99 ${summary.latency_ms.p99} ms (published to subscriber, analysed)`);
+  lines.push(
+    `  latency:  p50 ${summary.latency_ms.p50} ms, p99 ${summary.latency_ms.p99} ms (published to subscriber, analysed)`,
+  );
   const types = Object.entries(summary.findings).map(([type, count]) => `${type} ${count}`);
   lines.push(`  findings: ${types.join(", ")}`);
   lines.push(`  planted:  ${planted.found} of ${planted.planted} found and replaced`);
@@ -47,10 +51,13 @@ export function renderReport(report: DemoReport): string[] {
     lines.push(`  before:   ${report.sample.before}`, `  after:    ${report.sample.after}`);
   }
   summary.searches.forEach(({ query, hits, ms }, at) => {
-    lines.push(`  search:   "${query}"  (${ms} ms, known answer ${report.answers[at] === true ? "in the top 3" : "MISSED"})`);
+    lines.push(
+      `  search:   "${query}"  (${ms} ms, known answer ${report.answers[at] === true ? "in the top 3" : "MISSED"})`,
+    );
     for (const hit of hits) lines.push(`            ${hit.score.toFixed(3)}  ${hit.text.slice(0, 90)}`);
   });
-  for (const model of summary.models) lines.push(`  model:    ${model.name} (sha256 ${model.sha256.slice(0, 16)}…)`);
+  for (const model of summary.models)
+    lines.push(`  model:    ${model.name} (sha256 ${model.sha256.slice(0, 16)}…)`);
   for (const problem of report.problems) lines.push(`  PROBLEM:  ${problem}`);
   return lines;
 }

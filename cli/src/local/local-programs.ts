@@ -20,7 +20,12 @@ export function servicePrograms(root: string, state: PreparedState, ports: Local
   return serviceUsers.map((name) => ({
     name,
     command: process.execPath,
-    args: ["--enable-source-maps", join(root, "services", name, "dist", "main.js"), "--config", state.serviceConfigs[name]],
+    args: [
+      "--enable-source-maps",
+      join(root, "services", name, "dist", "main.js"),
+      "--config",
+      state.serviceConfigs[name],
+    ],
     ready: { kind: "http", url: `http://127.0.0.1:${ports.http[name]}/readyz` },
     // An index is rebuilt at start: 30 s for 100,000 vectors.
     readyTimeoutMs: 120_000,

@@ -12,7 +12,8 @@ export const streamBytes = Math.floor(storeBytes * 0.9);
 
 /** Empties what was kept, but not the logs. The caller holds the state's lock. */
 export async function resetState(stateDir: string): Promise<void> {
-  for (const name of ["data", "nats", "config", "keys"]) await rm(join(stateDir, name), { recursive: true, force: true });
+  for (const name of ["data", "nats", "config", "keys"])
+    await rm(join(stateDir, name), { recursive: true, force: true });
 }
 
 export interface PreparedState {

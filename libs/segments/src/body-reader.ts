@@ -21,8 +21,8 @@ export interface BodyReader {
 const openFilesMax = 32;
 
 /**
- * Reads with `pread` into fresh memory and checks what it read before anybody sees it: a copied range costs 0.1 ms a
- * MiB, less than the page faults of a fresh mapping.
+ * Reads with `pread` into fresh memory and checks what it read before anybody sees it: a copied range costs
+ * 0.1 ms a MiB, less than the page faults of a fresh mapping.
  */
 export function createBodyReader(options: BodyReaderOptions): BodyReader {
   const files = new Map<string, Promise<FileHandle>>();

@@ -17,7 +17,10 @@ export interface BodyStore {
   place(open: OpenBatch, subject: string): Promise<PlacedBatch>;
   /** The batch's message is gone from the broker, or was never stored: its body can go. */
   release(id: string): Promise<void>;
-  /** Batches that were durable when the last life of this service ended: publish them again under their old ids. */
+  /**
+   * Batches that were durable when the last life of this service ended: publish them again under their old
+   * ids.
+   */
   recovered: readonly PlacedBatch[];
   /** Bytes of segment files in use. */
   liveBytes(): number;
@@ -85,8 +88,8 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
       if (travelsInline(open.body.length)) {
         return { ...placed, bytes: encodeBatch(open, { $case: "inline", value: open.body }) };
       }
-      // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a crash finds
-      // what the last life wrote, and the stored reference stays true.
+      // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a
+      // crash finds what the last life wrote, and the stored reference stays true.
       const place = held.get(id) ?? (await (appending.get(id) ?? append(open, subject, id)));
       return { ...placed, bytes: encodeBatch(open, { $case: "range", value: rangeOf(place) }) };
     },

@@ -1,12 +1,12 @@
 /**
- * Group commit: many writers share one sync. A caller's sync begins after its call, so it covers all that the caller
- * wrote before; whoever comes while a sync runs shares the next one.
+ * Group commit: many writers share one sync. A caller's sync begins after its call, so it covers all that the
+ * caller wrote before; whoever comes while a sync runs shares the next one.
  *
  *     writes   a  b    c d e
  *     syncs    └─a─┘└───b────┘└──c d e──┘
  *
- * After a failed sync the kernel may have dropped the pages and called them clean: a later one would succeed and lie
- * (Rebello et al., ATC 2020). So the first failure is final: it fails every call that follows.
+ * After a failed sync the kernel may have dropped the pages and called them clean: a later one would succeed
+ * and lie (Rebello et al., ATC 2020). So the first failure is final: it fails every call that follows.
  */
 export interface GroupSync<F> {
   /** Resolves when a sync of the file that began after this call has ended well. */

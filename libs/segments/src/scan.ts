@@ -13,7 +13,10 @@ export interface RecoveredFrame {
 
 export interface Scanned {
   frames: RecoveredFrame[];
-  /** Places where something else lies than what was written, with sound frames after them or a sound header before. */
+  /**
+   * Places where something else lies than what was written, with sound frames after them or a sound header
+   * before.
+   */
   damaged: number;
   /** Where the last frame ends. */
   end: number;
@@ -23,9 +26,9 @@ export interface Scanned {
 const windowBytes = 1024 * 1024;
 
 /**
- * Reads the frames of a segment. Where no sound header stands, the next one is looked for at every place where a
- * frame may begin: a write that failed or a flipped bit costs one frame, never the ones behind it. What lies behind
- * the last sound frame is a torn tail, or what the file held in its former life.
+ * Reads the frames of a segment. Where no sound header stands, the next one is looked for at every place
+ * where a frame may begin: a write that failed or a flipped bit costs one frame, never the ones behind it.
+ * What lies behind the last sound frame is a torn tail, or what the file held in its former life.
  */
 export async function scanSegment(file: SegmentFile, segment: number): Promise<Scanned> {
   const scanned: Scanned = { frames: [], damaged: 0, end: 0 };

@@ -12,10 +12,10 @@ import { openShelf, type Segment, type Shelf, type ShelfOptions } from "./segmen
  *     <dir>/00000012.seg   one segment: frames back to back (see frame.ts), then whatever its former life left
  *     <dir>/free-3.seg     recycled, waiting for its next life: writing it again is eight times as fast as a new file
  *
- * A frame is durable when `append` resolves: one fdatasync covers all frames written while the last one ran. A frame is
- * freed when nothing refers to it; a segment whose frames are all freed is recycled. Segment numbers never repeat, so
- * a reference to an old life of a file can't be mistaken: the file with the highest number is always kept, since the
- * names in the directory are all that a restart knows of numbers.
+ * A frame is durable when `append` resolves: one fdatasync covers all frames written while the last one ran.
+ * A frame is freed when nothing refers to it; a segment whose frames are all freed is recycled. Segment
+ * numbers never repeat, so a reference to an old life of a file can't be mistaken: the file with the highest
+ * number is always kept, since the names in the directory are all that a restart knows of numbers.
  */
 export type SegmentLogOptions = ShelfOptions;
 
@@ -86,7 +86,10 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Segmen
   const reserve = createReserve(shelf, segmentBytes);
   let broken: CodedError | undefined;
 
-  /** After a failed sync nothing may be called durable any more; a write that found no room only costs its frame. */
+  /**
+   * After a failed sync nothing may be called durable any more; a write that found no room only costs its
+   * frame.
+   */
   function failed(cause: unknown, syncing: boolean): CodedError {
     if (!syncing && (cause as NodeJS.ErrnoException).code === "ENOSPC") {
       return new CodedError("resource_exhausted", "append to segments: the disk is full", {

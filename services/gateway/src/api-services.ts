@@ -38,7 +38,10 @@ export interface Api
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** Every public RPC and the handler that serves it. A service appears in proto, server and reflection together. */
+/**
+ * Every public RPC and the handler that serves it. A service appears in proto, server and reflection
+ * together.
+ */
 export function apiServices(api: Api): GrpcService[] {
   return [...streamServices(api), ...messageServices(api), ...contentServices(api)];
 }

@@ -35,7 +35,9 @@ export const gatewayConfig = z.strictObject({
         .default(64 * 1024 * 1024),
       /** Open calls of PublishStream, Subscribe and WatchEvents; each holds up to 16 messages of 1 MiB. */
       openStreamsMax: z.int().min(1).default(256),
-      /** Idempotency keys remembered for 10 minutes, about 0.3 KB each; beyond it keyed publishes are refused. */
+      /**
+       * Idempotency keys remembered for 10 minutes, about 0.3 KB each; beyond it keyed publishes are refused.
+       */
       rememberedKeysMax: z.int().min(1).default(500_000),
     })
     .prefault({}),

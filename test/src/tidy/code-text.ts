@@ -106,7 +106,9 @@ function regexEnd(text: string, from: number): number {
   return at;
 }
 
-/** A slash after a value divides; after an operator, a bracket or a keyword it begins a regular expression. */
+/**
+ * A slash after a value divides; after an operator, a bracket or a keyword it begins a regular expression.
+ */
 function beginsExpression(before: string): boolean {
   const last = before.trim();
   return last === "" || /[(,=:[!&|?{};+\-*%~^<>]$/.test(last) || /\b(return|typeof|case|in|of)$/.test(last);

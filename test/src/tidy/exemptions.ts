@@ -1,4 +1,7 @@
-/** What may break a rule, and why: the only list of its kind. A test fails when an entry excuses nothing any more. */
+/**
+ * What may break a rule, and why: the only list of its kind. A test fails when an entry excuses nothing any
+ * more.
+ */
 export interface Exemption {
   /** The rule's name. */
   rule: string;

@@ -8,9 +8,9 @@ export interface FunctionSize {
 }
 
 /**
- * Functions of formatted code, told by indentation: one begins on a line that ends with `=> {`, or with `{` after a
- * parameter list, and ends at the next line of the same indentation that begins with `}`. A factory whose closures
- * share its state is as long as what it does itself; each closure counts for itself.
+ * Functions of formatted code, told by indentation: one begins on a line that ends with `=> {`, or with `{`
+ * after a parameter list, and ends at the next line of the same indentation that begins with `}`. A factory
+ * whose closures share its state is as long as what it does itself; each closure counts for itself.
  */
 export function functionSizes(code: string): FunctionSize[] {
   const lines = code.split("\n");

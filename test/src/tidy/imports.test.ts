@@ -4,7 +4,10 @@ import { isTest, isTypeScript, type SourceFile, sourceFile } from "./source-tree
 
 const inService = ["errors", "proto", "envelope", "runtime", "messaging", "segments"];
 
-/** Packages of ours that a package may import; a service, any of `inService`. `test` may import whatever it tests. */
+/**
+ * Packages of ours that a package may import; a service, any of `inService`. `test` may import whatever it
+ * tests.
+ */
 const directions: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   proto: [],
@@ -18,7 +21,10 @@ const directions: Readonly<Record<string, readonly string[]>> = {
   examples: ["errors", "sdk"],
 };
 
-/** Of messaging and runtime: names and sums, no I/O. Subject literals live in one file, so whoever needs one imports it. */
+/**
+ * Of messaging and runtime: names and sums, no I/O. Subject literals live in one file, so whoever needs one
+ * imports it.
+ */
 const pure = new Set([
   "anyPartition",
   "backoffMs",

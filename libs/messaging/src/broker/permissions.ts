@@ -1,9 +1,9 @@
 import { buckets, consumerPlans } from "./streams.js";
 
 /**
- * Who may do what on the broker: the one table from which local mode and the chart render their users. What is not
- * listed is denied. Stream reads (`MSG.GET`, `DIRECT.GET`, consumer creation) are listed like any other subject, since
- * they bypass subject permissions of the messages themselves.
+ * Who may do what on the broker: the one table from which local mode and the chart render their users. What
+ * is not listed is denied. Stream reads (`MSG.GET`, `DIRECT.GET`, consumer creation) are listed like any
+ * other subject, since they bypass subject permissions of the messages themselves.
  */
 export interface Permissions {
   publish: string[];

@@ -7,9 +7,9 @@ import type { Broker } from "../broker/broker.js";
 import { buckets } from "../broker/streams.js";
 
 /*
- * LEDGER: what each stage or sink has settled, per source. KV key <stage>.<tenant>.<stream>.<source>, written by the
- * stage after its commit, at most every 100 ms. Source commits, freshness, conservation and sink de-duplication read
- * it; nothing else counts.
+ * LEDGER: what each stage or sink has settled, per source. KV key <stage>.<tenant>.<stream>.<source>, written
+ * by the stage after its commit, at most every 100 ms. Source commits, freshness, conservation and sink
+ * de-duplication read it; nothing else counts.
  */
 export interface LedgerKey {
   tenant: string;
@@ -54,7 +54,9 @@ interface Book {
   /** Counts as last stored, to find what this process added when another wrote in between. */
   stored: Counts;
   dirty: boolean;
-  /** What a write held that was never answered: found in the bucket, it was ours and must not be added again. */
+  /**
+   * What a write held that was never answered: found in the bucket, it was ours and must not be added again.
+   */
   unanswered: { bytes: Uint8Array; counts: Counts } | undefined;
 }
 
@@ -110,7 +112,10 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
       dirty = dirty.filter((book) => book.dirty);
     }
   };
-  /** One at a time: whoever asks while a flush runs gets the next one, which covers all that was settled before. */
+  /**
+   * One at a time: whoever asks while a flush runs gets the next one, which covers all that was settled
+   * before.
+   */
   const flush = (): Promise<void> => {
     flushing = flushing.catch(() => undefined).then(flushOnce);
     return flushing;

@@ -11,7 +11,9 @@ export interface DeleteStreamParts {
   sleep(ms: number): Promise<void>;
 }
 
-/** Services hear of it within milliseconds, and write to the LEDGER at most 100 ms later what they held of it. */
+/**
+ * Services hear of it within milliseconds, and write to the LEDGER at most 100 ms later what they held of it.
+ */
 const settleMs = 300;
 
 export const deleteStream =

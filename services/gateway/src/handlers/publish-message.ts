@@ -23,12 +23,14 @@ export const publishMessage =
     return { messageId, position: { source, offset: position }, durability };
   };
 
-/** So much of the deadline is left for the answer to travel: late, it would be cut off by the library's own. */
+/**
+ * So much of the deadline is left for the answer to travel: late, it would be cut off by the library's own.
+ */
 const answerMs = 100;
 
 /**
- * Publishes and waits until the message is durable, or the deadline is near. What was sent by then goes on: its
- * outcome is unknown to the caller, not to us. Errors: `unavailable` then.
+ * Publishes and waits until the message is durable, or the deadline is near. What was sent by then goes on:
+ * its outcome is unknown to the caller, not to us. Errors: `unavailable` then.
  */
 export async function publishWithin(
   { publisher, activeTrace, sleep }: PublishParts,

@@ -24,7 +24,10 @@ export interface PublishStreamParts extends StreamServing {
 
 const rpc = "millrace.message.v1.PublishService/PublishStream";
 
-/** One connection: Open, then messages. It ends when the client ends it and all is settled, or at the first error. */
+/**
+ * One connection: Open, then messages. It ends when the client ends it and all is settled, or at the first
+ * error.
+ */
 export const publishStream =
   (parts: PublishStreamParts): handleBidiStreamingCall<PublishStreamRequest, PublishStreamResponse> =>
   (call) => {
@@ -101,7 +104,10 @@ async function open(
   }
 }
 
-/** Reading goes on when the client has credits left and the process has room: until then its frames stay with it. */
+/**
+ * Reading goes on when the client has credits left and the process has room: until then its frames stay with
+ * it.
+ */
 async function room(budget: PendingBudget, session: PublishSession, signal: AbortSignal): Promise<void> {
   while (!signal.aborted && session.isFull()) await session.progress();
   while (!signal.aborted && !budget.hasRoom()) await budget.change(signal);

@@ -16,7 +16,10 @@ export interface PlacedRow {
   id: string | undefined;
 }
 
-/** The batch of rows that follow each other in one source and lane. Buffer adds the partition and the accept time. */
+/**
+ * The batch of rows that follow each other in one source and lane. Buffer adds the partition and the accept
+ * time.
+ */
 export function buildBatch(of: BatchOf, rows: readonly PlacedRow[]): Batch {
   const from = rows[0]?.position ?? 0;
   const to = from + rows.length;

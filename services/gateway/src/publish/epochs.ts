@@ -3,8 +3,9 @@ import { sourceKey, type StreamName } from "@millrace/envelope";
 import type { PushSource } from "./push-source.js";
 
 /**
- * The epochs of clients that number their own messages. An epoch has one connection at a time: a later one ends the
- * one before and waits until what that left behind is settled, so that no message is on its way twice.
+ * The epochs of clients that number their own messages. An epoch has one connection at a time: a later one
+ * ends the one before and waits until what that left behind is settled, so that no message is on its way
+ * twice.
  */
 export interface Epochs {
   /** Errors: `unavailable` where what was left behind isn't settled in time. */

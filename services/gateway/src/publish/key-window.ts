@@ -1,12 +1,15 @@
 import { CodedError } from "@millrace/errors";
 
 /**
- * Remembers what was answered to an idempotency key, so that the same key again gets the same answer; a call under
- * way is shared. Keys live in this process only: after a restart, or at another replica, a key gives the message its
- * old id but is taken again.
+ * Remembers what was answered to an idempotency key, so that the same key again gets the same answer; a call
+ * under way is shared. Keys live in this process only: after a restart, or at another replica, a key gives
+ * the message its old id but is taken again.
  */
 export interface KeyWindow<Answer> {
-  /** Errors: those of `work`, after which the key is free again; `resource_exhausted` when it can't be remembered. */
+  /**
+   * Errors: those of `work`, after which the key is free again; `resource_exhausted` when it can't be
+   * remembered.
+   */
   once(key: string, work: () => Promise<Answer>): Promise<Answer>;
 }
 

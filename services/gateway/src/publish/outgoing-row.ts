@@ -26,8 +26,8 @@ const columnBytesBase = 48;
 const attributeBytesMax = limits.columnsBytesMax / 4;
 
 /**
- * Checks a message and gives it the form of a row. Errors: `unimplemented` for images, else `invalid_argument`, with
- * the field as the request names it.
+ * Checks a message and gives it the form of a row. Errors: `unimplemented` for images, else
+ * `invalid_argument`, with the field as the request names it.
  */
 export function toRow(message: StreamedMessage, stream: Stream, now: number): Row {
   const { kind, content } = contentOf(message, stream);

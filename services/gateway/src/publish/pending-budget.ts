@@ -21,7 +21,8 @@ export function createPendingBudget(pendingBytesMax: number): PendingBudget {
     hasRoom,
     bytes: () => pending,
     take: (bytes) => {
-      // One more than the bound is let in, so that a message larger than what is left is not refused for ever.
+      // One more than the bound is let in, so that a message larger than what is left is not refused for
+      // ever.
       if (!hasRoom()) {
         throw new CodedError("resource_exhausted", "publish: too much is waiting to become durable", {
           retryAfterMs: 500,

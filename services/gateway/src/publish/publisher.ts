@@ -50,7 +50,8 @@ export function closingOf(row: Row, stream: Stream): Closing {
 }
 
 export function createPublisher(options: PublisherOptions): Publisher {
-  // The numbers of a source count on for as long as the process lives, so it is never closed while its stream is.
+  // The numbers of a source count on for as long as the process lives, so it is never closed while its stream
+  // is.
   const sources = new Map<string, PushSource>();
   const keys = createKeyWindow<Published>(options.rememberedKeysMax, options.now);
 

@@ -9,9 +9,9 @@ import type { PendingBudget } from "./pending-budget.js";
 //   empty ──add──► lingering ──full, or the linger is over──► sending ──durable or refused──► empty or lingering
 //                                                                └─outcome unknown─► sending (the same batch, backoff)
 //
-// A batch gets its positions when it is closed, and they are taken from then on: one whose outcome is unknown is sent
-// again under the same positions until buffer answers, while those who wait for it may give up. A batch that buffer
-// refused was not accepted: its positions stay a gap, which interval sets allow.
+// A batch gets its positions when it is closed, and they are taken from then on: one whose outcome is unknown
+// is sent again under the same positions until buffer answers, while those who wait for it may give up. A
+// batch that buffer refused was not accepted: its positions stay a gap, which interval sets allow.
 
 export interface Receipt {
   /** Where the message stands: the source's key and its number in it. */
@@ -37,7 +37,10 @@ export interface Closing {
 }
 
 export interface PushSource {
-  /** Resolves when the message is durable. Errors: buffer's refusal, `resource_exhausted`, `canceled` at the end. */
+  /**
+   * Resolves when the message is durable. Errors: buffer's refusal, `resource_exhausted`, `canceled` at the
+   * end.
+   */
   add(addition: Addition, closing: Closing): Promise<Receipt>;
   /** Resolves when nothing is pending. */
   idle(): Promise<void>;
@@ -156,7 +159,9 @@ export function createPushSource(options: PushSourceOptions): PushSource {
   };
 }
 
-/** Whether a message goes into the same batch: one lane, positions without a hole, and all within the bounds. */
+/**
+ * Whether a message goes into the same batch: one lane, positions without a hole, and all within the bounds.
+ */
 function joins(batch: Forming, { row, position }: Waiting): boolean {
   const before = batch.waiting.at(-1);
   if (before === undefined || before.row.lane !== row.lane) return false;

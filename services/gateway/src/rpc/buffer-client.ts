@@ -4,7 +4,10 @@ import { BufferServiceClient, type LastPositionRequest } from "@millrace/proto/b
 import { callUnary, type Component, insecure, internalChannel, type Runtime } from "@millrace/runtime";
 
 export interface BufferClient extends Component {
-  /** Resolves with the durability, `synced` or `unverified`. `traces`: contexts of those whose messages these are. */
+  /**
+   * Resolves with the durability, `synced` or `unverified`. `traces`: contexts of those whose messages these
+   * are.
+   */
   append(batch: Batch, traces: readonly unknown[]): Promise<string>;
   lastPosition(of: LastPositionRequest): Promise<number>;
   /** Whether buffer said lately that it is serving. */

@@ -1,9 +1,9 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 
 /**
- * Hands over the requests of a call one at a time: the next is read when the last one is dealt with, so that a
- * slow handler slows its caller. Resolves when the caller has ended its side. Errors: the handler's, or the reason of
- * the signal.
+ * Hands over the requests of a call one at a time: the next is read when the last one is dealt with, so that
+ * a slow handler slows its caller. Resolves when the caller has ended its side. Errors: the handler's, or the
+ * reason of the signal.
  *
  * Not `for await`: leaving that loop destroys the call, and no status could be sent any more.
  */

@@ -5,7 +5,9 @@ import type { OpenCalls } from "./open-calls.js";
 import { type Serving, statusOf } from "./unary-call.js";
 
 export interface ResponseWriter<R> {
-  /** Resolves when there is room for the next one: a slow reader slows its own call, and memory stays bounded. */
+  /**
+   * Resolves when there is room for the next one: a slow reader slows its own call, and memory stays bounded.
+   */
   write(response: R): Promise<void>;
   /** Aborted when the caller has gone, or with the CodedError that it is told. */
   signal: AbortSignal;

@@ -68,8 +68,8 @@ function checkWait({ wait }: SearchRequest): number {
 }
 
 /**
- * The source's key: a position of PublishStream names its epoch, which a client knows, in the place of the key. No
- * epoch looks like a key.
+ * The source's key: a position of PublishStream names its epoch, which a client knows, in the place of the
+ * key. No epoch looks like a key.
  */
 export function sourceOfAfter(
   of: { tenant: string; stream: string },

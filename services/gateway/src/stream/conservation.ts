@@ -23,11 +23,11 @@ export function sinksOf(outputs: Outputs | undefined): string[] {
 }
 
 /**
- * in = out + dead + dropped + in flight, in messages. `storedBatches`: what the broker holds for the stages; with none
- * there, nothing is in flight, and a sum that still does not add up is shown as it is.
+ * in = out + dead + dropped + in flight, in messages. `storedBatches`: what the broker holds for the stages;
+ * with none there, nothing is in flight, and a sum that still does not add up is shown as it is.
  *
- * Out counts a message once every declared sink has it, so it is the least of theirs; what a sink gave up counts
- * once, however many sinks gave it up, so it is the most of theirs.
+ * Out counts a message once every declared sink has it, so it is the least of theirs; what a sink gave up
+ * counts once, however many sinks gave it up, so it is the most of theirs.
  */
 export function conserve(
   entries: readonly LedgerEntry[],
@@ -48,10 +48,10 @@ export function conserve(
 }
 
 /**
- * Messages of one source that buffer accepted. It writes its entry up to 100 ms late, so the sinks' may be ahead of it:
- * then their positions stand in for what it has not written yet. That works where a position is a message, as with all
- * that is pushed, which shows in as many messages as positions; for a file, whose positions are bytes, the entry of
- * buffer counts alone.
+ * Messages of one source that buffer accepted. It writes its entry up to 100 ms late, so the sinks' may be
+ * ahead of it: then their positions stand in for what it has not written yet. That works where a position is
+ * a message, as with all that is pushed, which shows in as many messages as positions; for a file, whose
+ * positions are bytes, the entry of buffer counts alone.
  */
 function acceptedOf(entries: readonly LedgerEntry[]): number {
   const buffer = entries.find(({ stage }) => stage === "buffer")?.entry;

@@ -5,8 +5,8 @@ const pageSizeDefault = 100;
 const pageSizeMax = 1_000;
 
 /**
- * One page of streams in the order of their names. The token is the base64url of the last name on the page, so that
- * streams which come and go between pages move no other one.
+ * One page of streams in the order of their names. The token is the base64url of the last name on the page,
+ * so that streams which come and go between pages move no other one.
  */
 export function pageOf(
   streams: readonly Stream[],

@@ -25,8 +25,8 @@ const rollBytes = { min: 1024, max: 4 * 1024 * 1024 * 1024 };
 const rollAgeMs = { min: 100, max: 24 * 3_600_000 };
 
 /**
- * The settings with every default filled in, so that what a stream does can be read off it. State and creation time
- * are left for the caller. Errors: `invalid_argument` with the field as the request names it.
+ * The settings with every default filled in, so that what a stream does can be read off it. State and
+ * creation time are left for the caller. Errors: `invalid_argument` with the field as the request names it.
  */
 export function completeSettings(given: Stream | undefined): Stream {
   if (given === undefined) throw invalid("stream", "is missing", "Give the stream's settings.");

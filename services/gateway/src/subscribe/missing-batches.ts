@@ -8,10 +8,12 @@ export interface StoredNumbers {
 }
 
 /**
- * How many result messages may be gone between a place and the next one that is there. The bus numbers the results of
- * all streams together and keeps no subject of what it discarded, so two things are exact, and one is a bound:
+ * How many result messages may be gone between a place and the next one that is there. The bus numbers the
+ * results of all streams together and keeps no subject of what it discarded, so two things are exact, and one
+ * is a bound:
  *
- * - the place's own message is still stored: nothing is gone, since a stream's results are discarded oldest first;
+ * - the place's own message is still stored: nothing is gone, since a stream's results are discarded oldest
+ *   first;
  * - no number in between is gone: nothing is gone;
  * - else the numbers that are gone are counted, those of other streams with them: no more than these.
  */

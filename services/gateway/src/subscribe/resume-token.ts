@@ -4,9 +4,9 @@ import { CodedError } from "@millrace/errors";
 //
 //   <seq>.<index>.<created ms>
 //
-// Behind row `index` of message `seq`. Index "end": behind the whole message. Index "gap": behind `seq`, which is no
-// message of this subscriber, but the place from which it began. The creation time tells a stream from one of the
-// same name that was deleted.
+// Behind row `index` of message `seq`. Index "end": behind the whole message. Index "gap": behind `seq`,
+// which is no message of this subscriber, but the place from which it began. The creation time tells a stream
+// from one of the same name that was deleted.
 
 export interface Place {
   seq: number;

@@ -7,7 +7,10 @@ import type { SourceRunner } from "./source-runner.js";
 
 const intervalMs = 1_000;
 
-/** Tells in REPORTS what each source does, once a second and only what changed; a new failure is an event as well. */
+/**
+ * Tells in REPORTS what each source does, once a second and only what changed; a new failure is an event as
+ * well.
+ */
 export async function createSourceReports(
   broker: Broker,
   publisher: Publisher,
@@ -25,7 +28,11 @@ export async function createSourceReports(
     const value: SourceReport = {
       id: source.id,
       stream: source.stream,
-      state: failed ? SourceState.SOURCE_STATE_FAILED : status === undefined ? SourceState.SOURCE_STATE_PAUSED : SourceState.SOURCE_STATE_RUNNING,
+      state: failed
+        ? SourceState.SOURCE_STATE_FAILED
+        : status === undefined
+          ? SourceState.SOURCE_STATE_PAUSED
+          : SourceState.SOURCE_STATE_RUNNING,
       files: status?.files ?? 0,
       lagBytes: status?.lagBytes ?? 0,
       lastError,
@@ -35,7 +42,8 @@ export async function createSourceReports(
     if (told.get(source.id) === content) return;
     value.timeMs = Math.round(runtime.clock.now());
     await bucket.put(`${tenant}.${source.stream}.${source.id}`, SourceReport.encode(value).finish());
-    if (lastError !== "" && !(told.get(source.id) ?? "").includes(JSON.stringify(lastError))) await tell(tenant, value);
+    if (lastError !== "" && !(told.get(source.id) ?? "").includes(JSON.stringify(lastError)))
+      await tell(tenant, value);
     told.set(source.id, content);
   };
 
