@@ -67,7 +67,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   const result: Arguments = { configPath: undefined, checkOnly: false, printSchema: false };
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at];
-    if (word === "--config") result.configPath = argv[++at];
+    if (word === "--config") result.configPath = valueOf(argv, ++at);
     else if (word === "--check-config") result.checkOnly = true;
     else if (word === "--print-schema") result.printSchema = true;
     else {
@@ -78,6 +78,15 @@ export function parseArguments(argv: readonly string[]): Arguments {
     }
   }
   return result;
+}
+
+function valueOf(argv: readonly string[], at: number): string {
+  const value = argv[at];
+  if (value !== undefined && !value.startsWith("--")) return value;
+  throw new CodedError("invalid_argument", "read arguments: --config without a file", {
+    field: "--config",
+    remedy: "Name a JSON file: --config <file>.",
+  });
 }
 
 export function readConfigFile(path: string | undefined): unknown {

@@ -15,20 +15,19 @@ export function createHealthServer(
   metrics: Metrics,
 ): HealthServer {
   const server = createServer((request, response) => {
-    const url = new URL(request.url ?? "/", "http://localhost");
+    // Not parsed as a URL: `//` is none, and whoever sends it must not end the process.
+    const [path = "/", query = ""] = (request.url ?? "/").split("?", 2);
+    const verbose = new URLSearchParams(query).has("verbose");
     const reply = (status: number, text: string, type = "text/plain"): void => {
       response.writeHead(status, { "content-type": type }).end(text);
     };
-    if (url.pathname === "/livez" || url.pathname === "/healthz") return reply(200, "ok\n");
-    if (url.pathname === "/readyz") {
+    if (path === "/livez" || path === "/healthz") return reply(200, "ok\n");
+    if (path === "/readyz") {
       const sentences = lifecycle().unhealthy();
       const lines = [...sentences].map(([name, sentence]) => `${name}: ${sentence}\n`).join("");
-      return reply(
-        sentences.size === 0 ? 200 : 503,
-        url.searchParams.has("verbose") || lines !== "" ? lines || "ok\n" : "ok\n",
-      );
+      return reply(sentences.size === 0 ? 200 : 503, verbose || lines !== "" ? lines || "ok\n" : "ok\n");
     }
-    if (url.pathname === "/metrics") {
+    if (path === "/metrics") {
       metrics.text().then(
         (text) => reply(200, text, "text/plain; version=0.0.4"),
         () => reply(500, "metrics failed\n"),

@@ -42,7 +42,7 @@ export function createLifecycle(components: readonly Component[], log: Logger): 
     }, drainTimeoutMs);
     for (const component of started.toReversed()) {
       try {
-        await component.stop?.(hard.signal);
+        await stopOne(component, hard.signal);
       } catch (caught) {
         log.error("component did not stop", { component: component.name, error: String(caught) });
       }
@@ -64,16 +64,41 @@ export function createLifecycle(components: readonly Component[], log: Logger): 
     start: async () => {
       state = "starting";
       for (const component of components) {
+        // Stopped while it was starting: what has not begun yet must not begin.
+        if (state !== "starting") return;
         started.push(component);
         try {
           await component.start?.();
         } catch (caught) {
-          state = "failed";
+          if (state === "starting") state = "failed";
           throw CodedError.from(caught, `start ${component.name}`);
         }
       }
-      state = "running";
+      if (state === "starting") state = "running";
     },
     stop,
   };
+}
+
+/** How long a component may take to give up once it was told to. */
+const giveUpMs = 2_000;
+
+/** Stops a component; one that goes on after `hard` is left behind, since those it uses wait for their turn. */
+async function stopOne(component: Component, hard: AbortSignal): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  let count = (): void => undefined;
+  const overdue = new Promise<never>((_resolve, reject) => {
+    const error = new CodedError("deadline_exceeded", `stop ${component.name}: did not give up`);
+    count = () => {
+      timer = setTimeout(() => reject(error), giveUpMs);
+    };
+  });
+  if (hard.aborted) count();
+  else hard.addEventListener("abort", count, { once: true });
+  try {
+    await Promise.race([component.stop?.(hard), overdue]);
+  } finally {
+    clearTimeout(timer);
+    hard.removeEventListener("abort", count);
+  }
 }

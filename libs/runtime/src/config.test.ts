@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "node:test";
+import { z } from "zod";
+import { baseConfig, parseArguments, parseConfig, readConfigFile } from "./config.js";
+
+const schema = z.strictObject({
+  ...baseConfig,
+  limits: z.strictObject({ bytesMax: z.int().default(1) }).prefault({}),
+});
+const parse = (value: unknown) => parseConfig(schema, value, "x.json");
+
+test("no settings at all are a working configuration, frozen", () => {
+  const config = parse({});
+  assert.deepEqual([config.instance, config.http.port, config.limits.bytesMax], ["0", 0, 1]);
+  assert.ok(Object.isFrozen(config));
+});
+
+const refused: [string, unknown, string][] = [
+  ["an unknown key", { colour: "red" }, "colour"],
+  ["an unknown key further down", { limits: { bytesMx: 1 } }, "limits.bytesMx"],
+  ["a value of another type", { limits: { bytesMax: "many" } }, "limits.bytesMax"],
+  ["a value out of range", { http: { port: 70_000 } }, "http.port"],
+  ["a name that is none", { instance: "Bad Name" }, "instance"],
+  ["a list in place of the object", [], ""],
+];
+for (const [what, value, field] of refused) {
+  test(`${what} is refused by name, with what to do`, () => {
+    assert.throws(
+      () => parse(value),
+      (error: { code: string; field: string; remedy: string; message: string }) => {
+        assert.deepEqual([error.code, error.field], ["invalid_argument", field]);
+        assert.match(error.message, /^read config x\.json: /);
+        assert.match(error.remedy, /--print-schema/);
+        return true;
+      },
+    );
+  });
+}
+
+test("a file that is not there, or is no JSON, is refused with its path", (t) => {
+  const dir = mkdtempSync(join(tmpdir(), "millrace-config-"));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const path = join(dir, "c.json");
+  assert.throws(() => readConfigFile(path), {
+    code: "not_found",
+    field: "--config",
+    message: /c\.json: cannot be read/,
+  });
+  writeFileSync(path, "{ instance: 1");
+  assert.throws(() => readConfigFile(path), {
+    code: "invalid_argument",
+    field: "--config",
+    message: /not JSON/,
+  });
+  writeFileSync(path, '{ "instance": "a" }');
+  assert.deepEqual(readConfigFile(path), { instance: "a" });
+  assert.deepEqual(readConfigFile(undefined), {});
+});
+
+test("arguments are known or refused", () => {
+  assert.deepEqual(parseArguments(["--config", "a.json", "--check-config"]), {
+    configPath: "a.json",
+    checkOnly: true,
+    printSchema: false,
+  });
+  for (const argv of [["--confg", "a"], ["--config"], ["--config", "--check-config"]]) {
+    assert.throws(() => parseArguments(argv), { code: "invalid_argument" });
+  }
+});
