@@ -1,3 +1,5 @@
+import { obtainForTests } from "./lib/obtain.mjs";
+import { cacheDir } from "./lib/places.mjs";
 import { runMain, say, seconds } from "./lib/progress.mjs";
 import { setUp } from "./lib/setup.mjs";
 import { testFiles } from "./lib/test-files.mjs";
@@ -9,6 +11,10 @@ const wholeTimeoutMs = 600_000;
 await runMain(async () => {
   const filters = process.argv.slice(2);
   await setUp();
+  const { natsServer } = await obtainForTests();
+  // Every test file is a process of its own and finds both by these.
+  process.env.NATS_SERVER_BIN = natsServer;
+  process.env.MILLRACE_CACHE_DIR = cacheDir();
   const { units, whole } = testFiles(filters);
   const started = performance.now();
   say(`test: ${units.length} files beside the code, two at a time`);
