@@ -31,11 +31,6 @@ export const exemptions: readonly Exemption[] = [
   },
   {
     rule: besides,
-    path: "libs/sdk/src/units/units.test.ts",
-    reason: "one table of cases for the folder's three small files",
-  },
-  {
-    rule: besides,
     path: "services/output/src/storage/faults",
     reason: "crashes of the whole storage folder, with the disk that makes them",
   },

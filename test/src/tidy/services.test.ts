@@ -108,17 +108,19 @@ keep({
 
 keep({
   name: "each test lies beside the file that it tests",
-  remedy: "Name it for that file; a scenario over several files belongs to test/, or into exemptions.ts.",
+  remedy: "Name it for that file, or for the folder that it tests as a whole; else it belongs to test/.",
   find: (files) => {
     const paths = new Set(files.map(({ path }) => path));
     return files
       .filter((file) => isTest(file) && /^(libs|services|cli|examples)\//.test(file.path))
       .filter(({ path }) => !paths.has(path.replace(/(\.[a-z]+)?\.test\.ts$/, ".ts")))
+      .filter(({ path }) => !/\/([a-z0-9-]+)\/\1\.test\.ts$/.test(path))
       .map(({ path }) => ({ path, line: 0, what: "has no file of its name beside it" }));
   },
   caught: [[sourceFile("libs/a/src/x.test.ts", "")]],
   passed: [
     [sourceFile("libs/a/src/x.test.ts", ""), sourceFile("libs/a/src/x.ts", "")],
     [sourceFile("libs/a/src/x.model.test.ts", ""), sourceFile("libs/a/src/x.ts", "")],
+    [sourceFile("libs/a/src/units/units.test.ts", "")],
   ],
 });
