@@ -1,1 +1,29 @@
-export {};
+export {
+  type Arrived,
+  findAltered,
+  findDuplicated,
+  findLost,
+  findOutOfOrder,
+  type History,
+  type Sent,
+} from "./checkers.js";
+export { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from "./otlp-receiver.js";
+export { type ServiceProcess, type ServiceToStart, startService } from "./service-process.js";
+// What the libs' own tests need lies in them, since they stand below this one; everybody else takes it from here.
+export { type BatchToBuild, buildBatch, inlineBatch, textsOf } from "@millrace/envelope/testing";
+export {
+  findNatsServer,
+  freePort,
+  type NatsOptions,
+  type NatsServer,
+  natsWorkbench,
+  startNats,
+  type Workbench,
+} from "@millrace/messaging/testing";
+export {
+  createFakeClock,
+  eventually,
+  type EventuallyOptions,
+  type FakeClock,
+  testRuntime,
+} from "@millrace/runtime/testing";
