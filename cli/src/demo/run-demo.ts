@@ -1,8 +1,19 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { type Corpus, type CorpusSearch, loadCorpus, type PublishedMessage, readTexts } from "@millrace/examples";
+import {
+  type Corpus,
+  type CorpusSearch,
+  loadCorpus,
+  type PublishedMessage,
+  readTexts,
+} from "@millrace/examples";
 import type { Clock } from "@millrace/runtime";
-import { createStreamProcessor, type MillraceClient, type StreamOptions, type StreamProcessor } from "@millrace/sdk";
+import {
+  createStreamProcessor,
+  type MillraceClient,
+  type StreamOptions,
+  type StreamProcessor,
+} from "@millrace/sdk";
 import { checkPlanted } from "./check-planted.js";
 import { type Collector, createCollector } from "./collector.js";
 import { chooseRun, type DemoRun } from "./demo-run.js";
@@ -39,18 +50,32 @@ const settings: StreamOptions = {
 export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   const { client, clock } = options;
   const corpus = loadCorpus(options.corpusDir);
-  const expected = { files: corpus.files.reduce((sum, { count }) => sum + count, 0), live: corpus.published.length };
+  const expected = {
+    files: corpus.files.reduce((sum, { count }) => sum + count, 0),
+    live: corpus.published.length,
+  };
   const run = await chooseRun(client, expected);
-  if (run.isContinued) options.progress(`going on with run ${run.number}, which was stopped before its end\n`);
+  if (run.isContinued)
+    options.progress(`going on with run ${run.number}, which was stopped before its end\n`);
   const started = clock.monotonic();
-  await using files = await createStreamProcessor(run.filesStream, client, { ...settings, processingMode: "batch" });
-  await using live = await createStreamProcessor(run.liveStream, client, { ...settings, processingMode: "real_time" });
+  await using files = await createStreamProcessor(run.filesStream, client, {
+    ...settings,
+    processingMode: "batch",
+  });
+  await using live = await createStreamProcessor(run.liveStream, client, {
+    ...settings,
+    processingMode: "real_time",
+  });
   const collector = createCollector(clock.now);
   const following = new AbortController();
   const signal = AbortSignal.any([options.signal, following.signal]);
   const follow = Promise.all([collector.follow(files, signal), collector.follow(live, signal)]);
   try {
-    await files.addFileSource({ path: join(options.corpusDir, "texts"), pattern: "*.jsonl", pollInterval: "250ms" });
+    await files.addFileSource({
+      path: join(options.corpusDir, "texts"),
+      pattern: "*.jsonl",
+      pollInterval: "250ms",
+    });
     await publishLive(options, { live, run, corpus, collector });
     await untilOut(options, { collector, total: expected.files + expected.live });
     const seconds = (clock.monotonic() - started) / 1000;
@@ -89,7 +114,10 @@ function toOutgoing({ id, sourceId, text }: PublishedMessage) {
   return { text, sourceId, attributes: { corpus_id: id } };
 }
 
-async function untilOut(options: DemoOptions, { collector, total }: { collector: Collector; total: number }): Promise<void> {
+async function untilOut(
+  options: DemoOptions,
+  { collector, total }: { collector: Collector; total: number },
+): Promise<void> {
   const { clock, signal } = options;
   const until = clock.monotonic() + timeoutMs;
   while (collector.byId.size < total && clock.monotonic() < until && !signal.aborted) {
@@ -118,12 +146,18 @@ interface Finished {
   seconds: number;
 }
 
-async function report(options: DemoOptions, { corpus, collector, streams, seconds }: Finished): Promise<DemoReport> {
+async function report(
+  options: DemoOptions,
+  { corpus, collector, streams, seconds }: Finished,
+): Promise<DemoReport> {
   const statuses = await Promise.all(streams.map((processor) => processor.status()));
   const collected = [...collector.byId.values()];
-  const latencies = collected.filter(({ stream }) => stream === streams[1]?.name).map(({ latencyMs }) => latencyMs);
+  const latencies = collected
+    .filter(({ stream }) => stream === streams[1]?.name)
+    .map(({ latencyMs }) => latencyMs);
   const searches = [];
-  for (const search of corpus.searches) searches.push(await runSearch(options, { search, collector, streams }));
+  for (const search of corpus.searches)
+    searches.push(await runSearch(options, { search, collector, streams }));
   const planted = checkPlanted(corpus.planted, collector.byId);
   const summary: DemoSummary = {
     ok: true,
@@ -144,10 +178,16 @@ async function report(options: DemoOptions, { corpus, collector, streams, second
   };
   const answers = searches.map(({ search, hits }) => hits.some(({ id }) => search.answer.includes(id)));
   const problems = [
-    ...summary.streams.filter((line) => line.in !== line.out + line.dead + line.dropped + line.in_flight).map(({ name }) => `${name} is not balanced`),
-    ...summary.streams.filter((line) => line.in === 0 || line.in_flight > 0).map(({ name }) => `${name} is not finished`),
+    ...summary.streams
+      .filter((line) => line.in !== line.out + line.dead + line.dropped + line.in_flight)
+      .map(({ name }) => `${name} is not balanced`),
+    ...summary.streams
+      .filter((line) => line.in === 0 || line.in_flight > 0)
+      .map(({ name }) => `${name} is not finished`),
     ...planted.missed.slice(0, 5).map((missed) => `planted item not found: ${missed}`),
-    ...searches.filter((_, at) => answers[at] !== true).map(({ search }) => `the known answer is not in the top 3 of "${search.query}"`),
+    ...searches
+      .filter((_, at) => answers[at] !== true)
+      .map(({ search }) => `the known answer is not in the top 3 of "${search.query}"`),
   ];
   summary.ok = problems.length === 0;
   return {
@@ -169,7 +209,10 @@ interface Searched {
 async function runSearch(options: DemoOptions, { search, collector, streams }: Searched) {
   const { client, clock } = options;
   const begun = clock.monotonic();
-  const result = await client.search(search.query, { maxResults: 3, streams: streams.map(({ name }) => name) });
+  const result = await client.search(search.query, {
+    maxResults: 3,
+    streams: streams.map(({ name }) => name),
+  });
   const ms = rounded(clock.monotonic() - begun);
   const hits = result.hits.map((hit) => {
     const id = collector.corpusIdOf(hit.contentId) ?? hit.contentId;
@@ -184,7 +227,9 @@ function countFindings(findings: readonly { type: string }[]): Record<string, nu
   return counts;
 }
 
-function stageCounts(statuses: readonly { conservation: { in: number }; sinks: readonly { sink: string; messages: number }[] }[]) {
+function stageCounts(
+  statuses: readonly { conservation: { in: number }; sinks: readonly { sink: string; messages: number }[] }[],
+) {
   const counts = new Map<string, number>([["in", 0]]);
   for (const { conservation, sinks } of statuses) {
     counts.set("in", (counts.get("in") ?? 0) + conservation.in);

@@ -12,7 +12,10 @@ export interface LocalPorts {
 
 /** Gateway first, then the broker, then what only the services talk to. */
 export function localPorts(base: number): LocalPorts {
-  const http = Object.fromEntries(serviceUsers.map((name, at) => [name, base + 5 + at])) as Record<ServiceUser, number>;
+  const http = Object.fromEntries(serviceUsers.map((name, at) => [name, base + 5 + at])) as Record<
+    ServiceUser,
+    number
+  >;
   return {
     grpc: base,
     http: { ...http, gateway: base + 1 },
@@ -58,7 +61,11 @@ export function renderServiceConfigs(system: LocalSystem): Record<ServiceUser, o
   });
   const bufferAddress = `127.0.0.1:${ports.buffer}`;
   return {
-    gateway: { ...base("gateway"), grpc: { host: "127.0.0.1", port: ports.grpc }, buffer: { address: bufferAddress } },
+    gateway: {
+      ...base("gateway"),
+      grpc: { host: "127.0.0.1", port: ports.grpc },
+      buffer: { address: bufferAddress },
+    },
     ingestion: { ...base("ingestion"), bufferAddress, files: { roots: [...system.roots] } },
     buffer: { ...base("buffer"), grpc: { host: "127.0.0.1", port: ports.buffer }, segments: { rawDir } },
     privacy: {

@@ -32,7 +32,9 @@ export const inferenceConfig = z.strictObject({
         .default(512 * 1024 * 1024),
     })
     .prefault({}),
-  /** Of the whole process. Where services share cores, 5 lets those that move messages go before the model. */
+  /**
+   * Of the whole process. Where services share cores, 5 lets those that move messages go before the model.
+   */
   niceness: z.int().min(0).max(19).default(0),
   inFlight: z
     .strictObject({
