@@ -1,15 +1,20 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
 import { CodedError } from "@millrace/errors";
 import type { PublishStreamRequest, PublishStreamResponse } from "@millrace/proto/message";
-import { decoded, inServerSpan } from "@millrace/runtime";
+import type { Stream } from "@millrace/proto/stream";
+import { decoded } from "@millrace/runtime";
 import { checkEpoch, epochSource, type Epochs } from "../publish/epochs.js";
 import { toRow } from "../publish/outgoing-row.js";
 import type { PendingBudget } from "../publish/pending-budget.js";
-import { createPublishSession, creditsMax, type PublishSession } from "../publish/publish-session.js";
+import {
+  createPublishSession,
+  creditsMax,
+  type PublishSession,
+  roomFor,
+} from "../publish/publish-session.js";
 import { checkActive, closingOf } from "../publish/publisher.js";
-import { eachRequest } from "../rpc/each-request.js";
+import { eachRequest, serveDuplex } from "../rpc/duplex-call.js";
 import type { StreamServing } from "../rpc/server-stream.js";
-import { statusOf } from "../rpc/unary-call.js";
 import { type FindStream, requireStream } from "../stream/stream-name.js";
 
 type Call = ServerDuplexStream<PublishStreamRequest, PublishStreamResponse>;
@@ -24,20 +29,11 @@ export interface PublishStreamParts extends StreamServing {
 
 const rpc = "millrace.message.v1.PublishService/PublishStream";
 
-/**
- * One connection: Open, then messages. It ends when the client ends it and all is settled, or at the first
- * error.
- */
-export const publishStream =
-  (parts: PublishStreamParts): handleBidiStreamingCall<PublishStreamRequest, PublishStreamResponse> =>
-  (call) => {
-    inServerSpan(call.metadata, rpc, () => serve(parts, call)).then(
-      () => call.end(),
-      (caught: unknown) => {
-        if (!call.cancelled) call.emit("error", statusOf(caught, rpc, parts.log));
-      },
-    );
-  };
+/** One connection: Open, then messages. It ends when the client ends it and all is settled, or at the first error. */
+export const publishStream = (
+  parts: PublishStreamParts,
+): handleBidiStreamingCall<PublishStreamRequest, PublishStreamResponse> =>
+  serveDuplex(rpc, parts, (call) => serve(parts, call));
 
 async function serve(parts: PublishStreamParts, call: Call): Promise<void> {
   const ended = new AbortController();
@@ -46,13 +42,10 @@ async function serve(parts: PublishStreamParts, call: Call): Promise<void> {
   try {
     await eachRequest(call, ended.signal, async (received) => {
       const request = decoded(received);
-      if (opened === undefined) {
-        opened = await open(parts, call, { request, ended });
-        return;
-      }
-      if (request.kind?.$case !== "messages") throw unexpected("messages");
-      opened.session.take(request.kind.value);
-      await room(parts.budget, opened.session, ended.signal);
+      if (opened !== undefined) return opened.take(request);
+      opened = await open(parts, call, { request, ended });
+      // The caller may have gone meanwhile; then nobody else closes it.
+      if (ended.signal.aborted) opened.close();
     });
     await opened?.session.settled();
   } finally {
@@ -62,6 +55,7 @@ async function serve(parts: PublishStreamParts, call: Call): Promise<void> {
 
 interface Opened {
   session: PublishSession;
+  take(request: PublishStreamRequest): Promise<void>;
   close(): void;
 }
 
@@ -71,18 +65,22 @@ async function open(
   { request, ended }: { request: PublishStreamRequest; ended: AbortController },
 ): Promise<Opened> {
   if (request.kind?.$case !== "open") throw unexpected("open");
-  const { tenant, find, openCalls, epochs, clock } = parts;
+  const { tenant, openCalls, epochs, budget, clock } = parts;
   const { stream: name, epoch: epochName } = request.kind.value;
-  const stream = await requireStream(find, { tenant, name }, "open.stream");
-  checkActive(stream);
   checkEpoch(epochName);
+  let stream = await activeStream(parts, name);
   const of = { tenant, stream: name };
   const source = epochSource(of, stream.createdMs, epochName);
   const openCall = openCalls.open(name);
-  const end = (reason: unknown): void => ended.abort(reason);
-  openCall.signal.addEventListener("abort", () => end(openCall.signal.reason), { once: true });
+  openCall.signal.addEventListener("abort", () => ended.abort(openCall.signal.reason), { once: true });
+  let close = openCall.close;
   try {
-    const epoch = await epochs.open(of, source, end);
+    const epoch = await epochs.open(of, source, (reason) => ended.abort(reason));
+    let acknowledgedBelow = (): number => epoch.acknowledgedBelow;
+    close = () => {
+      openCall.close();
+      epoch.close(acknowledgedBelow);
+    };
     const acceptedBelow = Math.max(epoch.acknowledgedBelow, await parts.lastPosition({ ...of, source }));
     const session = createPublishSession({
       acceptedBelow,
@@ -92,25 +90,26 @@ async function open(
         if (!call.cancelled && !ended.signal.aborted) call.write(response);
       },
     });
+    acknowledgedBelow = session.acknowledgedBelow;
     call.write({ acknowledgedBelow: acceptedBelow, credits: creditsMax, rejections: [] });
-    const close = (): void => {
-      openCall.close();
-      epoch.close(session.acknowledgedBelow);
+    const take = async (next: PublishStreamRequest): Promise<void> => {
+      if (next.kind?.$case !== "messages") throw unexpected("messages");
+      // Settings and state as they are now, not as they were when the call began.
+      stream = await activeStream(parts, name);
+      session.take(next.kind.value);
+      await roomFor(session, budget, ended.signal);
     };
-    return { session, close };
+    return { session, take, close };
   } catch (caught) {
-    openCall.close();
+    close();
     throw caught;
   }
 }
 
-/**
- * Reading goes on when the client has credits left and the process has room: until then its frames stay with
- * it.
- */
-async function room(budget: PendingBudget, session: PublishSession, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && session.isFull()) await session.progress();
-  while (!signal.aborted && !budget.hasRoom()) await budget.change(signal);
+async function activeStream({ tenant, find }: PublishStreamParts, name: string): Promise<Stream> {
+  const stream = await requireStream(find, { tenant, name }, "open.stream");
+  checkActive(stream);
+  return stream;
 }
 
 function unexpected(wanted: string): CodedError {

@@ -1,6 +1,7 @@
 import { CodedError } from "@millrace/errors";
 import type { PublishStreamResponse, Rejection, StreamedMessage } from "@millrace/proto/message";
 import type { Row } from "./outgoing-row.js";
+import type { PendingBudget } from "./pending-budget.js";
 import type { Addition, Receipt } from "./push-source.js";
 
 /** Messages that a client may have unacknowledged. */
@@ -109,6 +110,19 @@ export function createPublishSession(options: SessionOptions): PublishSession {
       while (pending.size > 0 || isTelling) await new Promise<void>((resolve) => waiting.push(resolve));
     },
   };
+}
+
+/**
+ * Resolves when the client has credits left and the process has room: until then its frames are not read, and stay
+ * with it.
+ */
+export async function roomFor(
+  session: PublishSession,
+  budget: PendingBudget,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted && session.isFull()) await session.progress();
+  while (!signal.aborted && !budget.hasRoom()) await budget.change(signal);
 }
 
 function invalid(field: string, problem: string, remedy: string): CodedError {

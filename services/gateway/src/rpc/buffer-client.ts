@@ -1,4 +1,5 @@
 import { type Context, context, type Link, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
+import { CodedError } from "@millrace/errors";
 import type { Batch } from "@millrace/proto/batch";
 import { BufferServiceClient, type LastPositionRequest } from "@millrace/proto/buffer";
 import { callUnary, type Component, insecure, internalChannel, type Runtime } from "@millrace/runtime";
@@ -59,8 +60,13 @@ export function createBufferClient(address: string, { clock, log }: Runtime): Bu
     append: (batch, traces) =>
       inAppendSpan(traces, async () => {
         const asked = call("append to buffer", appendDeadlineMs);
-        const { durability } = await callUnary(client.append.bind(client), { batch }, asked);
-        return durability;
+        try {
+          return (await callUnary(client.append.bind(client), { batch }, asked)).durability;
+        } catch (caught) {
+          // At most a few a second: a source waits longer after each try.
+          log.warn("append failed", { code: CodedError.from(caught).code, stream: batch.header?.stream });
+          throw caught;
+        }
       }),
     lastPosition: async (of) => {
       const asked = call("ask buffer for the last position", askDeadlineMs);

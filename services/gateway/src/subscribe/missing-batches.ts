@@ -1,11 +1,5 @@
+import type { StoredNumbers } from "@millrace/messaging";
 import type { Place } from "./resume-token.js";
-
-/** Which numbers of a stream of the bus are stored: from `first` to `last`, without `deleted`. */
-export interface StoredNumbers {
-  first: number;
-  last: number;
-  deleted: ReadonlySet<number>;
-}
 
 /**
  * How many result messages may be gone between a place and the next one that is there. The bus numbers the

@@ -1,7 +1,7 @@
-import type { Tailed } from "@millrace/messaging";
+import type { StoredNumbers, Tailed } from "@millrace/messaging";
 import { StartAt, type SubscribeRequest, type SubscribeResponse } from "@millrace/proto/message";
 import type { Stream } from "@millrace/proto/stream";
-import { missingBatches, type StoredNumbers } from "./missing-batches.js";
+import { missingBatches } from "./missing-batches.js";
 import { resultParts } from "./result-responses.js";
 import { checkReached, formatToken, parseToken, type Place, seqFrom } from "./resume-token.js";
 

@@ -1,4 +1,22 @@
-import type { ServerDuplexStream } from "@grpc/grpc-js";
+import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
+import { inServerSpan } from "@millrace/runtime";
+import { type Serving, statusOf } from "./unary-call.js";
+
+/** A bidirectional RPC as an async function: the call ends when it resolves, and with its error otherwise. */
+export function serveDuplex<Q, R>(
+  rpc: string,
+  { log }: Serving,
+  serve: (call: ServerDuplexStream<Q, R>) => Promise<void>,
+): handleBidiStreamingCall<Q, R> {
+  return (call) => {
+    inServerSpan(call.metadata, rpc, () => serve(call)).then(
+      () => call.end(),
+      (caught: unknown) => {
+        if (!call.cancelled) call.emit("error", statusOf(caught, rpc, log));
+      },
+    );
+  };
+}
 
 /**
  * Hands over the requests of a call one at a time: the next is read when the last one is dealt with, so that
