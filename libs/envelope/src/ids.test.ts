@@ -28,7 +28,7 @@ test("ids never change between versions: what is stored refers to them", () => {
   assert.equal(artifactId(of, "customer-9"), "f5fe2e808dd725149b945ab1477e7137");
 });
 
-test("an id is the first half of SHA-256 over its parts with NUL between, and parts don't run together", () => {
+test("an id is half of SHA-256 over its parts with NUL between, so that parts don't run together", () => {
   const whole = createHash("sha256").update("a\0b").digest("hex");
   assert.equal(deriveId("a", "b"), whole.slice(0, 32));
   assert.notEqual(deriveId("ab", "c"), deriveId("a", "bc"));

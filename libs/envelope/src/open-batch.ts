@@ -20,7 +20,9 @@ export function stride(framing: Framing): 0 | 1 {
   return framing === Framing.FRAMING_LINES ? 1 : 0;
 }
 
-/** Byte offsets of the messages in the body; one more entry than messages, the last being the body's length. */
+/**
+ * Byte offsets of the messages in the body; one more entry than messages, the last being the body's length.
+ */
 export function rowOffsets(header: Header, columns: Columns): Uint32Array {
   const gap = stride(header.framing);
   const offsets = new Uint32Array(columns.lengths.length + 1);
@@ -69,7 +71,9 @@ export function rowAttributes(columns: Columns, row: number): Record<string, str
   return attributes;
 }
 
-/** Decodes and checks a batch from the wire. Errors: `data_loss`, since no sender of ours makes such a batch. */
+/**
+ * Decodes and checks a batch from the wire. Errors: `data_loss`, since no sender of ours makes such a batch.
+ */
 export function decodeBatch(bytes: Uint8Array): Batch {
   let batch: Batch;
   try {

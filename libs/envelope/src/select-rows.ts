@@ -3,8 +3,8 @@ import { idBytes, idText, outputId } from "./ids.js";
 import { type OpenBatch, rowOffsets, rowPositions, stride } from "./open-batch.js";
 
 /**
- * Rows [from, to) of a batch as a batch of their own: columns cut, annotations re-numbered, the body a view into the
- * old one. The id is derived from the old one, `stage` and `index`.
+ * Rows [from, to) of a batch as a batch of their own: columns cut, annotations re-numbered, the body a view
+ * into the old one. The id is derived from the old one, `stage` and `index`.
  */
 export function selectRows(
   open: OpenBatch,
@@ -33,7 +33,10 @@ export function selectRows(
   };
 }
 
-/** Cuts a batch into pieces of at most `rowsMax` messages and about `bytesMax` bytes (one message may be larger). */
+/**
+ * Cuts a batch into pieces of at most `rowsMax` messages and about `bytesMax` bytes (one message may be
+ * larger).
+ */
 export function splitBatch(open: OpenBatch, rowsMax: number, bytesMax: number, stage: string): OpenBatch[] {
   const pieces: OpenBatch[] = [];
   const gap = stride(open.header.framing);
@@ -52,7 +55,10 @@ export function splitBatch(open: OpenBatch, rowsMax: number, bytesMax: number, s
   return pieces;
 }
 
-/** Only the source ids that the rows use: a dictionary of a large batch would outweigh its pieces, and tell of others. */
+/**
+ * Only the source ids that the rows use: a dictionary of a large batch would outweigh its pieces, and tell of
+ * others.
+ */
 function cutSourceIds(
   columns: Columns,
   from: number,

@@ -42,7 +42,7 @@ test("one that does not stop in order does not keep the others from it", async (
   assert.deepEqual(told, ["start a", "start b", "stop a"]);
 });
 
-test("past the drain timeout components are told to give up, and one that does not is left behind", async () => {
+test("past the drain timeout components must give up, and one that does not is left behind", async () => {
   const told: string[] = [];
   const obedient = part("obedient", told, {
     stop: (hard) =>

@@ -83,7 +83,9 @@ export function createLifecycle(components: readonly Component[], log: Logger): 
 /** How long a component may take to give up once it was told to. */
 const giveUpMs = 2_000;
 
-/** Stops a component; one that goes on after `hard` is left behind, since those it uses wait for their turn. */
+/**
+ * Stops a component; one that goes on after `hard` is left behind, since those it uses wait for their turn.
+ */
 async function stopOne(component: Component, hard: AbortSignal): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   let count = (): void => undefined;

@@ -32,8 +32,9 @@ export interface ServiceDefinition<S extends z.ZodType<BaseConfig>> {
 export const version = "0.1.0";
 
 /**
- * Runs a service until SIGTERM or SIGINT, or, where MILLRACE_PARENT_PIPE is set, until standard input ends: then the
- * supervisor is gone and its children must not outlive it. Exit codes: 0 stopped, 1 failed, 2 bad config.
+ * Runs a service until SIGTERM or SIGINT, or, where MILLRACE_PARENT_PIPE is set, until standard input ends:
+ * then the supervisor is gone and its children must not outlive it. Exit codes: 0 stopped, 1 failed, 2 bad
+ * config.
  */
 export async function runService<S extends z.ZodType<BaseConfig>>(
   service: ServiceDefinition<S>,

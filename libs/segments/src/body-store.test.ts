@@ -41,7 +41,7 @@ test("a body of 64 KiB travels on the bus, one byte more by segment, and both re
   await bodies.close();
 });
 
-test("what was placed and not released is there again after a crash, under its old id and readable", async (t) => {
+test("what was placed and not released is there after a crash, under its old id", async (t) => {
   const { reader, open } = workbench(t);
   const bodies = await open();
   const kept = await bodies.place(withBody(100_000, 1), subject);
@@ -78,7 +78,7 @@ test("the same batch placed twice, one after the other or at once, is written on
   await third.close();
 });
 
-test("a range whose bytes changed is refused as data loss, one whose segment is gone as not found", async (t) => {
+test("a range whose bytes changed is data loss, one whose segment is gone is not found", async (t) => {
   const { reader, open, logDir } = workbench(t);
   const bodies = await open();
   const placed = await bodies.place(withBody(100_000), subject);

@@ -6,8 +6,8 @@ import { assert } from "@millrace/errors";
  *
  *     0  u32  magic 'MRSF'
  *     4  u16  version (1)
- *     6  u16  state: 'Fr' freed, else live; rewritten in place when the frame is freed, so outside the checksum:
- *               far from zero, so that no flipped bit frees a frame
+ *     6  u16  state: 'Fr' freed, else live; rewritten in place when the frame is freed, so outside the
+ *               checksum; far from zero, so that no flipped bit frees a frame
  *     8  u64  segment number: a recycled file still holds frames of its former life, told by it
  *    16  u32  length of meta      20  u32  length of body
  *    24  u32  crc32 of meta       28  u32  crc32 of body

@@ -111,7 +111,7 @@ test("a flip of any byte of four frames is noticed, and the other frames survive
   }
 });
 
-test("freed frames are not recovered, and a segment of freed frames is recycled under a new number", async (t) => {
+test("freed frames are not recovered, and their segment is recycled under a new number", async (t) => {
   const dir = folder(t);
   const log = await openSegmentLog({ dir, ...sizes });
   const places: FramePlace[] = [];
@@ -136,7 +136,7 @@ test("freed frames are not recovered, and a segment of freed frames is recycled 
   await third.close();
 });
 
-test("segment numbers never repeat, even when every segment was recycled and the log opened again", async (t) => {
+test("segment numbers never repeat, even when all were recycled and the log opened again", async (t) => {
   const dir = folder(t);
   let last = 0;
   for (let life = 0; life < 4; life++) {
@@ -152,7 +152,7 @@ test("segment numbers never repeat, even when every segment was recycled and the
   }
 });
 
-test("appends beyond the bound of live bytes are refused, and taken again when frames are freed", async (t) => {
+test("appends beyond the bound of live bytes are refused until frames are freed", async (t) => {
   const log = await openSegmentLog({ dir: folder(t), segmentBytes, liveBytesMax: 2 * segmentBytes });
   const first = await log.append(frameOf(1, 60_000));
   await log.append(frameOf(2, 60_000));

@@ -9,8 +9,8 @@ import { openShelf, type Segment, type Shelf, type ShelfOptions } from "./segmen
 /*
  * A writer's log of bulk bodies: numbered files of fixed size, written by one process, read by any.
  *
- *     <dir>/00000012.seg   one segment: frames back to back (see frame.ts), then whatever its former life left
- *     <dir>/free-3.seg     recycled, waiting for its next life: writing it again is eight times as fast as a new file
+ *     <dir>/00000012.seg   a segment: frames back to back (see frame.ts), then what its former life left
+ *     <dir>/free-3.seg     recycled, for its next life: eight times as fast to write as a new file
  *
  * A frame is durable when `append` resolves: one fdatasync covers all frames written while the last one ran.
  * A frame is freed when nothing refers to it; a segment whose frames are all freed is recycled. Segment

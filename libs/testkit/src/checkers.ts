@@ -1,7 +1,7 @@
 /**
- * Judges of a run. A history is what was sent and acknowledged, and what arrived; each checker looks for one kind of
- * damage and returns what is wrong, empty when nothing is. Each is tested with mutants: a checker that can't fail
- * proves nothing.
+ * Judges of a run. A history is what was sent and acknowledged, and what arrived; each checker looks for one
+ * kind of damage and returns what is wrong, empty when nothing is. Each is tested with mutants: a checker
+ * that can't fail proves nothing.
  */
 export interface Sent {
   id: string;

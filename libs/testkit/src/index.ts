@@ -9,7 +9,8 @@ export {
 } from "./checkers.js";
 export { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from "./otlp-receiver.js";
 export { type ServiceProcess, type ServiceToStart, startService } from "./service-process.js";
-// What the libs' own tests need lies in them, since they stand below this one; everybody else takes it from here.
+// What the libs' own tests need lies in them, since they stand below this one; everybody else takes it from
+// here.
 export { type BatchToBuild, buildBatch, inlineBatch, textsOf } from "@millrace/envelope/testing";
 export {
   findNatsServer,

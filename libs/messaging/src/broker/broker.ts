@@ -12,7 +12,9 @@ export interface BrokerOptions {
   user: string;
   seedFile?: string | undefined;
   log: Logger;
-  /** Called once when the connection is gone for good: the process must end, never linger as if it were well. */
+  /**
+   * Called once when the connection is gone for good: the process must end, never linger as if it were well.
+   */
   onClosed(error: CodedError): void;
 }
 
@@ -26,7 +28,9 @@ export interface Broker extends Component {
   isConnected(): boolean;
 }
 
-/** Connects, waiting for a broker that is not up yet. The client's own defaults give up for ever after 20 s. */
+/**
+ * Connects, waiting for a broker that is not up yet. The client's own defaults give up for ever after 20 s.
+ */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const { log } = options;
   let connected = true;

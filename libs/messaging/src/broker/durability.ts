@@ -1,13 +1,19 @@
 import { CodedError } from "@millrace/errors";
 
-/** `synced`: the broker is known to sync before it acknowledges. `unverified`: it can't be asked, or it does not. */
+/**
+ * `synced`: the broker is known to sync before it acknowledges. `unverified`: it can't be asked, or it does
+ * not.
+ */
 export type Durability = "synced" | "unverified";
 
 interface Varz {
   jetstream?: { config?: { sync_always?: boolean } };
 }
 
-/** Asks the broker's monitoring endpoint. Errors: `failed_precondition` when durability is required and not given. */
+/**
+ * Asks the broker's monitoring endpoint. Errors: `failed_precondition` when durability is required and not
+ * given.
+ */
 export async function askDurability(monitorUrl: string | undefined, required: boolean): Promise<Durability> {
   let synced = false;
   if (monitorUrl !== undefined) {

@@ -6,8 +6,9 @@ import { type ServiceUser, serviceUsers } from "./permissions.js";
 import { buckets, streamPlans } from "./streams.js";
 
 /*
- * Every service user against every subject and API of the broker, on the real server. What is expected is written
- * down here a second time, on purpose, from the design: who is not named with a subject must be denied.
+ * Every service user against every subject and API of the broker, on the real server. What is expected is
+ * written down here a second time, on purpose, from the design: who is not named with a subject must be
+ * denied.
  */
 const everyone = [...serviceUsers];
 const withLedger = everyone.filter((user) => user !== "ingestion");

@@ -20,8 +20,8 @@ const streamNotFound = 10059;
 const consumerExists = 10148;
 
 /**
- * Creates or updates every stream, consumer and bucket. Run before anything publishes: an interest stream without a
- * consumer acknowledges and drops.
+ * Creates or updates every stream, consumer and bucket. Run before anything publishes: an interest stream
+ * without a consumer acknowledges and drops.
  */
 export async function provision(broker: Broker, options: ProvisionOptions): Promise<void> {
   const replicas = options.replicas ?? 1;

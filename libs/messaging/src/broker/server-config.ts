@@ -27,8 +27,8 @@ export interface ServerConfigOptions {
 }
 
 /**
- * A nats-server configuration for one machine: loopback, one user per service from the permission table, every
- * acknowledged write synced. JSON is valid in its configuration language.
+ * A nats-server configuration for one machine: loopback, one user per service from the permission table,
+ * every acknowledged write synced. JSON is valid in its configuration language.
  */
 export function renderServerConfig(options: ServerConfigOptions): string {
   const users = [...options.keys].map(([user, nkey]) => ({ nkey, permissions: rules(user) }));

@@ -11,8 +11,8 @@ const seconds = (count: number): number => count * 1e9;
 const hours = (count: number): number => seconds(count * 3600);
 
 /**
- * Twice the redelivery horizon plus the longest tolerated outage: 2 × (120 + 30) s. Ids are counted into the broker's
- * memory, so not longer.
+ * Twice the redelivery horizon plus the longest tolerated outage: 2 × (120 + 30) s. Ids are counted into the
+ * broker's memory, so not longer.
  */
 export const duplicateWindowSeconds = 300;
 
@@ -24,7 +24,9 @@ export interface StreamPlan {
   subjects: string[];
   retention: RetentionPolicy;
   discard: DiscardPolicy;
-  /** Share of the broker's store; the shares add up to less than one, so our limit trips before the disk's. */
+  /**
+   * Share of the broker's store; the shares add up to less than one, so our limit trips before the disk's.
+   */
   share: number;
   maxAge?: number;
   maxPerSubject?: number;
@@ -141,7 +143,10 @@ export const consumerPlans: readonly ConsumerPlan[] = [
   { stream: "ENRICHED", name: "store", filter: "enriched.*.*.y.>", ackPendingMax: 256 },
 ];
 
-/** Names are fixed: autoscalers and dashboards find them. Attempts are ours to count, so the broker never gives up. */
+/**
+ * Names are fixed: autoscalers and dashboards find them. Attempts are ours to count, so the broker never
+ * gives up.
+ */
 export function consumerConfig(of: ConsumerPlan): Partial<ConsumerConfig> {
   return {
     durable_name: of.name,

@@ -2,8 +2,9 @@ import { type Header, Lane } from "@millrace/proto/batch";
 import type { Outputs } from "@millrace/proto/stream";
 
 /**
- * Every subject literal of Millrace. Tokens go from wide to narrow; user-chosen tokens are names of [a-z0-9-], so they
- * hold no dot, star or blank. Ordered streams will use partitions p00…p31 in the place of `any`.
+ * Every subject literal of Millrace. Tokens go from wide to narrow; user-chosen tokens are names of
+ * [a-z0-9-], so they hold no dot, star or blank. Ordered streams will use partitions p00…p31 in the place of
+ * `any`.
  */
 export const anyPartition = "any";
 

@@ -28,8 +28,8 @@ export interface BatchPublisher extends Component {
 const recoveriesInFlightMax = 32;
 
 /**
- * On start it publishes what the last life of the service made durable but may not have published: under the old ids,
- * so the broker tells a repeat, and answers with the number of the message that it has.
+ * On start it publishes what the last life of the service made durable but may not have published: under the
+ * old ids, so the broker tells a repeat, and answers with the number of the message that it has.
  */
 export function createBatchPublisher(
   publisher: Publisher,

@@ -174,7 +174,7 @@ test("a letter that is too large with its attributes is cut to fit, and says by 
   assert.ok(bytesOf(letter).length > 500 * 1024);
 });
 
-test("waiting for what is away outlives the ack wait: no second delivery, no attempt counted, then it passes", async () => {
+test("waiting outlives the ack wait: no second delivery, no attempt counted, then it passes", async () => {
   let calls = 0;
   let away = true;
   const deliveries: number[] = [];

@@ -28,7 +28,9 @@ export interface Outcome {
   publish?: readonly Outgoing[];
   /** Rows that could not be processed; the rest of the batch passes. */
   failures?: readonly RowFailure[];
-  /** Runs when all that is published is stored, before the ack, with the answers to `publish`: ledger entries. */
+  /**
+   * Runs when all that is published is stored, before the ack, with the answers to `publish`: ledger entries.
+   */
   after?(published: readonly Published[]): void;
 }
 
@@ -138,7 +140,9 @@ export function consumeBatches(options: ConsumeOptions): Component {
     options.onDead?.(opened, rows);
   };
 
-  /** Tries until it is settled one way or another; only waiting goes round, and stops the pulling for as long. */
+  /**
+   * Tries until it is settled one way or another; only waiting goes round, and stops the pulling for as long.
+   */
   const work = async (message: JsMsg): Promise<void> => {
     const tries = { made: 0 };
     try {
@@ -233,7 +237,10 @@ export function consumeBatches(options: ConsumeOptions): Component {
     inFlight.set({ consumer }, working.size);
   };
 
-  /** Asks for exactly as many as there is room for, and takes each at once: none waits in the client unattended. */
+  /**
+   * Asks for exactly as many as there is room for, and takes each at once: none waits in the client
+   * unattended.
+   */
   const pullOnce = async (source: Consumer): Promise<void> => {
     while (!stopped && (working.size >= options.inFlightMax || waiting > 0)) {
       await new Promise<void>((done) => (wake = done));

@@ -7,7 +7,7 @@ import { createPublisher } from "./publisher.js";
 const bench = natsWorkbench();
 const subject = "raw.batch.any.default.s";
 
-test("a second publish under the same id is recognised and answered with the first one's number", async () => {
+test("a second publish under one id is recognised and answered with the first one's number", async () => {
   const publisher = createPublisher(await bench.connect("buffer"));
   const first = await publisher.publish({ subject, data: Buffer.from("one"), id: "a" });
   assert.deepEqual(first, { jetStream: "RAW", seq: first.seq, duplicate: false });

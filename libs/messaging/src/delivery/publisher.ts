@@ -24,7 +24,10 @@ export interface Published {
 }
 
 export interface Publisher {
-  /** Resolves when the broker has stored it. Errors: `resource_exhausted` (full), `unavailable` (outcome unknown). */
+  /**
+   * Resolves when the broker has stored it. Errors: `resource_exhausted` (full), `unavailable` (outcome
+   * unknown).
+   */
   publish(message: Outgoing): Promise<Published>;
 }
 

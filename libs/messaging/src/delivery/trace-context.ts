@@ -12,8 +12,8 @@ import {
 import { headers, type MsgHdrs } from "@nats-io/transport-node";
 
 /**
- * W3C trace context in NATS headers, and spans named by the messaging conventions of OpenTelemetry (still marked as
- * development there, so kept in this one file).
+ * W3C trace context in NATS headers, and spans named by the messaging conventions of OpenTelemetry (still
+ * marked as development there, so kept in this one file).
  */
 const tracer = trace.getTracer("@millrace/messaging");
 

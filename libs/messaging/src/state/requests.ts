@@ -6,7 +6,9 @@ import type { Broker } from "../broker/broker.js";
 import { subjects } from "../broker/subjects.js";
 import { inActiveSpan, inReceivedSpan, tracedHeaders } from "../delivery/trace-context.js";
 
-/** Requests that wait for an answer: NATS request/reply, never stored. A failed one answers with this header. */
+/**
+ * Requests that wait for an answer: NATS request/reply, never stored. A failed one answers with this header.
+ */
 const failureHeader = "Millrace-Failure";
 
 /** How a protobuf message is read and written; ts-proto's generated objects fit. */

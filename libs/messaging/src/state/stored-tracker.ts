@@ -2,8 +2,8 @@ import type { Component, Runtime } from "@millrace/runtime";
 import type { Broker } from "../broker/broker.js";
 
 /**
- * Tells when messages that this process published are no longer stored, message by message: what they refer to can go
- * then. An acknowledgement floor would not do, since messages leave out of order.
+ * Tells when messages that this process published are no longer stored, message by message: what they refer
+ * to can go then. An acknowledgement floor would not do, since messages leave out of order.
  */
 export interface StoredTracker extends Component {
   track(jetStream: string, seq: number, onGone: () => void): void;
@@ -11,7 +11,10 @@ export interface StoredTracker extends Component {
   size(): number;
 }
 
-/** Often enough to recycle segments at full speed, seldom enough to cost nothing: 4 requests a second and stream. */
+/**
+ * Often enough to recycle segments at full speed, seldom enough to cost nothing: 4 requests a second and
+ * stream.
+ */
 const pollMs = 250;
 
 export function createStoredTracker(broker: Broker, runtime: Runtime): StoredTracker {

@@ -6,7 +6,9 @@ import type { KV, KvEntry } from "@nats-io/kv";
 import type { Broker } from "../broker/broker.js";
 import { buckets } from "../broker/streams.js";
 
-/** The tenant of everything until tenants are switched on; it is in every subject and id from the first day. */
+/**
+ * The tenant of everything until tenants are switched on; it is in every subject and id from the first day.
+ */
 export const defaultTenant = "default";
 
 export interface StreamChange {
@@ -25,7 +27,10 @@ export interface SourceChange {
 
 /** A live view of the streams and sources in CONFIG. */
 export interface StreamRegistry extends Component {
-  /** The stream as it is known, asked of the bucket when it is not: a new stream may be used before the watch tells. */
+  /**
+   * The stream as it is known, asked of the bucket when it is not: a new stream may be used before the watch
+   * tells.
+   */
   find(tenant: string, name: string): Promise<Stream | undefined>;
   list(tenant: string): Stream[];
   sources(tenant: string, stream: string): Source[];
@@ -77,7 +82,8 @@ export async function createStreamRegistry(broker: Broker): Promise<StreamRegist
   return {
     name: "stream-registry",
     start: async () => {
-      // What is stored first, so that whoever asks after the start is answered from all of it; then what changes.
+      // What is stored first, so that whoever asks after the start is answered from all of it; then what
+      // changes.
       let revision = 0;
       for await (const entry of await bucket.history({ key: watched })) {
         apply(entry);

@@ -20,7 +20,9 @@ export interface Tailed {
   pending: number;
 }
 
-/** Reads a stream in order from a place on, for ever, through disconnects. Ends when the signal is aborted. */
+/**
+ * Reads a stream in order from a place on, for ever, through disconnects. Ends when the signal is aborted.
+ */
 export async function* tailStream(broker: Broker, options: TailOptions): AsyncGenerator<Tailed> {
   const { signal } = options;
   if (signal.aborted) return;

@@ -6,7 +6,9 @@ import { runService } from "../run-service.js";
 
 const config = z.strictObject({
   ...baseConfig,
-  /** `build`: the build fails. `later`: the running service fails. `crash`: it throws where nobody catches. */
+  /**
+   * `build`: the build fails. `later`: the running service fails. `crash`: it throws where nobody catches.
+   */
   fails: z.enum(["no", "build", "later", "crash"]).default("no"),
 });
 
