@@ -69,7 +69,7 @@ const opening = ({ responses }: Subscribed) =>
   eventually(() => responses.length > 0, { what: "it is listened for" });
 const failing = (subscribed: Subscribed) => eventually(() => subscribed.error(), { what: "it fails" });
 
-test("a stream made anew under its old name has another creation time, and none of the old results", async () => {
+test("a stream made anew under its old name keeps none of the old results", async () => {
   const first = await create("anew");
   await storeResult("anew", ["old"]);
   await answer((done) => streams().deleteStream({ name: "anew" }, done));

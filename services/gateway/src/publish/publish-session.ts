@@ -96,7 +96,7 @@ export function createPublishSession(options: SessionOptions): PublishSession {
         );
       }
       if (expected !== undefined && firstSequence !== expected) {
-        const remedy = `Number it ${expected}, or open the stream anew to send again what was not acknowledged.`;
+        const remedy = `Number it ${expected}, or open anew to send again what was not acknowledged.`;
         throw invalid("messages.first_sequence", `is ${firstSequence}, which does not follow`, remedy);
       }
       for (const [index, message] of messages.entries()) takeOne(firstSequence + index, message);
@@ -113,8 +113,8 @@ export function createPublishSession(options: SessionOptions): PublishSession {
 }
 
 /**
- * Resolves when the client has credits left and the process has room: until then its frames are not read, and stay
- * with it.
+ * Resolves when the client has credits left and the process has room: until then its frames are not read,
+ * and stay with it.
  */
 export async function roomFor(
   session: PublishSession,

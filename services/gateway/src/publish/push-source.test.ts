@@ -66,7 +66,7 @@ test("while a batch is on its way, what comes forms the next one, and positions 
   assert.deepEqual(log.batches.map(textsIn), [["a"], ["b", "c"]]);
 });
 
-test("a batch closes at its number of messages, at 1 MiB, at a change of lane and at a hole in the positions", async () => {
+test("a batch closes when it is full, at a change of lane and at a hole in the positions", async () => {
   const { log, source } = setUp();
   const big = "x".repeat(700 * 1024);
   const additions = [

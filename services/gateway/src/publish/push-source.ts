@@ -6,8 +6,8 @@ import type { PendingBudget } from "./pending-budget.js";
 
 // One source of pushed messages, one append at a time:
 //
-//   empty ──add──► lingering ──full, or the linger is over──► sending ──durable or refused──► empty or lingering
-//                                                                └─outcome unknown─► sending (the same batch, backoff)
+//   empty ──add──► lingering ──full or time is over──► sending ──durable or refused──► empty or lingering
+//                                                         └─outcome unknown─► sending (the same batch)
 //
 // A batch gets its positions when it is closed, and they are taken from then on: one whose outcome is unknown
 // is sent again under the same positions until buffer answers, while those who wait for it may give up. A

@@ -9,8 +9,8 @@ const patternCharsMax = 256;
 const pollMs = { default: 1_000, min: 50, max: 3_600_000 };
 
 /**
- * The source with its defaults and its id, which follows from the stream and the settings. Whether the directory is
- * there and may be read is ingestion's to say: its answer is in the source's report.
+ * The source with its defaults and its id, which follows from the stream and the settings. Whether the
+ * directory is there and may be read is ingestion's to say: its answer is in the source's report.
  */
 export function completeSource(tenant: string, given: Source): Source {
   if (given.kind === undefined) {

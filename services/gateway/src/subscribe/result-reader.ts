@@ -33,8 +33,8 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
   const { request, stream, now } = options;
   const sourceIds: ReadonlySet<string> = new Set(request.sourceIds);
   let place: Place = { seq: 0, index: "gap" };
-  // Results may have been discarded before they were read: after a resume, until the next one shows, and for as long
-  // as the subscriber is behind.
+  // Results may have been discarded before they were read: after a resume, until the next one shows, and for
+  // as long as the subscriber is behind.
   let isResumed = false;
   let isBehind = false;
 

@@ -7,13 +7,18 @@ const responseBytesMax = 1024 * 1024;
 const messageBytesBase = 160;
 const entryBytes = 64;
 
-/** Part of one result message. `lastIndex`: the row behind which the next part begins, "end" where there is none. */
+/**
+ * Part of one result message. `lastIndex`: the row behind which the next part begins, "end" where there is
+ * none.
+ */
 export interface ResultPart {
   messages: Message[];
   lastIndex: number | "end";
 }
 
-/** The rows of a result message behind `afterIndex`, those of the wanted source ids only, in parts of 1 MiB. */
+/**
+ * The rows of a result message behind `afterIndex`, those of the wanted source ids only, in parts of 1 MiB.
+ */
 export function* resultParts(
   data: Uint8Array,
   { afterIndex, sourceIds }: { afterIndex: number; sourceIds: ReadonlySet<string> },
