@@ -29,7 +29,7 @@ export interface PublishStreamParts extends StreamServing {
 
 const rpc = "millrace.message.v1.PublishService/PublishStream";
 
-/** One connection: Open, then messages. It ends when the client ends it and all is settled, or with an error. */
+/** A connection: Open, then messages. It ends when the client ends it and all is settled, or in an error. */
 export const publishStream = (
   parts: PublishStreamParts,
 ): handleBidiStreamingCall<PublishStreamRequest, PublishStreamResponse> =>
