@@ -9,7 +9,8 @@ const bench = natsWorkbench();
 const subject = "result.default.s";
 
 beforeEach(async () => {
-  await bench.admin().manager.streams.purge("RESULT");
+  // Asked while the operator's connection comes back from a restart, the broker does not answer.
+  await eventually(() => bench.admin().manager.streams.purge("RESULT"), { what: "RESULT is empty" });
 });
 
 async function publish(texts: readonly string[], to = subject): Promise<number[]> {
