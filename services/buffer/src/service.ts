@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import {
   askDurability,
   connectBroker,
@@ -11,6 +12,7 @@ import {
 import { BufferServiceService } from "@millrace/proto/buffer";
 import { type BuildService, createGrpcServer, unary } from "@millrace/runtime";
 import { openBodyStore } from "@millrace/segments";
+import { openAcceptJournal } from "./accept/accept-journal.js";
 import { createAcceptor } from "./accept/acceptor.js";
 import type { BufferConfig } from "./config.js";
 import { append } from "./handlers/append.js";
@@ -27,17 +29,19 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const tracker = createStoredTracker(broker, runtime);
   const ledger = await createLedger(broker, "buffer", runtime);
   const registry = await createStreamRegistry(broker);
+  const owner = `buffer-${config.instance}`;
   const bodies = await openBodyStore({
     sideDir: config.segments.rawDir,
     side: "raw",
-    owner: `buffer-${config.instance}`,
+    owner,
     node: config.node,
     segmentBytes: config.segments.segmentBytes,
     liveBytesMax: config.segments.liveBytesMax,
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({ publisher, stage: "buffer", side: "raw", now: clock.now });
-  const acceptor = createAcceptor({ registry, batches, ledger, now: clock.now, recovered: bodies.recovered });
+  const journal = await openAcceptJournal(join(config.segments.rawDir, owner));
+  const acceptor = createAcceptor({ registry, batches, ledger, journal, now: clock.now, recovered: bodies.recovered });
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);
   });

@@ -20,6 +20,7 @@ import {
 } from "@millrace/messaging";
 import { Batch, Lane } from "@millrace/proto/batch";
 import type { Component } from "@millrace/runtime";
+import type { AcceptJournal } from "./accept-journal.js";
 
 export interface Acceptor extends Component {
   /** Resolves with the batch's id when it is durable. The same interval again is accepted once. */
@@ -31,21 +32,28 @@ export interface AcceptorOptions {
   batches: BatchPublisher;
   ledger: Ledger;
   now(): number;
+  journal: AcceptJournal;
   /** What the last life made durable: its positions count as accepted before anybody asks where to resume. */
   recovered: readonly { bytes: Uint8Array }[];
 }
+
+/** 6,000 batches between rotations of the journal, each a write of the ledger that is due anyway. */
+const journalBytesMax = 512 * 1024;
 
 /**
  * Frames each batch once: its id follows from its source interval, and whoever sends it again gets the first
  * answer.
  */
 export function createAcceptor(options: AcceptorOptions): Acceptor {
-  const { registry, batches, ledger } = options;
+  const { registry, batches, ledger, journal } = options;
   const accepting = new Map<string, Promise<string>>();
 
   const publish = async (open: OpenBatch, id: string, account: Account): Promise<string> => {
     await batches.publish(open, subjects.raw(routeOf(open.header)));
+    const { tenant, stream, source, positionFrom: from, positionTo: to } = open.header;
+    await journal.append({ tenant, stream, source, from, to, count: freshRows(open, account) });
     settle(open, account);
+    if (journal.bytes() > journalBytesMax) rotate();
     return id;
   };
 
@@ -55,14 +63,41 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
     ledger.settle(header, { intervals: [{ from: header.positionFrom, to: header.positionTo }], done: fresh });
   };
 
+  let rotating: Promise<void> | undefined;
+  const rotate = (): void => {
+    // A ledger that can't be written keeps the journal growing; the next batch tries again.
+    rotating ??= journal
+      .rotate(ledger.flush)
+      .catch(() => undefined)
+      .finally(() => {
+        rotating = undefined;
+      });
+  };
+
+  /** What the last life answered and had not written to the ledger yet. */
+  const replay = async (): Promise<void> => {
+    for (const { from, to, count, ...key } of journal.replayed) {
+      const { settled } = await ledger.account(key);
+      if (settled.missing({ from, to }).length > 0) ledger.settle(key, { intervals: [{ from, to }], done: count });
+      // Settling is done when the account is asked again: an interval may be in the journal twice.
+      await ledger.account(key);
+    }
+    await journal.rotate(ledger.flush);
+  };
+
   return {
     name: "acceptor",
     start: async () => {
+      await replay();
       for (const { bytes } of options.recovered) {
         const batch = decodeBatch(bytes);
         const open = openBatch(batch, new Uint8Array());
         settle(open, await ledger.account(open.header));
       }
+    },
+    stop: async () => {
+      await rotating;
+      await journal.close();
     },
     accept: async (batch) => {
       checkIncoming(batch);

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { createStreamProcessor, type StreamProcessor } from "@millrace/sdk";
+import { checkDelivery } from "../system/check-delivery.js";
+import { startTestSystem, type TestSystem } from "../system/local-system.js";
+import { storedLines, until } from "../system/observe.js";
+
+const messages = 5_000;
+/** Small batches, so that thousands of messages are hundreds of batches, spread over every hop when the kill comes. */
+const batchSize = 10;
+
+/** Seeded, so that an unlucky moment can be had again (mulberry32). */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+describe("a kill loses nothing and doubles nothing", () => {
+  let system: TestSystem;
+  before(async () => {
+    system = await startTestSystem();
+  });
+  after(() => system.stop());
+
+  const cases = ["buffer", "privacy", "output"].flatMap((victim) => [1, 2, 3].map((seed) => ({ victim, seed, signal: "SIGKILL" as const })));
+  const broker = [{ victim: "nats-server", seed: 1, signal: "SIGTERM" as const }, { victim: "nats-server", seed: 2, signal: "SIGKILL" as const }];
+  for (const { victim, seed, signal } of [...cases, ...broker]) {
+    it(`${signal} of ${victim}, seed ${seed}`, async () => {
+      const random = seeded(seed * 7919);
+      const stream = `kill-${victim}-${seed}`;
+      const dir = join(system.inputDir, stream);
+      await mkdir(dir);
+      const fromFile = Array.from({ length: messages / 2 }, (_, at) => `file ${at} of ${stream}`);
+      const pushed = Array.from({ length: messages / 2 }, (_, at) => `push ${at} of ${stream}`);
+      await writeFile(join(dir, "input.jsonl"), `${fromFile.join("\n")}\n`);
+      await using processor = await createStreamProcessor(stream, system.client, {
+        batchSize,
+        enrichments: { embeddings: false, sentiment: false },
+        outputs: { results: false, artifacts: false, search: false, events: false, storage: { format: "lines", rollAge: "1s" } },
+      });
+      await processor.addFileSource({ path: dir, pattern: "*.jsonl", pollInterval: "50ms" });
+      const publishing = processor.publish(pushed.map((text) => ({ text })));
+      const out = await reachedShare(processor, random() * 0.4);
+      const pid = system.programs().find(({ name }) => name === victim)?.pid;
+      assert.ok(pid !== undefined, `${victim} runs`);
+      process.kill(pid, signal);
+      assert.ok(out <= messages / 2, `half is unsettled at the kill (out: ${out})`);
+      await publishing;
+      await until(async () => (await storedLines(system, stream)).length >= messages, `${messages} stored lines of ${stream}`);
+      await until(async () => (await statusSoon(processor)).conservation.inFlight === 0, "nothing in flight");
+      const delivery = checkDelivery([...fromFile, ...pushed], await storedLines(system, stream));
+      assert.deepEqual(delivery, { lost: [], repeated: [], foreign: [] });
+      const counts = (await statusSoon(processor)).conservation;
+      assert.deepEqual([counts.in, counts.out, counts.dead, counts.dropped, counts.balanced], [messages, messages, 0, 0, true]);
+    });
+  }
+});
+
+/** How many were out when it was at least a share of all. */
+async function reachedShare(processor: StreamProcessor, share: number): Promise<number> {
+  let out = 0;
+  await until(async () => {
+    const { conservation } = await processor.status();
+    out = conservation.out;
+    return conservation.in > 0 && out >= share * messages;
+  }, `${Math.round(share * 100)} % of the messages`);
+  return out;
+}
+
+/** The gateway answers as soon as what it asks is back. */
+async function statusSoon(processor: StreamProcessor): ReturnType<StreamProcessor["status"]> {
+  for (;;) {
+    try {
+      return await processor.status();
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
