@@ -1,0 +1,155 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect, createStreamProcessor, type StreamOptions, type StreamProcessor } from "@millrace/sdk";
+import type { BenchContext } from "../bench-context.js";
+import { runOpenLoop } from "../open-loop.js";
+import { summarise } from "../percentiles.js";
+import { line, note, rounded, table } from "../report.js";
+import { keepResult } from "../results.js";
+import { withSystem } from "../system/bench-system.js";
+
+const warmUpSeconds = 10;
+const textBytes = 256;
+/** How long messages that are on their way may still take; those that take longer are lost. */
+const graceMs = 10_000;
+
+const declared: StreamOptions = {
+  processingMode: "real_time",
+  enrichments: { embeddings: false, sentiment: false },
+  outputs: { results: true, artifacts: false, search: false, events: false },
+};
+
+interface Received {
+  /** By sequence number: from the intended moment of sending to the arrival, in ms; NaN until it arrives. */
+  latencies: Float64Array;
+  count: number;
+  duplicates: number;
+}
+
+interface Outcome {
+  received: Received;
+  refused: number;
+  /** Sequence numbers below are warm-up. */
+  warmUp: number;
+  durability: string;
+}
+
+/** gRPC publish → gRPC subscribe through the whole system, in open loop from the intended moment of sending. */
+export async function runLatency(context: BenchContext): Promise<void> {
+  const { rate, seconds } = context.options;
+  const outcome = await withSystem(context, 1, async ({ client }) => {
+    // A connection of its own, as a subscriber elsewhere would have.
+    await using subscriber = connect({ address: client.address });
+    const stream = "bench-latency";
+    await using publishing = await createStreamProcessor(stream, client, declared);
+    await using subscribing = await createStreamProcessor(stream, subscriber);
+    return measure(context, publishing, subscribing);
+  });
+  const { received, warmUp } = outcome;
+  const measured = [...received.latencies.subarray(warmUp)];
+  const latencies = summarise(measured.filter((ms) => !Number.isNaN(ms)));
+  const lost = received.latencies.length - received.count;
+  line(`stream:  ${JSON.stringify(declared)}, durability ${outcome.durability}`);
+  line(
+    `load:    ${rate}/s of ${textBytes} B in open loop, ${warmUpSeconds} s warm-up, ${seconds} s measured`,
+  );
+  line("");
+  const { count, p50, p90, p99, p999, max } = latencies;
+  table([
+    ["measured", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "lost", "duplicates", "refused"],
+    [
+      String(count),
+      ...[p50, p90, p99, p999, max].map((ms) => rounded(ms, 2)),
+      lost,
+      received.duplicates,
+      outcome.refused,
+    ],
+  ]);
+  const result = { bench: "latency", rate, p50_ms: rounded(p50, 2), p99_ms: rounded(p99, 2), lost };
+  const details = {
+    p90_ms: rounded(p90, 2),
+    p999_ms: rounded(p999, 2),
+    max_ms: rounded(max, 2),
+    measured: count,
+    duplicates: received.duplicates,
+    refused: outcome.refused,
+    durability: outcome.durability,
+    stream: declared,
+  };
+  keepResult(context, result, details);
+  if (lost > 0 || received.duplicates > 0) {
+    note(`${lost} messages were lost and ${received.duplicates} came twice`);
+    process.exitCode = 1;
+  }
+}
+
+async function measure(
+  { options, signal }: BenchContext,
+  publishing: StreamProcessor,
+  subscribing: StreamProcessor,
+): Promise<Outcome> {
+  const { rate, seconds } = options;
+  const warmUp = Math.round(rate * warmUpSeconds);
+  const count = warmUp + Math.round(rate * seconds);
+  const intended = new Float64Array(count);
+  const received: Received = { latencies: new Float64Array(count).fill(NaN), count: 0, duplicates: 0 };
+  const reading = new AbortController();
+  const following = follow(subscribing, {
+    intended,
+    received,
+    signal: AbortSignal.any([reading.signal, signal]),
+  });
+  const { durability } = await publishing.status();
+  // A subscription from "earliest" misses nothing, whenever it opens.
+  let refused = 0;
+  const sending: Promise<void>[] = [];
+  try {
+    await runOpenLoop({
+      ratePerSecond: rate,
+      count,
+      signal,
+      send: (sequence, intendedMs) => {
+        intended[sequence] = intendedMs;
+        if (sequence === warmUp) note("measuring");
+        const sent = publishing.publish({ text: textOf(sequence), sourceId: `source-${sequence % 16}` });
+        sending.push(
+          sent.then(
+            () => undefined,
+            () => void refused++,
+          ),
+        );
+      },
+    });
+    await Promise.all(sending);
+    const until = performance.now() + graceMs;
+    while (received.count < count && performance.now() < until) await sleep(50, undefined, { signal });
+    // A repeat comes right behind its original or not at all.
+    await sleep(500, undefined, { signal });
+  } finally {
+    reading.abort();
+    await following;
+  }
+  return { received, refused, warmUp, durability };
+}
+
+interface Following {
+  intended: Float64Array;
+  received: Received;
+  signal: AbortSignal;
+}
+
+async function follow(processor: StreamProcessor, { intended, received, signal }: Following): Promise<void> {
+  for await (const message of processor.subscribe({ from: "earliest", signal })) {
+    const now = performance.now();
+    const sequence = message.kind === "text" ? Number.parseInt(message.text, 10) : -1;
+    if (!Number.isNaN(received.latencies[sequence] ?? 0)) received.duplicates++;
+    else {
+      received.latencies[sequence] = now - (intended[sequence] ?? 0);
+      received.count++;
+    }
+  }
+}
+
+/** The sequence number, then words, 256 bytes in all. */
+function textOf(sequence: number): string {
+  return `${sequence} of the orders that were accepted `.padEnd(textBytes, "and sent to the kitchen ");
+}

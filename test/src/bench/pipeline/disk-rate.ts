@@ -1,0 +1,41 @@
+import { open, rm, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { CodedError } from "@millrace/errors";
+
+const chunkBytes = 16 * 1024 * 1024;
+const chunks = 64;
+
+/** MB/s (10^6 bytes) of this disk for a new file, synced each 16 MiB: what a store of new files cannot pass. */
+export async function diskRate(dir: string, signal: AbortSignal): Promise<number> {
+  const path = join(dir, "disk-rate");
+  const chunk = Buffer.alloc(chunkBytes, "each byte is written once and never read ");
+  const file = await open(path, "wx");
+  try {
+    const begun = performance.now();
+    for (let at = 0; at < chunks; at++) {
+      signal.throwIfAborted();
+      await file.write(chunk);
+      await file.datasync();
+    }
+    return (chunks * chunkBytes) / 1e3 / (performance.now() - begun);
+  } finally {
+    await file.close();
+    await rm(path, { force: true });
+  }
+}
+
+/** Refuses before anything is written. */
+export async function requireSpace(dir: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(dir);
+  const free = bavail * bsize;
+  if (free >= bytes) return;
+  const gb = (count: number): string => (count / 1e9).toFixed(1);
+  throw new CodedError(
+    "resource_exhausted",
+    `bench: ${dir} has ${gb(free)} GB free and needs ${gb(bytes)} GB`,
+    {
+      field: "--dir",
+      remedy: "Name a directory on a larger disk with --dir, or a smaller input with --gb.",
+    },
+  );
+}

@@ -1,0 +1,27 @@
+import { appendFileSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { BenchContext } from "./bench-context.js";
+import { commitOf } from "./machine-shape.js";
+import { line } from "./report.js";
+
+/** The fields of the last line, which begins with the bench's name. */
+export type BenchResult = { bench: string } & Record<string, unknown>;
+
+/** Keeps a result as a line of test/bench/results/<bench>.jsonl, with what it depends on, and prints it last. */
+export function keepResult(context: BenchContext, result: BenchResult, details: object): void {
+  const { root, shape, options } = context;
+  const folder = join(root, "test", "bench", "results");
+  const kept = {
+    date: new Date().toISOString(),
+    commit: commitOf(root),
+    ...result,
+    options,
+    shape,
+    ...details,
+  };
+  if (options.keep) {
+    mkdirSync(folder, { recursive: true });
+    appendFileSync(join(folder, `${result.bench}.jsonl`), `${JSON.stringify(kept)}\n`);
+  }
+  line(JSON.stringify(result));
+}

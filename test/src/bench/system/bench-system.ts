@@ -1,0 +1,87 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { localPorts, prepareState, runLocal } from "@millrace/cli/local";
+import { adminUser, type Broker, connectBroker, seedFile, type ServiceUser } from "@millrace/messaging";
+import { silentLogger } from "@millrace/runtime";
+import { connect, type MillraceClient } from "@millrace/sdk";
+import type { BenchContext } from "../bench-context.js";
+import { note } from "../report.js";
+
+/** The whole real system: nats-server and every service a process of its own. */
+export interface BenchSystem {
+  client: MillraceClient;
+  stateDir: string;
+  httpPort(service: ServiceUser): number;
+  /** A connection to the broker as one of its users; closed with the system. */
+  broker(user: ServiceUser | typeof adminUser): Promise<Broker>;
+}
+
+/** Starts it in a directory of its own, and stops it whatever happens. */
+export async function withSystem<T>(
+  context: BenchContext,
+  modelWorkers: number,
+  work: (system: BenchSystem) => Promise<T>,
+): Promise<T> {
+  const { root, workDir, supplies, options } = context;
+  const stateDir = join(workDir, "state");
+  const ports = localPorts(options.basePort);
+  const described = {
+    stateDir,
+    ports,
+    natsUrl: `nats://127.0.0.1:${ports.nats}`,
+    natsMonitorUrl: `http://127.0.0.1:${ports.natsMonitor}`,
+    keysDir: join(stateDir, "keys"),
+    roots: [workDir],
+    model: supplies.model,
+    modelWorkers,
+  };
+  if (options.profile !== undefined) profileServices(options.profile);
+  const running = runLocal({
+    root,
+    system: described,
+    state: await prepareState(described),
+    natsServerPath: supplies.natsServerPath,
+    verbose: false,
+    colour: false,
+    show: note,
+  });
+  const brokers: Broker[] = [];
+  const client = connect({ address: `127.0.0.1:${ports.grpc}` });
+  const system: BenchSystem = {
+    client,
+    stateDir,
+    httpPort: (service) => ports.http[service],
+    broker: async (user) => {
+      const broker = await connectBroker({
+        url: described.natsUrl,
+        user,
+        seedFile: seedFile(described.keysDir, user),
+        log: silentLogger,
+        onClosed: () => undefined,
+      });
+      brokers.push(broker);
+      return broker;
+    },
+  };
+  try {
+    await running.start();
+    context.signal.throwIfAborted();
+    // A service that is given up ends the bench, whatever it waits for.
+    return await Promise.race([work(system), running.ended.then(() => never)]);
+  } finally {
+    await client.close();
+    for (const broker of brokers) await broker.connection.close();
+    await running.stop();
+  }
+}
+
+const never = new Promise<never>(() => undefined);
+
+/** Each process that Node starts from here on writes a profile of its main thread when it ends. */
+function profileServices(dir: string): void {
+  mkdirSync(dir, { recursive: true });
+  const script = new URL("./profile-process.js", import.meta.url);
+  process.env["MILLRACE_BENCH_PROFILE_DIR"] = dir;
+  process.env["NODE_OPTIONS"] = `--import ${pathToFileURL(script.pathname).href}`;
+}
