@@ -51,7 +51,11 @@ export function runLocal(options: RunLocalOptions): RunningLocal {
       onLine: (program, line, from) => {
         let log = logs.get(program);
         if (log === undefined) {
-          log = openLogFile({ folder, name: program, onError: (error) => options.show(`log of ${program}: ${error.message}`) });
+          log = openLogFile({
+            folder,
+            name: program,
+            onError: (error) => options.show(`log of ${program}: ${error.message}`),
+          });
           logs.set(program, log);
         }
         log.write(line);

@@ -68,3 +68,15 @@ function codeFromSystem(caught: unknown): Code {
       return "internal";
   }
 }
+
+/**
+ * What may be shown, logged and stored of an error. The message of an error that is not ours may quote payload, as
+ * a parser's does; of such a one only its kind is told.
+ */
+export function shownReason(error: CodedError): string {
+  const isOurs = error.code !== "internal" && error.code !== "unknown";
+  if (isOurs || error.cause === undefined) return error.message;
+  const { cause } = error;
+  const kind = cause instanceof Error ? cause.name : typeof cause;
+  return `unexpected ${kind}`;
+}

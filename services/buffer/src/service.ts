@@ -41,7 +41,14 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({ publisher, stage: "buffer", side: "raw", now: clock.now });
   const journal = await openAcceptJournal(join(config.segments.rawDir, owner));
-  const acceptor = createAcceptor({ registry, batches, ledger, journal, now: clock.now, recovered: bodies.recovered });
+  const acceptor = createAcceptor({
+    registry,
+    batches,
+    ledger,
+    journal,
+    now: clock.now,
+    recovered: bodies.recovered,
+  });
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);
   });

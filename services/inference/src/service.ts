@@ -61,7 +61,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
       deadLetters,
       consumer,
       open: reader.open,
-      handle: analyseBatch({ pool, registry, ledger, version: runtime.version, now: clock.now }),
+      handle: analyseBatch({ pool, registry, version: runtime.version, now: clock.now }),
       onDead: countDead(ledger),
       inFlightMax,
     });

@@ -62,6 +62,6 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
       results,
       publishResults({ registry, ledger: results, budget, version: runtime.version, now: clock.now }),
     ),
-    sink("store", stored, storeBatch({ registry, stores, ledger: stored })),
+    sink("store", stored, storeBatch({ registry, stores })),
   ];
 };

@@ -49,7 +49,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
       deadLetters,
       consumer,
       open: reader.open,
-      handle: filterBatch({ filters, registry, ledger, found, version: runtime.version, now: clock.now }),
+      handle: filterBatch({ filters, registry, found, version: runtime.version, now: clock.now }),
       onDead: countDead(ledger),
       inFlightMax: config.inFlightMax,
     });

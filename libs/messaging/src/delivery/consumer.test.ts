@@ -50,7 +50,7 @@ async function consume(handle: Handler, over: Partial<ConsumeOptions> = {}): Pro
     consumer: "privacy-batch",
     handle,
     open,
-    onDead: (_, rows) => void dead.push(...rows),
+    onDead: async (_, rows) => void dead.push(...rows),
     inFlightMax: 4,
     ...over,
   });

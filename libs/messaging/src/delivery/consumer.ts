@@ -1,4 +1,4 @@
-import { CodedError, disposition, present } from "@millrace/errors";
+import { CodedError, disposition, present, shownReason } from "@millrace/errors";
 import type { OpenBatch } from "@millrace/envelope";
 import { backoffMs, type Component, type Runtime } from "@millrace/runtime";
 import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream";
@@ -28,6 +28,8 @@ export interface Outcome {
   publish?: readonly Outgoing[];
   /** Rows that could not be processed; the rest of the batch passes. */
   failures?: readonly RowFailure[];
+  /** The whole batch is dropped by a rule, such as `stream_deleted`; counted in a metric by this reason. */
+  dropped?: string;
   /**
    * Runs when all that is published is stored, before the ack, with the answers to `publish`: ledger entries.
    */
@@ -54,13 +56,19 @@ export interface ConsumeOptions {
   /** Decodes a delivery and fetches its body. */
   open(data: Uint8Array): Promise<OpenBatch>;
   /** Told when whole batches are dead, to count them. */
-  onDead?(open: OpenBatch, rows: readonly number[]): void;
+  onDead?(open: OpenBatch, rows: readonly number[]): Promise<void>;
   /** Deliveries in hand at most: this bound is the back-pressure. */
   inFlightMax: number;
 }
 
 /** Deliveries of one batch until an error that retrying may cure is final. */
 const deliveriesMax = 5;
+
+/**
+ * Deliveries that nobody settled, whatever the reason: a batch that ends every process that takes it. Restarts of
+ * healthy services count too, so many more than of errors.
+ */
+const unsettledDeliveriesMax = 20;
 
 /** A request that found no message ends after this long; its heartbeats notice a broker that went away. */
 const pullExpiresMs = 10_000;
@@ -79,6 +87,10 @@ export function consumeBatches(options: ConsumeOptions): Component {
   );
   const messages = metrics.counter("millrace_messages_processed_total", "Messages in acknowledged batches.", [
     "consumer",
+  ]);
+  const drops = metrics.counter("millrace_messages_dropped_total", "Messages dropped by a rule.", [
+    "consumer",
+    "reason",
   ]);
   const duration = metrics.histogram("millrace_handle_duration_seconds", "From delivery to settle.", [
     "consumer",
@@ -116,7 +128,8 @@ export function consumeBatches(options: ConsumeOptions): Component {
       await options.deadLetters.write(opened, [failure.row], failure.error, message.info.deliveryCount);
     }
     const dead = failures.map((failure) => failure.row);
-    if (dead.length > 0) options.onDead?.(opened, dead);
+    if (dead.length > 0) await options.onDead?.(opened, dead);
+    if (outcome.dropped !== undefined) drops.inc({ consumer, reason: outcome.dropped }, opened.header.count);
     outcome.after?.(published);
     messages.inc({ consumer }, opened.header.count);
   };
@@ -137,7 +150,7 @@ export function consumeBatches(options: ConsumeOptions): Component {
     }
     const rows = Array.from({ length: opened.header.count }, (_, row) => row);
     await options.deadLetters.write(opened, rows, error, message.info.deliveryCount);
-    options.onDead?.(opened, rows);
+    await options.onDead?.(opened, rows);
   };
 
   /**
@@ -156,7 +169,7 @@ export function consumeBatches(options: ConsumeOptions): Component {
     for (;;) {
       let failed: CodedError;
       try {
-        if (message.info.deliveryCount > deliveriesMax) {
+        if (message.info.deliveryCount > unsettledDeliveriesMax) {
           throw new CodedError(
             "data_loss",
             `process batch: ${message.info.deliveryCount} deliveries were not settled`,
@@ -171,7 +184,7 @@ export function consumeBatches(options: ConsumeOptions): Component {
       let verdict = disposition(failed.code);
       if (hard.signal.aborted || (stopped && verdict === "wait")) verdict = "release";
       if (verdict === "retry" && message.info.deliveryCount >= deliveriesMax) verdict = "dead_letter";
-      lastError = `${failed.code}: ${failed.message}`;
+      lastError = `${failed.code}: ${shownReason(failed)}`;
       try {
         if (verdict === "done") return await settle(message, "ack", () => message.ack());
         if (verdict === "release") return await settle(message, "release", () => message.nak());
@@ -180,7 +193,7 @@ export function consumeBatches(options: ConsumeOptions): Component {
             consumer,
             seq: message.seq,
             code: failed.code,
-            error: failed.message,
+            error: shownReason(failed),
           });
           return await settle(message, "nak", () => message.nak(500 * 2 ** message.info.deliveryCount));
         }
@@ -189,7 +202,7 @@ export function consumeBatches(options: ConsumeOptions): Component {
             consumer,
             seq: message.seq,
             code: failed.code,
-            error: failed.message,
+            error: shownReason(failed),
           });
           await deadLetter(message, failed);
           return await settle(message, "term", () => message.term(failed.code));
@@ -202,7 +215,7 @@ export function consumeBatches(options: ConsumeOptions): Component {
         log.warn("waiting for what this batch depends on", {
           consumer,
           code: failed.code,
-          error: failed.message,
+          error: shownReason(failed),
         });
       }
       const pauseMs = backoffMs(tries.made, runtime.random, { firstMs: 50, maxMs: 2_000 });

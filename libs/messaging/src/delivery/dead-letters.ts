@@ -1,4 +1,4 @@
-import { CodedError } from "@millrace/errors";
+import { type CodedError, shownReason } from "@millrace/errors";
 import { idText, type OpenBatch, outputId, selectRows } from "@millrace/envelope";
 import { type Batch, DeadLetter } from "@millrace/proto/batch";
 import { Event } from "@millrace/proto/event";
@@ -50,7 +50,7 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
   const letterFor = (error: CodedError, attempts: number): DeadLetter => ({
     stage,
     code: error.code,
-    reason: error.message,
+    reason: shownReason(error),
     attempts,
     timeMs: Math.round(options.now()),
     batch: undefined,

@@ -1,5 +1,11 @@
 import { CodedError } from "@millrace/errors";
-import { createIntervalSet, type Interval, type IntervalSet, type OpenBatch } from "@millrace/envelope";
+import {
+  createIntervalSet,
+  type Interval,
+  type IntervalSet,
+  type OpenBatch,
+  rowPositions,
+} from "@millrace/envelope";
 import { Entry } from "@millrace/proto/ledger";
 import type { Component, Runtime } from "@millrace/runtime";
 import type { KV } from "@nats-io/kv";
@@ -164,11 +170,20 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
   };
 }
 
-/** For consumers: counts the rows that they dead-letter. */
+/**
+ * For consumers: counts the rows that they dead-letter. A row that an earlier delivery settled, whose
+ * acknowledgement was lost, is not counted again.
+ */
 export const countDead =
   (ledger: Ledger) =>
-  (open: OpenBatch, rows: readonly number[]): void =>
-    ledger.settle(open.header, { intervals: [], dead: rows.length });
+  async (open: OpenBatch, rows: readonly number[]): Promise<void> => {
+    const { settled } = await ledger.account(open.header);
+    const positions = rowPositions(open.header, open.columns);
+    const intervals = rows
+      .map((row) => ({ from: positions[row] as number, to: positions[row + 1] as number }))
+      .filter(({ from }) => !settled.has(from));
+    ledger.settle(open.header, { intervals, dead: intervals.length });
+  };
 
 function apply(book: Book, settlement: Settlement): void {
   book.settled.addAll(settlement.intervals);

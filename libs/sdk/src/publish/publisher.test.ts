@@ -167,7 +167,7 @@ test("malformed messages are refused before anything is sent", async () => {
     ["message", { text: "a", data: new Uint8Array(1) }],
     ["message", { text: 5 }],
     ["message.txt", { txt: "a" }],
-    ["message.text", { text: "x".repeat(1024 * 1024 + 1) }],
+    ["message.text", { text: "x".repeat(768 * 1024 + 1) }],
     ["message.priority", { text: "a", priority: "low" }],
     ["message.attributes", { text: "a", attributes: { n: 5 } }],
     ["message.eventTime", { text: "a", eventTime: Number.NaN }],

@@ -5,7 +5,14 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type Accepted, openAcceptJournal } from "./accept-journal.js";
 
-const entry = (from: number): Accepted => ({ tenant: "t", stream: "s", source: "0f", from, to: from + 10, count: 10 });
+const entry = (from: number): Accepted => ({
+  tenant: "t",
+  stream: "s",
+  source: "0f",
+  from,
+  to: from + 10,
+  count: 10,
+});
 
 describe("accept journal", () => {
   let dir = "";

@@ -78,7 +78,8 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
   const replay = async (): Promise<void> => {
     for (const { from, to, count, ...key } of journal.replayed) {
       const { settled } = await ledger.account(key);
-      if (settled.missing({ from, to }).length > 0) ledger.settle(key, { intervals: [{ from, to }], done: count });
+      if (settled.missing({ from, to }).length > 0)
+        ledger.settle(key, { intervals: [{ from, to }], done: count });
       // Settling is done when the account is asked again: an interval may be in the journal twice.
       await ledger.account(key);
     }

@@ -1,12 +1,5 @@
 import { encodeHalf, type OpenBatch, stamp } from "@millrace/envelope";
-import {
-  enrichedFlags,
-  type Handler,
-  type Ledger,
-  routeOf,
-  type StreamRegistry,
-  subjects,
-} from "@millrace/messaging";
+import { enrichedFlags, type Handler, routeOf, type StreamRegistry, subjects } from "@millrace/messaging";
 import { type Embeddings, Lane, SentimentLabel, type Sentiments } from "@millrace/proto/batch";
 import { rowTexts } from "../analyse/row-texts.js";
 import type { ModelPool } from "../model/model-pool.js";
@@ -14,7 +7,6 @@ import type { ModelPool } from "../model/model-pool.js";
 export interface AnalyseBatchParts {
   pool: ModelPool;
   registry: StreamRegistry;
-  ledger: Ledger;
   version: string;
   now(): number;
 }
@@ -27,15 +19,12 @@ const labels = {
 
 /** Clean batch in, the same batch with embeddings and sentiment out. */
 export const analyseBatch =
-  ({ pool, registry, ledger, version, now }: AnalyseBatchParts): Handler =>
+  ({ pool, registry, version, now }: AnalyseBatchParts): Handler =>
   async (clean, signal) => {
     const startedMs = now();
     const { header } = clean;
     const stream = await registry.find(header.tenant, header.stream);
-    if (stream === undefined) {
-      const dropped = { stream_deleted: header.count };
-      return { after: () => ledger.settle(header, { intervals: [], dropped }) };
-    }
+    if (stream === undefined) return { dropped: "stream_deleted" };
     const wanted = stream.enrichments;
     const { rows, texts } = rowTexts(clean, wanted?.textField ?? "");
     const sentiment = wanted?.sentiment === true;

@@ -22,10 +22,7 @@ export const publishResults =
     const startedMs = now();
     const { header } = enriched;
     const stream = await registry.find(header.tenant, header.stream);
-    if (stream === undefined) {
-      const dropped = { stream_deleted: header.count };
-      return { after: () => ledger.settle(header, { intervals: [], dropped }) };
-    }
+    if (stream === undefined) return { dropped: "stream_deleted" };
     const { settled } = await ledger.account(header);
     const parts = freshParts(enriched, settled).map((part) =>
       stamp(part, { stage: "output", version, decidedBy: "", startedMs, endedMs: now() }),

@@ -1,23 +1,20 @@
 import { CodedError } from "@millrace/errors";
-import type { Handler, Ledger, StreamRegistry } from "@millrace/messaging";
+import type { Handler, StreamRegistry } from "@millrace/messaging";
 import type { Stores } from "../store/stores.js";
 
 export interface StoreBatchParts {
   registry: StreamRegistry;
   stores: Stores;
-  ledger: Ledger;
 }
 
 /** Enriched batch in, lines in a file out: returns when they are synced and the ledger says so. */
 export const storeBatch =
-  ({ registry, stores, ledger }: StoreBatchParts): Handler =>
+  ({ registry, stores }: StoreBatchParts): Handler =>
   async (enriched) => {
     const { header } = enriched;
     const stream = await registry.find(header.tenant, header.stream);
-    if (stream?.outputs?.storage === undefined) {
-      const dropped = { [stream === undefined ? "stream_deleted" : "storage_removed"]: header.count };
-      return { after: () => ledger.settle(header, { intervals: [], dropped }) };
-    }
+    if (stream === undefined) return { dropped: "stream_deleted" };
+    if (stream.outputs?.storage === undefined) return { dropped: "storage_removed" };
     const rejected = await stores.store(enriched, stream);
     const error = new CodedError("invalid_argument", "store lines: the content holds a line feed", {
       field: "stream.outputs.storage.format",

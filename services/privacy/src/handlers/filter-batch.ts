@@ -1,12 +1,5 @@
 import { limits, type OpenBatch, rowKind, splitBatch, stamp } from "@millrace/envelope";
-import {
-  enrichedFlags,
-  type Handler,
-  type Ledger,
-  routeOf,
-  type StreamRegistry,
-  subjects,
-} from "@millrace/messaging";
+import { enrichedFlags, type Handler, routeOf, type StreamRegistry, subjects } from "@millrace/messaging";
 import { Kind } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import { findingTypeOf } from "../detect/finding-type.js";
@@ -16,7 +9,6 @@ import type { Filters } from "../filter/filters.js";
 export interface FilterBatchParts {
   filters: Filters;
   registry: StreamRegistry;
-  ledger: Ledger;
   found: { inc(labels: { type: string }, by: number): void };
   version: string;
   now(): number;
@@ -27,15 +19,12 @@ export interface FilterBatchParts {
  * sinks.
  */
 export const filterBatch =
-  ({ filters, registry, ledger, found, version, now }: FilterBatchParts): Handler =>
+  ({ filters, registry, found, version, now }: FilterBatchParts): Handler =>
   async (raw) => {
     const startedMs = now();
     const { header } = raw;
     const stream = await registry.find(header.tenant, header.stream);
-    if (stream === undefined) {
-      const dropped = { stream_deleted: header.count };
-      return { after: () => ledger.settle(header, { intervals: [], dropped }) };
-    }
+    if (stream === undefined) return { dropped: "stream_deleted" };
     const filter = filters.of(stream);
     const clean = stamp(filterOpenBatch(filter, raw), {
       stage: "privacy",

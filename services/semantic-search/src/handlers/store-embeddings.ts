@@ -16,10 +16,7 @@ export const storeEmbeddings =
   async (enriched) => {
     const { header } = enriched;
     const stream = await registry.find(header.tenant, header.stream);
-    if (stream === undefined) {
-      const dropped = { stream_deleted: header.count };
-      return { after: () => ledger.settle(header, { intervals: [], dropped }) };
-    }
+    if (stream === undefined) return { dropped: "stream_deleted" };
     const account = await ledger.account(header);
     const positions = rowPositions(header, enriched.columns);
     let fresh = 0;
