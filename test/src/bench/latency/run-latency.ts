@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { CodedError } from "@millrace/errors";
 import { connect, createStreamProcessor, type StreamOptions, type StreamProcessor } from "@millrace/sdk";
 import type { BenchContext } from "../bench-context.js";
 import { runOpenLoop } from "../open-loop.js";
@@ -42,10 +43,11 @@ export async function runLatency(context: BenchContext): Promise<void> {
     const stream = "bench-latency";
     await using publishing = await createStreamProcessor(stream, client, declared);
     await using subscribing = await createStreamProcessor(stream, subscriber);
-    return measure(context, publishing, subscribing);
+    return await measure(context, publishing, subscribing);
   });
   const { received, warmUp } = outcome;
   const measured = [...received.latencies.subarray(warmUp)];
+  if (received.count === 0) throw new CodedError("unavailable", "bench latency: no message came out");
   const latencies = summarise(measured.filter((ms) => !Number.isNaN(ms)));
   const lost = received.latencies.length - received.count;
   line(`stream:  ${JSON.stringify(declared)}, durability ${outcome.durability}`);
@@ -114,7 +116,9 @@ async function measure(
         sending.push(
           sent.then(
             () => undefined,
-            () => void refused++,
+            (error: unknown) => {
+              if (refused++ === 0) note(`the first refusal: ${String(error)}`);
+            },
           ),
         );
       },

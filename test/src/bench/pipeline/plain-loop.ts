@@ -5,10 +5,14 @@ import { open } from "node:fs/promises";
  * expressions find, write the rest. It knows nothing of Millrace, so it also checks what Millrace stores.
  */
 const octet = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+const group = "[\\da-fA-F]{1,4}";
+/** Eight groups, or fewer with one `::` between them. */
+const v6 = `\\b${group}:(?:(?:${group}:){6}${group}|(?:${group}:){0,5}(?::${group}){1,6})\\b`;
 
+/** In the cheapest form that was found for each: of two that find the same, the one that takes less CPU. */
 const redactions: readonly [RegExp, string | ((found: string) => string)][] = [
-  [/(?<=:\/\/)[^\s/:@"]+:[^\s/@"]+(?=@)/g, "[URL_CREDENTIALS]"],
-  [/[\w.%+-]+@(?:[a-z\d-]+\.)+[a-z]{2,}/gi, "[EMAIL]"],
+  [/:\/\/[^\s/:@"]+:[^\s/@"]+@/g, "://[URL_CREDENTIALS]@"],
+  [/\b[\w.%+-]+@(?:[A-Za-z\d-]+\.)+[A-Za-z]{2,}/g, "[EMAIL]"],
   [
     /\b[A-Z]{2}\d\d(?: ?[A-Z\d]{4}){2,7}(?: ?[A-Z\d]{1,3})?\b/g,
     (found) => (isIban(found) ? "[IBAN]" : found),
@@ -17,8 +21,7 @@ const redactions: readonly [RegExp, string | ((found: string) => string)][] = [
   [/\b(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}\b/g, "[SSN]"],
   [/(?:\+1[ -])?(?:\(\d{3}\) ?|\b\d{3}[ .-])\d{3}[ .-]\d{4}\b/g, "[PHONE]"],
   [new RegExp(`\\b(?:${octet}\\.){3}${octet}\\b`, "g"), "[IP]"],
-  [/(?<![\w:])(?:[\da-f]{1,4}:){7}[\da-f]{1,4}(?![\w:])/gi, "[IP]"],
-  [/(?<![\w:])(?:[\da-f]{1,4}:){1,6}(?::[\da-f]{1,4}){1,6}(?![\w:])/gi, "[IP]"],
+  [new RegExp(v6, "g"), "[IP]"],
 ];
 
 export function redactPlainly(text: string): string {

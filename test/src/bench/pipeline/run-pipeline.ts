@@ -60,20 +60,22 @@ function cpuSum({ use, gb }: SizeFigures): number {
 function showUse(of: SizeFigures): void {
   line("");
   table([
-    [`${of.lineBytes} B: process`, "CPU-s", "CPU-s/GB", "RssAnon max MB"],
-    ...[...of.use].map(([name, { cpuSeconds, rssAnonMb }]) => [
+    [`${of.lineBytes} B: process`, "CPU-s", "CPU-s/GB", "of them in the kernel", "RssAnon max MB"],
+    ...[...of.use].map(([name, { cpuSeconds, kernelSeconds, rssAnonMb }]) => [
       name,
       rounded(cpuSeconds),
       rounded(cpuSeconds / of.gb, 2),
+      rounded(kernelSeconds / of.gb, 2),
       rounded(rssAnonMb, 0),
     ]),
   ]);
 }
 
 function detailsOf(of: SizeFigures): object {
-  const processes = [...of.use].map(([name, { cpuSeconds, rssAnonMb }]) => ({
+  const processes = [...of.use].map(([name, { cpuSeconds, kernelSeconds, rssAnonMb }]) => ({
     name,
     cpu_s_per_gb: rounded(cpuSeconds / of.gb, 3),
+    kernel_s_per_gb: rounded(kernelSeconds / of.gb, 3),
     rss_anon_max_mb: rounded(rssAnonMb, 0),
   }));
   return {

@@ -1,6 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { join, resolve } from "node:path";
 import { localPorts, prepareState, runLocal } from "@millrace/cli/local";
 import { adminUser, type Broker, connectBroker, seedFile, type ServiceUser } from "@millrace/messaging";
 import { silentLogger } from "@millrace/runtime";
@@ -36,7 +35,6 @@ export async function withSystem<T>(
     model: supplies.model,
     modelWorkers,
   };
-  if (options.profile !== undefined) profileServices(options.profile);
   const running = runLocal({
     root,
     system: described,
@@ -45,6 +43,7 @@ export async function withSystem<T>(
     verbose: false,
     colour: false,
     show: note,
+    ...(options.profile === undefined ? {} : { env: profilingEnv(options.profile) }),
   });
   const brokers: Broker[] = [];
   const client = connect({ address: `127.0.0.1:${ports.grpc}` });
@@ -78,10 +77,13 @@ export async function withSystem<T>(
 
 const never = new Promise<never>(() => undefined);
 
-/** Each process that Node starts from here on writes a profile of its main thread when it ends. */
-function profileServices(dir: string): void {
+/** Each service then writes a profile of its main thread when it ends. */
+function profilingEnv(dir: string): NodeJS.ProcessEnv {
   mkdirSync(dir, { recursive: true });
   const script = new URL("./profile-process.js", import.meta.url);
-  process.env["MILLRACE_BENCH_PROFILE_DIR"] = dir;
-  process.env["NODE_OPTIONS"] = `--import ${pathToFileURL(script.pathname).href}`;
+  return {
+    ...process.env,
+    MILLRACE_BENCH_PROFILE_DIR: resolve(dir),
+    NODE_OPTIONS: `--import ${script.href}`,
+  };
 }

@@ -4,6 +4,8 @@ import { join } from "node:path";
 /** What a process has used, from /proc; Linux only. */
 export interface ProcessUse {
   cpuSeconds: number;
+  /** Of them in the kernel: reads, writes, sockets, page faults of fresh memory. */
+  kernelSeconds: number;
   /** Memory that is its own: heap, buffers, stacks; not the page cache of mapped files. */
   rssAnonMb: number;
 }
@@ -16,9 +18,14 @@ function useOf(pid: number): ProcessUse | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The name, in parentheses, may hold blanks; what follows begins with field 3.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    const ticks = Number(fields[11]) + Number(fields[12]);
+    const kernelTicks = Number(fields[12]);
+    const ticks = Number(fields[11]) + kernelTicks;
     const anonKb = /^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-    return { cpuSeconds: ticks / ticksPerSecond, rssAnonMb: (Number(anonKb ?? 0) * 1024) / 1e6 };
+    return {
+      cpuSeconds: ticks / ticksPerSecond,
+      kernelSeconds: kernelTicks / ticksPerSecond,
+      rssAnonMb: (Number(anonKb ?? 0) * 1024) / 1e6,
+    };
   } catch {
     return undefined;
   }
@@ -52,19 +59,21 @@ export function watchUse(stateDir: string): UseWatch {
       if (use === undefined) continue;
       if (!first.has(name)) first.set(name, use);
       const rssAnonMb = Math.max(use.rssAnonMb, last.get(name)?.rssAnonMb ?? 0);
-      last.set(name, { cpuSeconds: use.cpuSeconds, rssAnonMb });
+      last.set(name, { ...use, rssAnonMb });
     }
   };
   sample();
-  const timer = setInterval(sample, 1_000);
+  const timer = setInterval(sample, 1_000).unref();
   return {
     stop: () => {
       clearInterval(timer);
       sample();
-      const used = [...last].map(([name, { cpuSeconds, rssAnonMb }]): [string, ProcessUse] => [
-        name,
-        { cpuSeconds: cpuSeconds - (first.get(name)?.cpuSeconds ?? 0), rssAnonMb },
-      ]);
+      const used = [...last].map(([name, use]): [string, ProcessUse] => {
+        const before = first.get(name);
+        const cpuSeconds = use.cpuSeconds - (before?.cpuSeconds ?? 0);
+        const kernelSeconds = use.kernelSeconds - (before?.kernelSeconds ?? 0);
+        return [name, { cpuSeconds, kernelSeconds, rssAnonMb: use.rssAnonMb }];
+      });
       return new Map(used);
     },
   };
