@@ -3,7 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface OpenLoop {
   ratePerSecond: number;
   count: number;
-  /** Called with the number and the moment, by performance.now(), at which it should be sent. Must not block. */
+  /**
+   * Called with the number and the moment, by performance.now(), at which it should be sent. Must not block.
+   */
   send(index: number, intendedMs: number): void;
   signal: AbortSignal;
 }

@@ -7,7 +7,9 @@ import { line } from "./report.js";
 /** The fields of the last line, which begins with the bench's name. */
 export type BenchResult = { bench: string } & Record<string, unknown>;
 
-/** Keeps a result as a line of test/bench/results/<bench>.jsonl, with what it depends on, and prints it last. */
+/**
+ * Keeps a result as a line of test/bench/results/<bench>.jsonl, with what it depends on, and prints it last.
+ */
 export function keepResult(context: BenchContext, result: BenchResult, details: object): void {
   const { root, shape, options } = context;
   const folder = join(root, "test", "bench", "results");

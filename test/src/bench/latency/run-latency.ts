@@ -34,7 +34,9 @@ interface Outcome {
   durability: string;
 }
 
-/** gRPC publish → gRPC subscribe through the whole system, in open loop from the intended moment of sending. */
+/**
+ * gRPC publish → gRPC subscribe through the whole system, in open loop from the intended moment of sending.
+ */
 export async function runLatency(context: BenchContext): Promise<void> {
   const { rate, seconds } = context.options;
   const outcome = await withSystem(context, 1, async ({ client }) => {

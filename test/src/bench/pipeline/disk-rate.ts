@@ -5,7 +5,9 @@ import { CodedError } from "@millrace/errors";
 const chunkBytes = 16 * 1024 * 1024;
 const chunks = 64;
 
-/** MB/s (10^6 bytes) of this disk for a new file, synced each 16 MiB: what a store of new files cannot pass. */
+/**
+ * MB/s (10^6 bytes) of this disk for a new file, synced each 16 MiB: what a store of new files cannot pass.
+ */
 export async function diskRate(dir: string, signal: AbortSignal): Promise<number> {
   const path = join(dir, "disk-rate");
   const chunk = Buffer.alloc(chunkBytes, "each byte is written once and never read ");

@@ -4,14 +4,16 @@ import { type Planted, plantedData } from "./planted-data.js";
 /*
  * A line, as a service would log it; all ASCII, `lineBytes` with its line feed:
  *
- *   {"time":<13 digits>,"seq":<n>,"level":"info","service":"checkout","trace":"<32 hex>","text":"words … words"}\n
+ *   {"time":<13 digits>,"seq":<n>,"level":"info","service":"checkout","trace":"<32 hex>",
+ *    "text":"words … words"}\n                                            on one line
  *
- * The sequence number makes it unlike any other. A line with personal data has one or two phrases between its words.
+ * The sequence number makes it unlike any other. A line with personal data has one or two phrases between
+ * its words.
  */
 export interface LineMaker {
   /**
-   * Writes a line to `target` and returns it as it must come out, without its line feed: a view into `target`, or
-   * into memory that the next line reuses.
+   * Writes a line to `target` and returns it as it must come out, without its line feed: a view into
+   * `target`, or into memory that the next line reuses.
    */
   write(target: Buffer, at: number): Buffer;
 }
@@ -107,8 +109,10 @@ function lineHead(random: Seeded, sequence: number): string {
   const trace = [random(), random(), random(), random()]
     .map((part) => part.toString(16).padStart(8, "0"))
     .join("");
+  const level = pick(random, levels);
   const service = pick(random, services);
-  return `{"time":${time},"seq":${sequence},"level":"${pick(random, levels)}","service":"${service}","trace":"${trace}","text":"`;
+  const from = `"level":"${level}","service":"${service}","trace":"${trace}"`;
+  return `{"time":${time},"seq":${sequence},${from},"text":"`;
 }
 
 function plantedPhrases(random: Seeded): Planted[] {

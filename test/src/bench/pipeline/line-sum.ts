@@ -2,9 +2,9 @@ import { hash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 
 /**
- * A sum over lines that does not depend on their order: several sources are stored as they come. Each line gives
- * the first 128 bits of its SHA-256, taken as four numbers of 32 bits, each added modulo 2^32. A line that is
- * changed, lost or there twice changes the sum.
+ * A sum over lines that does not depend on their order: several sources are stored as they come. Each line
+ * gives the first 128 bits of its SHA-256, taken as four numbers of 32 bits, each added modulo 2^32. A line
+ * that is changed, lost or there twice changes the sum.
  */
 export interface LineSum {
   lines: number;

@@ -11,9 +11,8 @@ export async function runPipeline(context: BenchContext): Promise<void> {
   const [first] = figures;
   line(`stream:  ${JSON.stringify(declared)}`);
   line(`policy:  default, every detector on, ${first?.policyHash ?? ""}`);
-  line(
-    `input:   seed ${context.options.seed}, ${context.options.personal * 100} % of the lines with personal data`,
-  );
+  const { seed, personal } = context.options;
+  line(`input:   seed ${seed}, ${personal * 100} % of the lines with personal data`);
   line("output:  every line stored once, synced, and equal to an independent redaction");
   line("");
   table([

@@ -46,7 +46,9 @@ export const declared: StreamOptions = {
   },
 };
 
-/** The pipeline, then the plain loop, over the same input; each must give the lines that the input foretells. */
+/**
+ * The pipeline, then the plain loop, over the same input; each must give the lines that the input foretells.
+ */
 export async function runSize(context: BenchContext, lineBytes: number): Promise<SizeFigures> {
   const { options, workDir, signal } = context;
   const bytes = options.gb * 1e9;

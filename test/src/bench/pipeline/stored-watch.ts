@@ -14,8 +14,8 @@ export interface StoredOptions {
 }
 
 /**
- * Resolves with the moment, by performance.now(), at which the LEDGER said that the last message is stored. The
- * sink says so up to 100 ms after its files were synced, so this is never too early.
+ * Resolves with the moment, by performance.now(), at which the LEDGER said that the last message is stored.
+ * The sink says so up to 100 ms after its files were synced, so this is never too early.
  */
 export async function untilStored(broker: Broker, options: StoredOptions): Promise<number> {
   const { stream, lines, signal } = options;

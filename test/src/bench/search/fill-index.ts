@@ -23,7 +23,10 @@ export interface FillOptions {
   total: number;
 }
 
-/** Fills the index: the texts by the whole pipeline, the rest drawn around their vectors. Returns what it holds. */
+/**
+ * Fills the index: the texts by the whole pipeline, the rest drawn around their vectors. Returns what it
+ * holds.
+ */
 export async function fillIndex(options: FillOptions): Promise<VectorSet> {
   const { context, system, processor, texts, total } = options;
   const { signal, workDir } = context;

@@ -23,8 +23,8 @@ const wordsMin = 4;
 const wordsMax = 10;
 
 /**
- * Queries as people type them: some words in a row of a text, no two alike. Texts with personal data are left out,
- * since the gateway embeds what privacy has left of a query.
+ * Queries as people type them: some words in a row of a text, no two alike. Texts with personal data are left
+ * out, since the gateway embeds what privacy has left of a query.
  */
 export function drawQueries(texts: readonly CorpusText[], count: number, random: Seeded): string[] {
   const sources = texts.filter(({ isPersonal }) => !isPersonal).map(({ text }) => text.split(" "));

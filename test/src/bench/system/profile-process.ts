@@ -9,7 +9,8 @@ import {
 } from "node:perf_hooks";
 import { isMainThread } from "node:worker_threads";
 
-// Imported by the services of a bench that is asked for profiles (Node 20 takes no --cpu-prof from NODE_OPTIONS).
+// Imported by the services of a bench that is asked for profiles (Node 20 takes no --cpu-prof from
+// NODE_OPTIONS).
 const dir = process.env["MILLRACE_BENCH_PROFILE_DIR"];
 const service = /services\/([a-z-]+)\/dist\/main\.js$/.exec(process.argv[1] ?? "")?.[1];
 
