@@ -1,2 +1,3 @@
 /** The descriptors of every contract as one FileDescriptorSet, for gRPC reflection. */
 export const descriptorImage: URL = new URL("../image.binpb", import.meta.url);
+export { strictReader } from "./strict-reader.js";

@@ -1,18 +1,23 @@
 import type { ServiceDefinition } from "@grpc/grpc-js";
 import { CodedError } from "@millrace/errors";
+import { strictReader } from "@millrace/proto";
 
 /**
  * Stands where a request could not be decoded: grpc-js would answer INTERNAL, as if the mistake were ours.
  */
 const malformed = Symbol("malformed request");
 
-/** The definition with decoders that don't throw; whoever takes a request asks `decoded` for it. */
+/**
+ * The definition of a generated service with decoders that don't throw, and don't mend a text that is no
+ * UTF-8; whoever takes a request asks `decoded` for it.
+ */
 export function tolerant(definition: ServiceDefinition): ServiceDefinition {
   return Object.fromEntries(
     Object.entries(definition).map(([name, method]) => {
       const requestDeserialize = (bytes: Buffer): unknown => {
         try {
-          return method.requestDeserialize(bytes);
+          // Generated decoders take a reader as well as bytes; the library's type knows only the latter.
+          return method.requestDeserialize(strictReader(bytes) as unknown as Buffer);
         } catch {
           return { [malformed]: true };
         }

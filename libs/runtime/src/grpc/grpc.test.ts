@@ -2,18 +2,22 @@ import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { Client, type ServiceDefinition } from "@grpc/grpc-js";
 import { CodedError } from "@millrace/errors";
+import { SearchRequest } from "@millrace/proto/search";
 import { silentLogger } from "../logger.js";
 import { callUnary, insecure, internalChannel } from "./client.js";
 import { createGrpcServer } from "./server.js";
 import { unary } from "./unary.js";
 
 const bytes = { serialize: (value: Buffer) => value, deserialize: (value: Buffer) => value };
+/** A request is a generated type, since the server hands its decoder a reader. */
+const asked = (query: string): Buffer =>
+  Buffer.from(SearchRequest.encode(SearchRequest.fromPartial({ query })).finish());
 const method = {
   path: "/test.Echo/Say",
   requestStream: false,
   responseStream: false,
   requestSerialize: bytes.serialize,
-  requestDeserialize: bytes.deserialize,
+  requestDeserialize: (value: Buffer) => Buffer.from(SearchRequest.decode(value).query),
   responseSerialize: bytes.serialize,
   responseDeserialize: bytes.deserialize,
 } as const;
@@ -39,27 +43,36 @@ async function serving(t: TestContext, handle: (request: Buffer) => Promise<Buff
     client.close();
     await server.stop?.(never);
   });
-  const say = (text: string, deadlineMs = 5_000): Promise<Buffer> =>
+  const send = (request: Buffer, deadlineMs: number): Promise<Buffer> =>
     callUnary<Buffer, Buffer>(
-      (request, metadata, options, done) =>
+      (value, metadata, options, done) =>
         client.makeUnaryRequest(
           method.path,
           method.requestSerialize,
           method.responseDeserialize,
-          request,
+          value,
           metadata,
           options,
           (error, response) => done(error, response ?? Buffer.alloc(0)),
         ),
-      Buffer.from(text),
+      request,
       { attempted: "say", deadlineMs, now: performance.timeOrigin + performance.now() },
     );
-  return { server, say };
+  const say = (text: string, deadlineMs = 5_000): Promise<Buffer> => send(asked(text), deadlineMs);
+  return { server, say, send };
 }
 
 test("a call is answered", async (t) => {
   const { say } = await serving(t, async (request) => Buffer.from(request.toString().toUpperCase()));
   assert.equal((await say("hello")).toString(), "HELLO");
+});
+
+test("a request that is no such message, or no UTF-8, is refused", async (t) => {
+  const { send } = await serving(t, async (request) => request);
+  for (const request of [Buffer.from([0x0a, 0x05, 0x61]), Buffer.from([0x0a, 0x02, 0x61, 0xff])]) {
+    const refusal = { code: "invalid_argument", message: "say: decode request: malformed protobuf" };
+    await assert.rejects(send(request, 5_000), refusal);
+  }
 });
 
 test("an error crosses with its code, field, remedy and wait", async (t) => {
