@@ -21,6 +21,7 @@ test("no settings at all are a working configuration, frozen", () => {
 const refused: [string, unknown, string][] = [
   ["an unknown key", { colour: "red" }, "colour"],
   ["an unknown key further down", { limits: { bytesMx: 1 } }, "limits.bytesMx"],
+  ["an unknown key beside a bad value", { limits: { bytesMx: 1, bytesMax: "many" } }, "limits.bytesMx"],
   ["a value of another type", { limits: { bytesMax: "many" } }, "limits.bytesMax"],
   ["a value out of range", { http: { port: 70_000 } }, "http.port"],
   ["a name that is none", { instance: "Bad Name" }, "instance"],

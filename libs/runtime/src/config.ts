@@ -41,7 +41,9 @@ export function parseConfig<T extends z.ZodType>(schema: T, value: unknown, from
     Object.freeze(parsed.data);
     return parsed.data;
   }
-  const issue = parsed.error.issues[0];
+  const { issues } = parsed.error;
+  // A name that is spelled wrong says more than that the right one is missing.
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
   if (issue === undefined) throw new CodedError("invalid_argument", `read config ${from}: refused`);
   const path = issue.path.join(".");
   if (issue.code === "unrecognized_keys") {

@@ -74,7 +74,8 @@ async function runConfigured<S extends z.ZodType<BaseConfig>>(
     });
   };
   const fail = (reason: CodedError): void => {
-    log.error("failed, stopping", { code: reason.code, error: reason.message, remedy: reason.remedy });
+    const { code, message, field, remedy } = reason;
+    log.error("failed, stopping", { code, error: message, field, remedy });
     exitCode = 1;
     stop();
   };
