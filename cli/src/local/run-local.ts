@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { CodedError } from "@millrace/errors";
 import { connectBroker, provision, seedFile, adminUser } from "@millrace/messaging";
 import { silentLogger, systemClock, systemRandom } from "@millrace/runtime";
 import { openLogFile } from "../logs/log-file.js";
@@ -90,12 +91,20 @@ export function runLocal(options: RunLocalOptions): RunningLocal {
 }
 
 async function provisionBroker(system: LocalSystem): Promise<void> {
-  const broker = await connectBroker({
+  const connecting = connectBroker({
     url: system.natsUrl,
     user: adminUser,
-    ...(system.keysDir === undefined ? {} : { seedFile: seedFile(system.keysDir, adminUser) }),
+    ...(system.keysDir === undefined ? { waits: false } : { seedFile: seedFile(system.keysDir, adminUser) }),
     log: silentLogger,
     onClosed: () => undefined,
+  });
+  const broker = await connecting.catch((cause: unknown) => {
+    const { code, message } = CodedError.from(cause, "connect to the broker");
+    throw new CodedError(code, message, {
+      field: "NATS_URL",
+      remedy: "Start a nats-server with JetStream there, or unset NATS_URL: then one is started.",
+      cause,
+    });
   });
   try {
     await provision(broker, { storeBytes: streamBytes });

@@ -12,6 +12,8 @@ export interface BrokerOptions {
   user: string;
   seedFile?: string | undefined;
   log: Logger;
+  /** Whether to wait for a broker that is not up yet. Default true. Errors otherwise: `unavailable`. */
+  waits?: boolean;
   /**
    * Called once when the connection is gone for good: the process must end, never linger as if it were well.
    */
@@ -29,12 +31,12 @@ export interface Broker extends Component {
 }
 
 /**
- * Connects, waiting for a broker that is not up yet. The client's own defaults give up for ever after 20 s.
+ * Connects, and stays until it is stopped: the client's own defaults give up for ever after 20 s.
  */
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const { log } = options;
   let connected = true;
-  const connection = await connect({
+  const connecting = connect({
     servers: options.url,
     name: options.user,
     inboxPrefix: inboxPrefix(options.user),
@@ -44,12 +46,20 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
     // Two lost pings find a half-open socket in 20 s; the default takes minutes.
     pingInterval: 10_000,
     maxPingOut: 2,
-    waitOnFirstConnect: true,
+    waitOnFirstConnect: options.waits ?? true,
     ignoreAuthErrorAbort: true,
     timeout: 5_000,
     ...(options.seedFile === undefined
       ? {}
       : { authenticator: nkeyAuthenticator(readSeed(options.seedFile)) }),
+  });
+  const connection = await connecting.catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CodedError("unavailable", `connect to the broker at ${options.url}: ${why}`, {
+      field: "nats.url",
+      remedy: "Start it there, or correct the address.",
+      cause,
+    });
   });
   let closing = false;
   void (async () => {
