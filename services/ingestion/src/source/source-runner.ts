@@ -1,3 +1,4 @@
+import { CodedError } from "@millrace/errors";
 import type { StreamRegistry } from "@millrace/messaging";
 import type { Source } from "@millrace/proto/source";
 import { type Stream, StreamState } from "@millrace/proto/stream";
@@ -89,7 +90,7 @@ export function createSourceRunner(options: SourceRunnerOptions): SourceRunner {
       entry.reader = open(tenant, source, stream);
       entry.reader?.start();
     } catch (caught) {
-      entry.error = caught instanceof Error ? caught.message : String(caught);
+      entry.error = CodedError.from(caught, "start the source").toString();
       runtime.log.error("source could not be started", { source: source.id, error: entry.error });
     }
   };
