@@ -92,12 +92,14 @@ export async function startTestSystem(options: TestSystemOptions = {}): Promise<
 }
 
 async function dimensionsOf(path: string, name: string): Promise<number> {
-  const manifest = JSON.parse(await readFile(path, "utf8")) as { models: { name: string; io: { dimensions: number } }[] };
+  const manifest = JSON.parse(await readFile(path, "utf8")) as {
+    models: { name: string; io: { dimensions: number } }[];
+  };
   return manifest.models.find((model) => model.name === name)?.io.dimensions ?? 0;
 }
 
 /** A block of 12 ports in a row that are free now; each system takes one. */
-async function freePortBlock(): Promise<number> {
+export async function freePortBlock(): Promise<number> {
   for (let base = 21_000 + (process.pid % 400) * 20; base < 60_000; base += 20) {
     const free = await Promise.all(Array.from({ length: 12 }, (_, offset) => isFree(base + offset)));
     if (free.every(Boolean)) return base;

@@ -9,15 +9,15 @@ export interface RpcEnd {
   message: string;
   field: string;
   remedy: string;
-  /** The answer's bytes, of a call that went well. */
-  answer: Uint8Array;
+  /** The bytes of what was answered before the end. */
+  answers: readonly Uint8Array[];
 }
 
 /** Calls a gRPC server with bytes of one's own: what no client library would send. */
 export interface RawRpc {
   /** `path` as in `/millrace.message.v1.PublishService/Publish`. */
   unary(path: string, request: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<RpcEnd>;
-  /** Sends the requests one after the other and closes its side; answers are read and left aside. */
+  /** Sends the requests one after the other, then closes its side and waits for the end of the other. */
   duplex(path: string, requests: readonly Uint8Array[]): Promise<RpcEnd>;
   close(): void;
 }
@@ -37,15 +37,16 @@ export function openRawRpc(address: string): RawRpc {
         const bytes = Buffer.from(request);
         const options = { deadline: deadline() };
         client.makeUnaryRequest(path, identity, identity, bytes, metadata, options, (error, answer) =>
-          resolve(error === null ? endedWell(answer ?? Buffer.alloc(0)) : endOf(error)),
+          resolve(error === null ? endedWell(answer === undefined ? [] : [answer]) : endOf(error, [])),
         );
       }),
     duplex: (path, requests) =>
       new Promise((resolve) => {
         const call = client.makeBidiStreamRequest(path, identity, identity, { deadline: deadline() });
-        call.on("error", (error: ServiceError) => resolve(endOf(error)));
-        call.on("data", () => undefined);
-        call.on("end", () => resolve(endedWell(Buffer.alloc(0))));
+        const answers: Uint8Array[] = [];
+        call.on("data", (answer: Buffer) => answers.push(answer));
+        call.on("error", (error: ServiceError) => resolve(endOf(error, answers)));
+        call.on("end", () => resolve(endedWell(answers)));
         for (const request of requests) call.write(Buffer.from(request));
         call.end();
       }),
@@ -83,15 +84,15 @@ export function sendFrame(address: string, path: string, body: Uint8Array): Prom
   });
 }
 
-function endedWell(answer: Uint8Array): RpcEnd {
-  return { code: "OK", message: "", field: "", remedy: "", answer };
+function endedWell(answers: readonly Uint8Array[]): RpcEnd {
+  return { code: "OK", message: "", field: "", remedy: "", answers };
 }
 
-function endOf(error: ServiceError): RpcEnd {
+function endOf(error: ServiceError, answers: readonly Uint8Array[]): RpcEnd {
   const trailer = error.metadata?.get("grpc-status-details-bin")[0];
   const details = trailer instanceof Uint8Array ? decodeRpcStatus(trailer) : undefined;
   const { field = "", remedy = "" } = details?.errorInfo?.metadata ?? {};
-  return { code: codeName(error.code), message: error.details, field, remedy, answer: new Uint8Array() };
+  return { code: codeName(error.code), message: error.details, field, remedy, answers };
 }
 
 function codeName(code: number): string {
