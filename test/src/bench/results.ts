@@ -12,6 +12,8 @@ export type BenchResult = { bench: string } & Record<string, unknown>;
  */
 export function keepResult(context: BenchContext, result: BenchResult, details: object): void {
   const { root, shape, options } = context;
+  // Paths are of one machine.
+  const { dir: _dir, profile: _profile, keep: _keep, ...asked } = options;
   const folder = join(root, "test", "bench", "results");
   const kept = {
     date: new Date().toISOString(),
