@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { mustRun } from "./command.mjs";
 import { filesBelow } from "./packages.mjs";
@@ -19,9 +19,14 @@ export async function generate(base) {
   // proto/buf.gen.yaml names its outputs relative to proto/.
   mkdirSync(join(base, "proto"), { recursive: true });
   await mustRun("generate from proto/", [buf, "generate", "--output", join(base, "proto")], { cwd });
-  await mustRun("write the image", [buf, "build", "--output", join(base, "libs", "proto", "image.binpb")], {
-    cwd,
-  });
+  const imagePath = join(base, "libs", "proto", "image.binpb");
+  await mustRun("write the image", [buf, "build", "--output", imagePath], { cwd });
+  // Health is served too, and its contract comes with its library. Two FileDescriptorSets in a row are one.
+  const health = join(root, "libs", "runtime", "node_modules", "grpc-health-check", "proto");
+  const healthImage = `${imagePath}.health.binpb`;
+  await mustRun("write the image of health", [buf, "build", health, "--output", healthImage], { cwd });
+  appendFileSync(imagePath, readFileSync(healthImage));
+  rmSync(healthImage);
 }
 
 /** The generated files that differ from what proto/ makes now; empty when all are fresh. */

@@ -6,12 +6,11 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
-import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
 import { listenError } from "../health-server.js";
 import type { Component } from "../lifecycle.js";
 import { tolerant } from "./decoded.js";
+import { createReflection } from "./reflection.js";
 
 export interface GrpcService {
   /** Full name, as reflection and health show it: `millrace.message.v1.PublishService`. */
@@ -57,8 +56,9 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     server.addService(tolerant(service.definition), service.implementation);
   health.addToServer(server);
   if (options.descriptorImage !== undefined) {
-    const image = loadFileDescriptorSetFromBuffer(readFileSync(options.descriptorImage));
-    new ReflectionService(image, { services: names }).addToServer(server);
+    const image = readFileSync(options.descriptorImage);
+    const { services } = createReflection(image, [...names, "grpc.health.v1.Health"]);
+    for (const { definition, implementation } of services) server.addService(definition, implementation);
   }
   let bound = 0;
   let watch: NodeJS.Timeout | undefined;
