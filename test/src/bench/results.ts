@@ -19,7 +19,7 @@ export function keepResult(context: BenchContext, result: BenchResult, details: 
     date: new Date().toISOString(),
     commit: commitOf(root),
     ...result,
-    options,
+    options: asked,
     shape,
     ...details,
   };
