@@ -40,6 +40,7 @@ describe("reflection", () => {
     );
     const [bytes] = (await once(call, "data")) as [Buffer];
     call.end();
+    await once(call, "end");
     return bytes.toString("latin1");
   }
 
