@@ -36,7 +36,7 @@ if (dir !== undefined && service !== undefined && isMainThread) {
   });
 }
 
-/** Flags say why: 64 is memory outside of the heap, such as buffers. */
+/** Flags as NODE_PERFORMANCE_GC_FLAGS of perf_hooks; 32: all external memory was to go. */
 function collectionName(entry: PerformanceEntry): string {
   const { kind = 0, flags = 0 } = "detail" in entry ? (entry.detail as NodeGCPerformanceDetail) : {};
   const names: Record<number, string> = {
