@@ -149,15 +149,13 @@ function splitWords(text: string, visit: (word: Word) => boolean): void {
     const code = text.codePointAt(at) ?? 0;
     at += code > 0xffff ? 2 : 1;
     const kind = code < 128 ? (ascii[code] ?? drop) : classOf(code);
-    if (kind === letter) {
-      if (code < 128) add(word, lowerAscii(code), [start, at]);
-      else if (isIdeograph(code)) {
-        if (!single(String.fromCodePoint(code).normalize("NFD"), start, at)) return;
-      } else {
-        for (const plain of plainCharacters(code)) {
-          if (!isMark(plain)) add(word, plain, [start, at]);
-          else if (!single(plain, start, at)) return;
-        }
+    if (kind === letter && code < 128) add(word, lowerAscii(code), [start, at]);
+    else if (kind === letter && isIdeograph(code)) {
+      if (!single(String.fromCodePoint(code).normalize("NFD"), start, at)) return;
+    } else if (kind === letter) {
+      for (const plain of plainCharacters(code)) {
+        if (!isMark(plain)) add(word, plain, [start, at]);
+        else if (!single(plain, start, at)) return;
       }
     } else if (kind === mark) {
       if (!single(String.fromCodePoint(code), start, at)) return;
