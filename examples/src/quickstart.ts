@@ -11,7 +11,10 @@ const seen = new Promise<void>((resolve) => {
 });
 
 await reviews.publish({ text: "Lovely soup, write to ann@example.com for the recipe.", sourceId: "table-1" });
-const { position } = await reviews.publish({ text: "We waited two hours for a cold pizza.", sourceId: "table-2" });
+const { position } = await reviews.publish({
+  text: "We waited two hours for a cold pizza.",
+  sourceId: "table-2",
+});
 await seen;
 
 const after = { stream: "reviews", position };
@@ -20,4 +23,5 @@ process.stdout.write(`found: ${hits[0]?.text} (${hits[0]?.score.toFixed(2)})\n`)
 
 const artifact = await reviews.getOrCreateArtifact("table-1");
 const added = await artifact.addText("Came back, even better!", { processImmediately: true });
-process.stdout.write(`kept: ${added.content?.message.content} (${added.content?.message.sentiment?.label})\n`);
+const kept = added.content?.message;
+if (kept?.kind === "text") process.stdout.write(`kept: ${kept.text} (${kept.sentiment?.label})\n`);
