@@ -53,7 +53,8 @@ export const exemptions: readonly Exemption[] = [
     rule: domains,
     path: "services/semantic-search/src/freshness",
     reason:
-      "asks the broker how far it has read: that is what freshness means; index/ and rank/ know nothing of it",
+      "asks the broker how far it has read: that is what freshness means; " +
+      "index/ and rank/ know nothing of it",
   },
   {
     rule: "no type is any",

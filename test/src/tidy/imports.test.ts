@@ -127,7 +127,8 @@ keep({
 keep({
   name: "a service's domain folders know neither broker nor runtime",
   remedy:
-    "Take what is needed as a parameter (its type may be imported), or move the code to service.ts or handlers/.",
+    "Take what is needed as a parameter (its type may be imported), " +
+    "or move the code to service.ts or handlers/.",
   find: (files) =>
     files.filter(isTypeScript).flatMap((file) => {
       const folder = /^services\/[^/]+\/src\/([^/]+)\//.exec(file.path)?.[1];

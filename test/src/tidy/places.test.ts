@@ -27,8 +27,18 @@ keep({
   ],
 });
 
-const registryHosts =
-  /\bregistry\.(npmjs|yarnpkg)\.|\bpypi\.org|\bpythonhosted\.org|\brepo1?\.maven\.|\bproxy\.golang\.org|\bnpm\.pkg\.|\/\/[\w.-]*(artifactory|nexus|registry|mirror)[\w.-]*\//;
+const registryHosts = new RegExp(
+  [
+    /\bregistry\.(npmjs|yarnpkg)\./,
+    /\bpypi\.org|\bpythonhosted\.org/,
+    /\brepo1?\.maven\./,
+    /\bproxy\.golang\.org/,
+    /\bnpm\.pkg\./,
+    /\/\/[\w.-]*(artifactory|nexus|registry|mirror)[\w.-]*\//,
+  ]
+    .map(({ source }) => source)
+    .join("|"),
+);
 
 keep({
   name: "no file names the host of a package registry",

@@ -72,7 +72,9 @@ const longFunction = `export function a(): void {\n${repeated("  b();", 70)}}\n`
 const closure = `  const b = (): void => {\n${repeated("    c();", 60)}  };\n`;
 
 keep({
-  name: `a function has at most ${ownLinesMax} lines of its own, a factory with its closures ${factoryLinesMax}`,
+  name:
+    `a function has at most ${ownLinesMax} lines of its own, ` +
+    `a factory with its closures ${factoryLinesMax}`,
   remedy:
     "Keep the branches here and move the leaves out; a factory's closures may become parts of their own.",
   find: (files) =>
