@@ -8,7 +8,10 @@ import { startTestSystem, type TestSystem } from "../system/local-system.js";
 import { storedLines, until } from "../system/observe.js";
 
 const messages = 5_000;
-/** Small batches, so that thousands of messages are hundreds of batches, spread over every hop when the kill comes. */
+/**
+ * Small batches, so that thousands of messages are hundreds of batches, spread over every hop when the kill
+ * comes.
+ */
 const batchSize = 10;
 
 /** Seeded, so that an unlucky moment can be had again (mulberry32). */
@@ -29,8 +32,13 @@ describe("a kill loses nothing and doubles nothing", () => {
   });
   after(() => system.stop());
 
-  const cases = ["buffer", "privacy", "output"].flatMap((victim) => [1, 2, 3].map((seed) => ({ victim, seed, signal: "SIGKILL" as const })));
-  const broker = [{ victim: "nats-server", seed: 1, signal: "SIGTERM" as const }, { victim: "nats-server", seed: 2, signal: "SIGKILL" as const }];
+  const cases = ["buffer", "privacy", "output"].flatMap((victim) =>
+    [1, 2, 3].map((seed) => ({ victim, seed, signal: "SIGKILL" as const })),
+  );
+  const broker = [
+    { victim: "nats-server", seed: 1, signal: "SIGTERM" as const },
+    { victim: "nats-server", seed: 2, signal: "SIGKILL" as const },
+  ];
   for (const { victim, seed, signal } of [...cases, ...broker]) {
     it(`${signal} of ${victim}, seed ${seed}`, async () => {
       const random = seeded(seed * 7919);
@@ -43,7 +51,13 @@ describe("a kill loses nothing and doubles nothing", () => {
       await using processor = await createStreamProcessor(stream, system.client, {
         batchSize,
         enrichments: { embeddings: false, sentiment: false },
-        outputs: { results: false, artifacts: false, search: false, events: false, storage: { format: "lines", rollAge: "1s" } },
+        outputs: {
+          results: false,
+          artifacts: false,
+          search: false,
+          events: false,
+          storage: { format: "lines", rollAge: "1s" },
+        },
       });
       await processor.addFileSource({ path: dir, pattern: "*.jsonl", pollInterval: "50ms" });
       const publishing = processor.publish(pushed.map((text) => ({ text })));
@@ -53,12 +67,18 @@ describe("a kill loses nothing and doubles nothing", () => {
       process.kill(pid, signal);
       assert.ok(out <= messages / 2, `half is unsettled at the kill (out: ${out})`);
       await publishing;
-      await until(async () => (await storedLines(system, stream)).length >= messages, `${messages} stored lines of ${stream}`);
+      await until(
+        async () => (await storedLines(system, stream)).length >= messages,
+        `${messages} stored lines of ${stream}`,
+      );
       await until(async () => (await statusSoon(processor)).conservation.inFlight === 0, "nothing in flight");
       const delivery = checkDelivery([...fromFile, ...pushed], await storedLines(system, stream));
       assert.deepEqual(delivery, { lost: [], repeated: [], foreign: [] });
       const counts = (await statusSoon(processor)).conservation;
-      assert.deepEqual([counts.in, counts.out, counts.dead, counts.dropped, counts.balanced], [messages, messages, 0, 0, true]);
+      assert.deepEqual(
+        [counts.in, counts.out, counts.dead, counts.dropped, counts.balanced],
+        [messages, messages, 0, 0, true],
+      );
     });
   }
 });
@@ -66,11 +86,14 @@ describe("a kill loses nothing and doubles nothing", () => {
 /** How many were out when it was at least a share of all. */
 async function reachedShare(processor: StreamProcessor, share: number): Promise<number> {
   let out = 0;
-  await until(async () => {
-    const { conservation } = await processor.status();
-    out = conservation.out;
-    return conservation.in > 0 && out >= share * messages;
-  }, `${Math.round(share * 100)} % of the messages`);
+  await until(
+    async () => {
+      const { conservation } = await processor.status();
+      out = conservation.out;
+      return conservation.in > 0 && out >= share * messages;
+    },
+    `${Math.round(share * 100)} % of the messages`,
+  );
   return out;
 }
 

@@ -11,7 +11,11 @@ export async function storedLines(system: Pick<TestSystem, "outputDir">, stream:
 }
 
 /** Polls until it holds; after a minute it fails and says what was waited for. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string, timeoutMs = 60_000): Promise<void> {
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 60_000,
+): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`);
