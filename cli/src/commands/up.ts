@@ -122,9 +122,8 @@ interface Serving {
 async function serve(options: UpOptions, { world, system, model, signal }: Serving): Promise<void> {
   const { output } = world;
   const address = `127.0.0.1:${system.ports.grpc}`;
-  output.notice(
-    `gateway: gRPC ${address}, HTTP http://127.0.0.1:${system.ports.http.gateway}; state in ${system.stateDir}`,
-  );
+  const http = `http://127.0.0.1:${system.ports.http.gateway}`;
+  output.notice(`gateway: gRPC ${address}, HTTP ${http}; state in ${system.stateDir}`);
   await using client = connect({ address });
   const models = [{ name: model.name, sha256: model.files[0]?.sha256 ?? "" }];
   const corpusDir = join(workspace, "examples", "corpus");
@@ -161,8 +160,10 @@ function examplesFor(address: string, stream: string): string[] {
     `  npx millrace publish ${stream} "call me on +44 20 7946 0958" --source-id table-1`,
     `  npx millrace subscribe ${stream} --from earliest`,
     `  grpcurl -plaintext ${address} list`,
-    `  grpcurl -plaintext -d '{"query":"smoke rising from a handset","max_results":3}' ${address} millrace.search.v1.SearchService/Search`,
-    `  grpcurl -plaintext -d '{"stream":"${stream}","text":"mail anna@example.com"}' ${address} millrace.message.v1.PublishService/Publish`,
+    `  grpcurl -plaintext -d '{"query":"smoke rising from a handset","max_results":3}' ` +
+      `${address} millrace.search.v1.SearchService/Search`,
+    `  grpcurl -plaintext -d '{"stream":"${stream}","text":"mail anna@example.com"}' ` +
+      `${address} millrace.message.v1.PublishService/Publish`,
   ];
 }
 

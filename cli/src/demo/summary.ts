@@ -36,13 +36,15 @@ export function renderReport(report: DemoReport): string[] {
   for (const { name, in: came, out, dead, dropped, in_flight } of summary.streams) {
     const balanced = came === out + dead + dropped + in_flight ? "balanced" : "NOT BALANCED";
     lines.push(
-      `  ${name}: in ${came} = out ${out} + dead ${dead} + dropped ${dropped} + in flight ${in_flight}  (${balanced})`,
+      `  ${name}: in ${came} = out ${out} + dead ${dead} + dropped ${dropped} + in flight ${in_flight}` +
+        `  (${balanced})`,
     );
   }
   lines.push(`  stages:   ${report.stages.map(({ stage, messages }) => `${stage} ${messages}`).join("   ")}`);
   lines.push(`  rate:     ${summary.mb_per_s} MB/s of text in ${summary.seconds} s, models included`);
   lines.push(
-    `  latency:  p50 ${summary.latency_ms.p50} ms, p99 ${summary.latency_ms.p99} ms (published to subscriber, analysed)`,
+    `  latency:  p50 ${summary.latency_ms.p50} ms, p99 ${summary.latency_ms.p99} ms ` +
+      "(published to subscriber, analysed)",
   );
   const types = Object.entries(summary.findings).map(([type, count]) => `${type} ${count}`);
   lines.push(`  findings: ${types.join(", ")}`);
@@ -51,9 +53,8 @@ export function renderReport(report: DemoReport): string[] {
     lines.push(`  before:   ${report.sample.before}`, `  after:    ${report.sample.after}`);
   }
   summary.searches.forEach(({ query, hits, ms }, at) => {
-    lines.push(
-      `  search:   "${query}"  (${ms} ms, known answer ${report.answers[at] === true ? "in the top 3" : "MISSED"})`,
-    );
+    const answer = report.answers[at] === true ? "in the top 3" : "MISSED";
+    lines.push(`  search:   "${query}"  (${ms} ms, known answer ${answer})`);
     for (const hit of hits) lines.push(`            ${hit.score.toFixed(3)}  ${hit.text.slice(0, 90)}`);
   });
   for (const model of summary.models)

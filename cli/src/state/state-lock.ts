@@ -64,6 +64,8 @@ function releaseLock(path: string): void {
 function held(stateDir: string, holder: number): CodedError {
   return new CodedError("failed_precondition", `start: process ${holder} already runs on ${stateDir}`, {
     field: "state",
-    remedy: `Stop it first (Ctrl-C in its terminal, or kill ${holder}), or choose another folder with --state.`,
+    remedy:
+      `Stop it first (Ctrl-C in its terminal, or kill ${holder}), ` +
+      "or choose another folder with --state.",
   });
 }

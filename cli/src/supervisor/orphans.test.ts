@@ -77,14 +77,18 @@ function supervisorScript(folder: string, specs: object[]): string {
   return `
     import { writeFileSync } from "node:fs";
     import { supervise } from ${JSON.stringify(new URL("./supervise.js", import.meta.url).href)};
-    const specs = ${JSON.stringify(specs)}.map((spec) => ({ ...spec, ready: { kind: "line", pattern: /^up/ } }));
+    const ready = { kind: "line", pattern: /^up/ };
+    const specs = ${JSON.stringify(specs)}.map((spec) => ({ ...spec, ready }));
     const supervisor = supervise({
       programs: specs,
       env: process.env,
       runDir: ${JSON.stringify(join(folder, "run"))},
       onLine: () => {},
       log: () => {},
-      clock: { monotonic: () => performance.now(), sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)) },
+      clock: {
+        monotonic: () => performance.now(),
+        sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      },
       random: Math.random,
     });
     await supervisor.start();

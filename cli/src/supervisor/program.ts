@@ -3,7 +3,9 @@
  *
  *     idle ─start─► starting ─ready─► running ─exit─► waiting ─► starting …
  *                      │                 │                │
- *                      └── fails first ──┴─── stop ───────┴──► stopped      (too many restarts: given up → stopped)
+ *                      └── fails first ──┴─── stop ───────┴──► stopped
+ *
+ * Too many restarts: given up → stopped.
  */
 import { join } from "node:path";
 import { CodedError } from "@millrace/errors";

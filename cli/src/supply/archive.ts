@@ -2,8 +2,8 @@
  * Readers for the two archive formats in which registries deliver: zip (wheels, jars) and gzipped tar (npm
  * packages, releases). Both hold the whole archive in memory; the caller bounds what it reads from disk.
  *
- *     zip:   … local header + data … │ central directory (46 B + name per entry) │ end record (22 B + comment)
- *     tar:   512-byte header │ data padded to 512 │ … │ two zero blocks
+ *     zip: … local header + data … │ central directory (46 B + name per entry) │ end record (22 B + comment)
+ *     tar: 512-byte header │ data padded to 512 │ … │ two zero blocks
  *
  * Not read, and refused by name: zip64, encryption, methods other than stored and deflate.
  */

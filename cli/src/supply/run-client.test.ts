@@ -27,7 +27,8 @@ test("a client that fails is reported with its last line", async () => {
 test("a silent client is stopped together with its own children", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "millrace-client-"));
   t.after(() => rm(folder, { recursive: true }));
-  const script = `trap '' TERM; ${quote(node)} -e 'setInterval(() => {}, 1000)' & echo $! > ${quote(folder)}/pid; wait`;
+  const child = `${quote(node)} -e 'setInterval(() => {}, 1000)'`;
+  const script = `trap '' TERM; ${child} & echo $! > ${quote(folder)}/pid; wait`;
   const run = { command: "/bin/sh", args: ["-c", script], idleMs: 300 };
   await assert.rejects(runClient(run), { code: "deadline_exceeded", message: /no sign of life/ });
   await gone(Number(await readFile(join(folder, "pid"), "utf8")));
