@@ -3,8 +3,8 @@ import { cacheDir, root } from "./places.mjs";
 import { SetupError, timed } from "./progress.mjs";
 
 /**
- * What tests run against and never go without: a real nats-server and the text model. Both come from the cache when
- * they are there; the compiled commands know where from when they are not.
+ * What tests run against and never go without: a real nats-server and the text model. Both come from the
+ * cache when they are there; the compiled commands know where from when they are not.
  *
  * @returns {Promise<{ natsServer: string }>} path of the executable
  */

@@ -28,6 +28,7 @@ export function checkNode(version) {
   const [leastMajor = 0, leastMinor = 0] = nodeLeast;
   if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return;
   throw new SetupError(
-    `Millrace needs Node ${nodeLeast.join(".")} or newer; this is ${version}. Get a newer one from https://nodejs.org.`,
+    `Millrace needs Node ${nodeLeast.join(".")} or newer; this is ${version}. ` +
+      "Get a newer one from https://nodejs.org.",
   );
 }

@@ -6,7 +6,8 @@ import test from "node:test";
 import { runTests } from "./test-run.mjs";
 
 test("passing tests and subtests are counted, suites are not", async (t) => {
-  const body = `test("one", (t) => t.test("inner", () => {})); describe("suite", () => { it("two", () => {}); });`;
+  const body = `test("one", (t) => t.test("inner", () => {}));
+    describe("suite", () => { it("two", () => {}); });`;
   assert.deepEqual(await count(t, body), { passed: 3, skipped: 0, failures: [] });
 });
 

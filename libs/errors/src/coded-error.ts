@@ -70,8 +70,8 @@ function codeFromSystem(caught: unknown): Code {
 }
 
 /**
- * What may be shown, logged and stored of an error. The message of an error that is not ours may quote payload, as
- * a parser's does; of such a one only its kind is told.
+ * What may be shown, logged and stored of an error. The message of an error that is not ours may quote
+ * payload, as a parser's does; of such a one only its kind is told.
  */
 export function shownReason(error: CodedError): string {
   const isOurs = error.code !== "internal" && error.code !== "unknown";

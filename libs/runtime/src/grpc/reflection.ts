@@ -2,9 +2,9 @@ import type { ServerDuplexStream, ServiceDefinition, UntypedServiceImplementatio
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 
 /*
- * gRPC server reflection, v1 and v1alpha (grpc/reflection/v1/reflection.proto), over the descriptors as buf built
- * them. The library for it (@grpc/reflection 1.0.4) parses descriptors and writes them anew with relative type
- * names, which Go clients such as grpcurl refuse.
+ * gRPC server reflection, v1 and v1alpha (grpc/reflection/v1/reflection.proto), over the descriptors as buf
+ * built them. The library for it (@grpc/reflection 1.0.4) parses descriptors and writes them anew with
+ * relative type names, which Go clients such as grpcurl refuse.
  *
  *   ServerReflectionRequest  { 1 host, 3 file_by_filename, 4 file_containing_symbol, 7 list_services }
  *   ServerReflectionResponse { 1 valid_host, 2 original_request, 4 { repeated 1 file descriptor },
@@ -148,7 +148,9 @@ function readFile(bytes: Uint8Array): DescribedFile {
   return file;
 }
 
-/** Message { 1 name, 3 nested_type, 4 enum_type }, Enum { 1 name }, Service { 1 name, 2 method { 1 name } }. */
+/**
+ * Message { 1 name, 3 nested_type, 4 enum_type }, Enum { 1 name }, Service { 1 name, 2 method { 1 name } }.
+ */
 function addSymbols(part: { field: number; bytes: Uint8Array }, scope: string, symbols: string[]): void {
   let name = "";
   const inner: { field: number; bytes: Uint8Array }[] = [];

@@ -19,8 +19,7 @@ export interface MessageFields {
   generateEmbeddings?: boolean;
   /**
    * At most 128 characters, remembered for 10 minutes. A message with a key goes by a call of its own, which
-   * gives
-   * its message id; its order among messages without a key is not kept.
+   * gives its message id; its order among messages without a key is not kept.
    */
   idempotencyKey?: string;
 }

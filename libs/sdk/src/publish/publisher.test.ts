@@ -119,7 +119,7 @@ test("an array with a refused message says which, and what became of the others"
   );
 });
 
-test("an error that a new connection does not cure rejects what is pending, and a new epoch begins", async () => {
+test("an error that a new connection does not cure rejects what is pending; a new epoch begins", async () => {
   await using gateway = await startGateway();
   const processor = await createStreamProcessor("live", gateway.connect());
   const error = refusal(status.FAILED_PRECONDITION, "the stream is paused");

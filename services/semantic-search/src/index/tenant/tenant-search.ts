@@ -4,8 +4,9 @@
  *   1. The filter names artifacts, streams or both; the side with fewer vectors gives what can match.
  *   2. Few of them (`exactScanMax`), or no graph yet: all are scored. The answer is exact and complete.
  *   3. Else the graph is asked for as many neighbours as should hold enough matches, and for four times more
- *      while too few match; what is still in the tail is scored beside them. As soon as asking the graph would
- *      cost more than scoring all that can match, all is scored: no filter, however unlucky, loses results.
+ *      while too few match; what is still in the tail is scored beside them. As soon as asking the graph
+ *      would cost more than scoring all that can match, all is scored: no filter, however unlucky, loses
+ *      results.
  */
 import type { SlotSet } from "../store/slot-set.js";
 import { lengthOf } from "../store/vector-store.js";
