@@ -84,7 +84,7 @@ const publishing = new Map<string, readonly ServiceUser[]>([
   ["$KV.LEDGER.results.default.s.f", ["output"]],
   ["$KV.LEDGER.store.default.s.f", ["output"]],
   ["$KV.REPORTS.default.s.f", ["ingestion"]],
-  ["work.privacy.clean", ["gateway"]],
+  ["work.privacy.clean", ["gateway", "ingestion"]],
   ["work.privacy.other", []],
   ["work.inference.embed", ["gateway"]],
   ["work.semantic-search.find", ["gateway"]],
@@ -93,7 +93,9 @@ const publishing = new Map<string, readonly ServiceUser[]>([
   ["$JS.API.STREAM.NAMES", []],
   ["$JS.API.STREAM.LIST", []],
 ]);
-for (const user of everyone) publishing.set(`_INBOX_${user}.x`, user === "gateway" ? servers : []);
+// Whoever serves answers those who ask; ingestion asks privacy only.
+for (const user of everyone) publishing.set(`_INBOX_${user}.x`, []);
+publishing.set("_INBOX_gateway.x", servers).set("_INBOX_ingestion.x", ["privacy"]);
 for (const stream of allStreams) {
   publishing.set(`$JS.API.STREAM.INFO.${stream}`, inspects[stream] ?? []);
   publishing.set(`$JS.API.STREAM.PURGE.${stream}`, purges[stream] ?? []);

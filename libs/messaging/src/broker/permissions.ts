@@ -96,7 +96,13 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     purge("RESULT", "EVENTS", "CONTENT", "EMBEDDINGS", `KV_${buckets.ledger}`, `KV_${buckets.reports}`),
     ask("privacy.clean", "inference.embed", "semantic-search.find"),
   ],
-  ingestion: [read(buckets.config), write(buckets.reports, ">"), publishTo("event.*.*.source_failed")],
+  ingestion: [
+    read(buckets.config),
+    write(buckets.reports, ">"),
+    publishTo("event.*.*.source_failed"),
+    // Errors name files, and these may be called after people.
+    ask("privacy.clean"),
+  ],
   buffer: [
     read(buckets.config),
     read(buckets.ledger),
@@ -112,7 +118,7 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     write(buckets.ledger, "privacy.>"),
     inspect("CLEAN", "ENRICHED"),
     publishTo("clean.>", "enriched.>", "dlq.raw.>", "event.*.*.dead_letter"),
-    serve("privacy", ["gateway"]),
+    serve("privacy", ["gateway", "ingestion"]),
   ],
   inference: [
     consume("inference-high"),

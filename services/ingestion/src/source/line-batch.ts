@@ -59,9 +59,16 @@ export function lineBatch(origin: LineOrigin, lines: LineBody, nowMs: number): B
   };
 }
 
-/** A file's name without directories and extensions: what its messages are attributed to by default. */
+/** Of files of data; none of them is a top-level domain, so no e-mail address or host ends in one. */
+const extensions = /\.(jsonl|ndjson|json|txt|log|csv|tsv|gz|zst|bz2|xz)$/i;
+
+/**
+ * A file's name without directories and extensions: what its messages are attributed to by default. Only
+ * known extensions go: of `anna@example.com.jsonl` the whole address must stay, or privacy would not know the
+ * rest for personal data.
+ */
 export function stem(name: string): string {
-  const base = name.slice(name.lastIndexOf("/") + 1);
-  const dot = base.indexOf(".", 1);
-  return dot < 0 ? base : base.slice(0, dot);
+  let base = name.slice(name.lastIndexOf("/") + 1);
+  while (base.search(extensions) > 0) base = base.replace(extensions, "");
+  return base;
 }

@@ -1,11 +1,15 @@
 import { deriveId } from "@millrace/envelope";
-import { type Broker, buckets, type Publisher, subjects } from "@millrace/messaging";
+import { present } from "@millrace/errors";
+import { ask, type Broker, buckets, cleanEndpoint, type Publisher, subjects } from "@millrace/messaging";
 import { Event } from "@millrace/proto/event";
 import { SourceReport, SourceState } from "@millrace/proto/source";
 import type { Component, Runtime } from "@millrace/runtime";
 import type { SourceRunner } from "./source-runner.js";
 
 const intervalMs = 1_000;
+const cleanTimeoutMs = 1_000;
+/** Stands for an error until privacy has seen its text. */
+const notCleanYet = "an error; what it is follows as soon as privacy answers";
 
 /**
  * Tells in REPORTS what each source does, once a second and only what changed; a new failure is an event as
@@ -19,11 +23,28 @@ export async function createSourceReports(
 ): Promise<Component> {
   const bucket = await broker.kv.open(buckets.reports, { allow_direct: true });
   const told = new Map<string, string>();
+  const cleaned = new Map<string, { text: string; clean: string }>();
   let stopped = false;
+
+  /** An error names paths, and a file may be called after a person: it passes privacy like a message. */
+  const cleanError = async (tenant: string, id: string, text: string): Promise<string> => {
+    if (text === "") return "";
+    const known = cleaned.get(id);
+    if (known?.text === text) return known.clean;
+    const request = { tenant, stream: "", texts: [text], names: [] };
+    try {
+      const { texts } = await ask(broker, cleanEndpoint, request, cleanTimeoutMs);
+      const clean = present(texts[0], "privacy's answer to a text");
+      cleaned.set(id, { text, clean });
+      return clean;
+    } catch {
+      return notCleanYet;
+    }
+  };
 
   const report = async (entry: ReturnType<SourceRunner["statuses"]>[number]): Promise<void> => {
     const { tenant, source, status, error } = entry;
-    const lastError = error ?? status?.lastError ?? "";
+    const lastError = await cleanError(tenant, source.id, error ?? status?.lastError ?? "");
     const failed = error !== undefined || status?.state === "failed";
     const value: SourceReport = {
       id: source.id,
@@ -42,12 +63,12 @@ export async function createSourceReports(
     if (told.get(source.id) === content) return;
     value.timeMs = Math.round(runtime.clock.now());
     await bucket.put(`${tenant}.${source.stream}.${source.id}`, SourceReport.encode(value).finish());
-    if (lastError !== "" && !(told.get(source.id) ?? "").includes(JSON.stringify(lastError)))
-      await tell(tenant, value);
+    const isNew = !(told.get(source.id) ?? "").includes(JSON.stringify(lastError));
+    if (lastError !== "" && lastError !== notCleanYet && isNew) await tell(tenant, value);
     told.set(source.id, content);
   };
 
-  /** The event names the source, not what is wrong with it: an error names paths, which may be personal. */
+  /** The event names the source, not what is wrong with it: whoever may know reads the source's status. */
   const tell = async (tenant: string, value: SourceReport): Promise<void> => {
     runtime.log.warn("source has an error", { source: value.id, error: value.lastError });
     const event: Event = {
