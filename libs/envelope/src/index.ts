@@ -1,3 +1,4 @@
+export * from "./encode-append.js";
 export * from "./ids.js";
 export * from "./limits.js";
 export * from "./open-batch.js";

@@ -4,6 +4,7 @@ import { crc32 } from "node:zlib";
 import { CodedError } from "@millrace/errors";
 import { decodeBatch, type OpenBatch, openBatch } from "@millrace/envelope";
 import type { SegmentRange } from "@millrace/proto/batch";
+import { createBodyPool } from "./body-pool.js";
 
 export interface BodyReaderOptions {
   /** Directory of each side that this service may read; raw only for privacy. */
@@ -14,6 +15,8 @@ export interface BodyReaderOptions {
 export interface BodyReader {
   /** Decodes a batch from the bus and fetches its body. */
   open(bytes: Uint8Array): Promise<OpenBatch>;
+  /** The body of an opened batch is not needed any more; its memory is used again. */
+  release(open: OpenBatch): void;
   close(): Promise<void>;
 }
 
@@ -21,10 +24,11 @@ export interface BodyReader {
 const openFilesMax = 32;
 
 /**
- * Reads with `pread` into fresh memory and checks what it read before anybody sees it: a copied range costs
+ * Reads with `pread` into pooled memory and checks what it read before anybody sees it: a copied range costs
  * 0.1 ms a MiB, less than the page faults of a fresh mapping.
  */
 export function createBodyReader(options: BodyReaderOptions): BodyReader {
+  const pool = createBodyPool();
   const files = new Map<string, Promise<FileHandle>>();
   const fileOf = (range: SegmentRange): Promise<FileHandle> => {
     const [side, owner] = range.log.split("/");
@@ -52,7 +56,7 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
   };
   const read = async (range: SegmentRange): Promise<Uint8Array> => {
     const file = await fileOf(range);
-    const body = Buffer.allocUnsafeSlow(range.length);
+    const body = pool.take(range.length).subarray(0, range.length);
     const { bytesRead } = await file.read(body, 0, range.length, range.offset);
     if (bytesRead !== range.length || crc32(body) !== range.crc32) {
       throw new CodedError("data_loss", "read range: the checksum of the segment does not match");
@@ -68,6 +72,7 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
           : (batch.body?.value ?? new Uint8Array());
       return openBatch(batch, body);
     },
+    release: ({ body }) => pool.give(body),
     close: async () => {
       while (files.size > 0) evict();
     },

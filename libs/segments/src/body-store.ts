@@ -56,19 +56,17 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
   });
   const appending = new Map<string, Promise<FramePlace>>();
   const recovered = onePerId(log.recovered, held, log.release).map((frame) => {
-    const batch = Batch.decode(frame.batch);
-    batch.body = { $case: "range", value: rangeOf(frame.place) };
     return {
       id: frame.id,
       subject: frame.subject,
-      bytes: Batch.encode(batch).finish(),
-      messageCount: batch.header?.count ?? 0,
+      bytes: withRange(frame.batch, rangeOf(frame.place)),
+      messageCount: Batch.decode(frame.batch).header?.count ?? 0,
     };
   });
-  const append = (open: OpenBatch, subject: string, id: string): Promise<FramePlace> => {
-    const batch = Batch.encode({ ...open, body: undefined }).finish();
+  const append = (open: OpenBatch, frame: { id: string; subject: string; batch: Uint8Array }) => {
+    const { id } = frame;
     const appended = log
-      .append({ id, subject, batch, body: open.body })
+      .append({ ...frame, body: open.body })
       .then((place) => {
         held.set(id, place);
         return place;
@@ -90,8 +88,9 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
       }
       // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a
       // crash finds what the last life wrote, and the stored reference stays true.
-      const place = held.get(id) ?? (await (appending.get(id) ?? append(open, subject, id)));
-      return { ...placed, bytes: encodeBatch(open, { $case: "range", value: rangeOf(place) }) };
+      const batch = Batch.encode({ ...open, body: undefined }).finish();
+      const place = held.get(id) ?? (await (appending.get(id) ?? append(open, { id, subject, batch })));
+      return { ...placed, bytes: withRange(batch, rangeOf(place)) };
     },
     release: async (id) => {
       const place = held.get(id);
@@ -100,6 +99,12 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
       await log.release(place);
     },
   };
+}
+
+/** Fields of a protobuf message may follow in any order: the columns are encoded once, for the frame and the bus. */
+function withRange(batch: Uint8Array, range: SegmentRange): Uint8Array {
+  const body = Batch.encode(Batch.fromPartial({ body: { $case: "range", value: range } })).finish();
+  return Buffer.concat([batch, body]);
 }
 
 /** The frames to hold, one an id; a second frame of the same id is freed, or its segment would never be. */

@@ -1,3 +1,4 @@
+export { type BodyPool, createBodyPool } from "./body-pool.js";
 export { type BodyReader, type BodyReaderOptions, createBodyReader } from "./body-reader.js";
 export {
   type BodyStore,

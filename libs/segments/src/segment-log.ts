@@ -55,15 +55,20 @@ function createReserve(shelf: Shelf, segmentBytes: number) {
   let opening: Promise<Segment> | undefined;
   const turn = async (): Promise<void> => {
     const full = active;
-    opening = shelf.openNext();
+    active = undefined;
+    opening = (async () => {
+      // Sealed first: it may be the one whose room is waited for.
+      if (full !== undefined) {
+        full.sealed = true;
+        await shelf.recycleIfDone(full);
+      }
+      return shelf.openNext();
+    })();
     try {
       active = await opening;
     } finally {
       opening = undefined;
     }
-    if (full === undefined) return;
-    full.sealed = true;
-    await shelf.recycleIfDone(full);
   };
   return async (bytes: number): Promise<{ segment: Segment; offset: number }> => {
     for (;;) {

@@ -10,6 +10,11 @@ export interface ShelfOptions {
   segmentBytes: number;
   /** Bytes of all segments that may hold live frames; beyond it appends are refused. */
   liveBytesMax: number;
+  /**
+   * How long an append waits for a segment to become free before it is refused. Default 0. Waiting is the cheaper
+   * back-pressure: who is refused sends the same bytes again.
+   */
+  roomWaitMs?: number;
   /** The disk; files of the file system when absent. */
   openFile?: OpenFile;
 }
@@ -49,12 +54,25 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
   // Numbers of the free files, ascending.
   const free: number[] = [];
   let lastNumber = 0;
+  const isFull = (): boolean => (shelf.segments.size + 1) * segmentBytes > options.liveBytesMax;
+  let freed: (() => void) | undefined;
+  const untilFreed = async (waitMs: number): Promise<void> => {
+    if (waitMs === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, waitMs);
+      freed = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  };
   const shelf: Shelf = {
     segments: new Map(),
     recovered: [],
     damaged: 0,
     openNext: async () => {
-      if ((shelf.segments.size + 1) * segmentBytes > options.liveBytesMax) {
+      if (isFull()) await untilFreed(options.roomWaitMs ?? 0);
+      if (isFull()) {
         throw new CodedError("resource_exhausted", "append to segments: live segments are at their bound", {
           field: "segments.liveBytesMax",
           remedy: "Wait until consumers catch up, or raise the bound.",
@@ -82,6 +100,7 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
       free.sort((a, b) => a - b);
       const surplus = free.length > freeFilesMax ? free.shift() : undefined;
       if (surplus !== undefined) await unlink(freePath(dir, surplus));
+      freed?.();
     },
   };
   const names = await readdir(dir);

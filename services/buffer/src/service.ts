@@ -37,6 +37,8 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     node: config.node,
     segmentBytes: config.segments.segmentBytes,
     liveBytesMax: config.segments.liveBytesMax,
+    // Well below the deadline of whoever appends.
+    roomWaitMs: 5_000,
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({ publisher, stage: "buffer", side: "raw", now: clock.now });

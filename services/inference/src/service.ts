@@ -61,6 +61,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
       deadLetters,
       consumer,
       open: reader.open,
+      release: reader.release,
       handle: analyseBatch({ pool, registry, version: runtime.version, now: clock.now }),
       onDead: countDead(ledger),
       inFlightMax,

@@ -42,6 +42,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
       deadLetters: createDeadLetterWriter({ publisher, stage: consumer, side: "clean", now: clock.now }),
       consumer,
       open: reader.open,
+      release: reader.release,
       handle,
       onDead: countDead(ledger),
       inFlightMax: config.inFlightMax,

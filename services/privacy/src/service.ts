@@ -12,7 +12,7 @@ import {
   serveRequests,
 } from "@millrace/messaging";
 import type { BuildService } from "@millrace/runtime";
-import { createBodyReader, openBodyStore } from "@millrace/segments";
+import { createBodyPool, createBodyReader, openBodyStore } from "@millrace/segments";
 import type { PrivacyConfig } from "./config.js";
 import { createFilters } from "./filter/filters.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
@@ -39,6 +39,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: clock.now });
+  const redacted = createBodyPool();
   const found = metrics.counter("millrace_findings_total", "Personal data found, by type.", ["type"]);
   const lane = (consumer: string) =>
     consumeBatches({
@@ -49,7 +50,15 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
       deadLetters,
       consumer,
       open: reader.open,
-      handle: filterBatch({ filters, registry, found, version: runtime.version, now: clock.now }),
+      release: reader.release,
+      handle: filterBatch({
+        filters,
+        registry,
+        bodies: redacted,
+        found,
+        version: runtime.version,
+        now: clock.now,
+      }),
       onDead: countDead(ledger),
       inFlightMax: config.inFlightMax,
     });

@@ -55,6 +55,8 @@ export interface ConsumeOptions {
   handle: Handler;
   /** Decodes a delivery and fetches its body. */
   open(data: Uint8Array): Promise<OpenBatch>;
+  /** The batch is settled and its body not needed any more. */
+  release?(open: OpenBatch): void;
   /** Told when whole batches are dead, to count them. */
   onDead?(open: OpenBatch, rows: readonly number[]): Promise<void>;
   /** Deliveries in hand at most: this bound is the back-pressure. */
@@ -132,6 +134,7 @@ export function consumeBatches(options: ConsumeOptions): Component {
     if (outcome.dropped !== undefined) drops.inc({ consumer, reason: outcome.dropped }, opened.header.count);
     outcome.after?.(published);
     messages.inc({ consumer }, opened.header.count);
+    options.release?.(opened);
   };
 
   const deadLetter = async (message: JsMsg, error: CodedError): Promise<void> => {

@@ -18,7 +18,7 @@ export const internalChannel: ChannelOptions = {
 
 export const insecure = credentials.createInsecure();
 
-type Unary<Q, R> = (
+export type Unary<Q, R> = (
   request: Q,
   metadata: Metadata,
   options: { deadline: number },

@@ -3,12 +3,13 @@ import { enrichedFlags, type Handler, routeOf, type StreamRegistry, subjects } f
 import { Kind } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import { findingTypeOf } from "../detect/finding-type.js";
-import { filterOpenBatch } from "../filter/filter-body.js";
+import { type Bodies, filterOpenBatch } from "../filter/filter-body.js";
 import type { Filters } from "../filter/filters.js";
 
 export interface FilterBatchParts {
   filters: Filters;
   registry: StreamRegistry;
+  bodies: Bodies;
   found: { inc(labels: { type: string }, by: number): void };
   version: string;
   now(): number;
@@ -19,21 +20,26 @@ export interface FilterBatchParts {
  * sinks.
  */
 export const filterBatch =
-  ({ filters, registry, found, version, now }: FilterBatchParts): Handler =>
+  ({ filters, registry, bodies, found, version, now }: FilterBatchParts): Handler =>
   async (raw) => {
     const startedMs = now();
     const { header } = raw;
     const stream = await registry.find(header.tenant, header.stream);
     if (stream === undefined) return { dropped: "stream_deleted" };
     const filter = filters.of(stream);
-    const clean = stamp(filterOpenBatch(filter, raw), {
+    const clean = stamp(filterOpenBatch(filter, raw, bodies), {
       stage: "privacy",
       version,
       decidedBy: filter.hash,
       startedMs,
       endedMs: now(),
     });
-    return { batches: routed(clean, stream), after: () => countFindings(clean, found) };
+    const after = (): void => {
+      countFindings(clean, found);
+      // Where nothing was found it is the raw body, whose memory the reader gives back.
+      if (clean.body !== raw.body) bodies.give(clean.body);
+    };
+    return { batches: routed(clean, stream), after };
   };
 
 function routed(clean: OpenBatch, stream: Stream): { subject: string; batch: OpenBatch }[] {

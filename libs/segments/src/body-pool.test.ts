@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createBodyPool } from "./body-pool.js";
+
+describe("body pool", () => {
+  it("hands out again what was given back, by any view", () => {
+    const pool = createBodyPool();
+    const first = pool.take(100);
+    pool.give(first.subarray(10, 20));
+    assert.equal(pool.take(1024 * 1024).buffer, first.buffer);
+  });
+
+  it("never hands out the same memory twice", () => {
+    const pool = createBodyPool();
+    const first = pool.take(1);
+    pool.give(first);
+    pool.give(first);
+    assert.notEqual(pool.take(1).buffer, pool.take(1).buffer);
+  });
+
+  it("leaves foreign memory and oversize bodies alone", () => {
+    const pool = createBodyPool();
+    const large = pool.take(4 * 1024 * 1024);
+    assert.ok(large.length >= 4 * 1024 * 1024);
+    pool.give(large);
+    pool.give(new Uint8Array(64));
+    assert.equal(pool.take(1).length, 1280 * 1024);
+  });
+});
