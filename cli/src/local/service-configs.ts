@@ -66,7 +66,12 @@ export function renderServiceConfigs(system: LocalSystem): Record<ServiceUser, o
       grpc: { host: "127.0.0.1", port: ports.grpc },
       buffer: { address: bufferAddress },
     },
-    ingestion: { ...base("ingestion"), bufferAddress, files: { roots: [...system.roots] } },
+    ingestion: {
+      ...base("ingestion"),
+      bufferAddress,
+      segments: { rawDir },
+      files: { roots: [...system.roots] },
+    },
     buffer: { ...base("buffer"), grpc: { host: "127.0.0.1", port: ports.buffer }, segments: { rawDir } },
     privacy: {
       ...base("privacy"),

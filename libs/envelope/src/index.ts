@@ -1,4 +1,3 @@
-export * from "./encode-append.js";
 export * from "./ids.js";
 export * from "./limits.js";
 export * from "./open-batch.js";

@@ -107,6 +107,23 @@ function withRange(batch: Uint8Array, range: SegmentRange): Uint8Array {
   return Buffer.concat([batch, body]);
 }
 
+/** For a writer that shares no disk with its readers: every body travels in its batch. */
+export function inlineBodyStore(): BodyStore {
+  return {
+    place: async (open, subject) => ({
+      id: idText(open.header.id),
+      subject,
+      messageCount: open.header.count,
+      bytes: encodeBatch(open, { $case: "inline", value: open.body }),
+    }),
+    release: async () => undefined,
+    recovered: [],
+    liveBytes: () => 0,
+    damaged: 0,
+    close: async () => undefined,
+  };
+}
+
 /** The frames to hold, one an id; a second frame of the same id is freed, or its segment would never be. */
 function onePerId(
   frames: readonly RecoveredFrame[],

@@ -3,6 +3,7 @@ export { type BodyReader, type BodyReaderOptions, createBodyReader } from "./bod
 export {
   type BodyStore,
   type BodyStoreOptions,
+  inlineBodyStore,
   openBodyStore,
   type PlacedBatch,
   travelsInline,

@@ -46,9 +46,11 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const acceptor = createAcceptor({
     registry,
     batches,
+    publisher,
     ledger,
     journal,
     now: clock.now,
+    node: config.node,
     recovered: bodies.recovered,
   });
   registry.onStream(({ tenant, name, stream }) => {

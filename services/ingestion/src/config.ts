@@ -5,6 +5,25 @@ export const ingestionConfig = z.strictObject({
   ...baseConfig,
   /** Where buffer is reached. */
   bufferAddress: z.string().default("127.0.0.1:7073"),
+  node: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
+    .default("local"),
+  segments: z
+    .strictObject({
+      /** The raw side's directory, where buffer runs on the same node: bulk bodies are then written once. */
+      rawDir: z.string().optional(),
+      segmentBytes: z
+        .int()
+        .min(4 * 1024 * 1024)
+        .default(64 * 1024 * 1024),
+      /** Live segments at most; full, sources wait until privacy catches up. */
+      liveBytesMax: z
+        .int()
+        .min(8 * 1024 * 1024)
+        .default(512 * 1024 * 1024),
+    })
+    .prefault({}),
   files: z
     .strictObject({
       /** Directories below which files may be read. None: no file source is allowed. */

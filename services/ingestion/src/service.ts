@@ -1,9 +1,17 @@
-import { connectBroker, createPublisher, createStreamRegistry } from "@millrace/messaging";
+import {
+  connectBroker,
+  createBatchPublisher,
+  createPublisher,
+  createStoredTracker,
+  createStreamRegistry,
+} from "@millrace/messaging";
 import type { BuildService } from "@millrace/runtime";
+import { type BodyStore, inlineBodyStore, openBodyStore } from "@millrace/segments";
 import type { IngestionConfig } from "./config.js";
 import { appendFrame } from "./handlers/append-frame.js";
 import { rejectLine } from "./handlers/reject-line.js";
 import { createBufferClient } from "./source/buffer-client.js";
+import { createBufferPublisher } from "./source/buffer-publisher.js";
 import { createSourceReports } from "./source/source-reports.js";
 import { createSourceRunner } from "./source/source-runner.js";
 
@@ -13,14 +21,32 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
   const broker = await connectBroker({ ...config.nats, user: "ingestion", log, onClosed: runtime.fail });
   const registry = await createStreamRegistry(broker);
   const buffer = createBufferClient(config.bufferAddress, runtime.clock);
+  const tracker = createStoredTracker(broker, runtime);
+  const bodies = await openBodies(config, runtime.instance);
+  const batches = createBatchPublisher(createBufferPublisher(buffer), tracker, bodies, runtime);
   const runner = createSourceRunner({
     registry,
     runtime,
     files: config.files,
     lastPosition: buffer.lastPosition,
-    append: appendFrame({ buffer, now: runtime.clock.now }),
+    append: appendFrame({ batches, now: runtime.clock.now }),
     reject: rejectLine({ buffer, now: runtime.clock.now }),
   });
   const reports = await createSourceReports(broker, createPublisher(broker), runner, runtime);
-  return [broker, buffer, registry, runner, reports];
+  return [broker, buffer, tracker, batches, registry, runner, reports];
 };
+
+/** On buffer's node bulk bodies go to raw segments of our own, and only where they lie is told to buffer. */
+async function openBodies({ segments, node }: IngestionConfig, instance: string): Promise<BodyStore> {
+  const { rawDir, segmentBytes, liveBytesMax } = segments;
+  if (rawDir === undefined) return inlineBodyStore();
+  return openBodyStore({
+    sideDir: rawDir,
+    side: "raw",
+    owner: `ingestion-${instance}`,
+    node,
+    segmentBytes,
+    liveBytesMax,
+    roomWaitMs: 5_000,
+  });
+}

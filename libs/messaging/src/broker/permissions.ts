@@ -99,6 +99,7 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
   ingestion: [
     read(buckets.config),
     write(buckets.reports, ">"),
+    inspect("RAW"),
     publishTo("event.*.*.source_failed"),
     // Errors name files, and these may be called after people.
     ask("privacy.clean"),

@@ -1,3 +1,4 @@
+import { CodedError } from "@millrace/errors";
 import type { OpenBatch } from "@millrace/envelope";
 import type { Component, Runtime } from "@millrace/runtime";
 import type { StoredTracker } from "../state/stored-tracker.js";
@@ -38,6 +39,8 @@ export function createBatchPublisher(
   runtime: Runtime,
 ): BatchPublisher {
   let stopped = false;
+  // Ids that a stored message may refer to: those of earlier lives, and those that were published.
+  const referenced = new Set(bodies.recovered.map(({ id }) => id));
   const send = async (placed: Placed): Promise<Published> => {
     const published = await publisher.publish({
       subject: placed.subject,
@@ -45,7 +48,9 @@ export function createBatchPublisher(
       id: placed.id,
       messageCount: placed.messageCount,
     });
+    referenced.add(placed.id);
     tracker.track(published.jetStream, published.seq, () => {
+      referenced.delete(placed.id);
       void bodies
         .release(placed.id)
         .catch((caught: unknown) => runtime.log.error("segment range not freed", { error: String(caught) }));
@@ -58,6 +63,11 @@ export function createBatchPublisher(
         await send(placed);
         return;
       } catch (caught) {
+        // Its stream was deleted meanwhile: nobody waits for it.
+        if (CodedError.from(caught).code === "not_found") {
+          referenced.delete(placed.id);
+          return await bodies.release(placed.id);
+        }
         runtime.log.warn("recovered batch not published, trying again", { error: String(caught) });
         await runtime.clock.sleep(1_000);
       }
@@ -77,6 +87,17 @@ export function createBatchPublisher(
       stopped = true;
       return bodies.close();
     },
-    publish: async (open, subject) => send(await bodies.place(open, subject)),
+    publish: async (open, subject) => {
+      const placed = await bodies.place(open, subject);
+      try {
+        return await send(placed);
+      } catch (caught) {
+        // An unknown outcome may have stored it; after a refusal nothing refers to the body.
+        const { code } = CodedError.from(caught);
+        const isUnknown = code === "unavailable" || code === "deadline_exceeded";
+        if (!isUnknown && !referenced.has(placed.id)) await bodies.release(placed.id);
+        throw caught;
+      }
+    },
   };
 }

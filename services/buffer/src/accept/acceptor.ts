@@ -3,7 +3,9 @@ import {
   batchId,
   checkBatch,
   decodeBatch,
+  encodeBatch,
   idBytes,
+  idText,
   limits,
   type OpenBatch,
   openBatch,
@@ -14,6 +16,8 @@ import {
   anyPartition,
   type BatchPublisher,
   type Ledger,
+  type Published,
+  type Publisher,
   routeOf,
   type StreamRegistry,
   subjects,
@@ -23,15 +27,25 @@ import type { Component } from "@millrace/runtime";
 import type { AcceptJournal } from "./accept-journal.js";
 
 export interface Acceptor extends Component {
-  /** Resolves with the batch's id when it is durable. The same interval again is accepted once. */
-  accept(batch: Batch): Promise<string>;
+  /** Resolves when the batch is durable. The same interval again is accepted once. */
+  accept(batch: Batch): Promise<Acceptance>;
+}
+
+export interface Acceptance {
+  id: string;
+  /** Its message on the bus; undefined where an earlier answer is repeated. */
+  published: Published | undefined;
 }
 
 export interface AcceptorOptions {
   registry: StreamRegistry;
+  /** For bodies that buffer places, and for those that another writer did. */
   batches: BatchPublisher;
+  publisher: Publisher;
   ledger: Ledger;
   now(): number;
+  /** Of this machine: bodies that lie elsewhere can't be referred to. */
+  node: string;
   journal: AcceptJournal;
   /** What the last life made durable: its positions count as accepted before anybody asks where to resume. */
   recovered: readonly { bytes: Uint8Array }[];
@@ -45,16 +59,26 @@ const journalBytesMax = 512 * 1024;
  * answer.
  */
 export function createAcceptor(options: AcceptorOptions): Acceptor {
-  const { registry, batches, ledger, journal } = options;
-  const accepting = new Map<string, Promise<string>>();
+  const { registry, batches, publisher, ledger, journal } = options;
+  const accepting = new Map<string, Promise<Acceptance>>();
 
-  const publish = async (open: OpenBatch, id: string, account: Account): Promise<string> => {
-    await batches.publish(open, subjects.raw(routeOf(open.header)));
+  const publish = async (open: OpenBatch, batch: Batch, account: Account): Promise<Acceptance> => {
+    const id = idText(open.header.id);
+    const subject = subjects.raw(routeOf(open.header));
+    const published =
+      batch.body?.$case === "range"
+        ? await publisher.publish({
+            subject,
+            data: encodeBatch(open, batch.body),
+            id,
+            messageCount: open.header.count,
+          })
+        : await batches.publish(open, subject);
     const { tenant, stream, source, positionFrom: from, positionTo: to } = open.header;
     await journal.append({ tenant, stream, source, from, to, count: freshRows(open, account) });
     settle(open, account);
     if (journal.bytes() > journalBytesMax) rotate();
-    return id;
+    return { id, published };
   };
 
   const settle = (open: OpenBatch, account: Account): void => {
@@ -101,7 +125,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       await journal.close();
     },
     accept: async (batch) => {
-      checkIncoming(batch);
+      checkIncoming(batch, options.node);
       const open = openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
       const { header } = open;
       const stream = await registry.find(header.tenant, header.stream);
@@ -116,12 +140,14 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       if (running !== undefined) return running;
       const account = await ledger.account(header);
       const asked = { from: header.positionFrom, to: header.positionTo };
-      if (account.settled.missing(asked).length === 0) return id;
+      // Who wrote the body itself asks where its message is: the broker tells a repeat by its id.
+      const isKnown = batch.body?.$case === "inline" && account.settled.missing(asked).length === 0;
+      if (isKnown) return { id, published: undefined };
       header.id = idBytes(id);
       header.partition = anyPartition;
       header.schemaVersion = 1;
       header.acceptedUs = Math.round(options.now() * 1000);
-      const accepted = accepting.get(id) ?? publish(open, id, account).finally(() => accepting.delete(id));
+      const accepted = accepting.get(id) ?? publish(open, batch, account).finally(() => accepting.delete(id));
       accepting.set(id, accepted);
       return accepted;
     },
@@ -140,8 +166,11 @@ function freshRows(open: OpenBatch, account: Account): number {
   return fresh;
 }
 
+/** Segment logs of the raw side that services beside buffer write. */
+const writers = /^raw\/ingestion-[a-z0-9-]+$/;
+
 /** What gateway and ingestion send is checked like anything from outside. */
-function checkIncoming(batch: Batch): void {
+function checkIncoming(batch: Batch, node: string): void {
   try {
     checkBatch(batch);
   } catch (cause) {
@@ -151,8 +180,18 @@ function checkIncoming(batch: Batch): void {
       cause,
     });
   }
-  if (batch.body?.$case !== "inline")
-    throw new CodedError("invalid_argument", "append: the body must be inline", { field: "batch.body" });
+  const { body } = batch;
+  const isHere = body?.$case === "range" && body.value.node === node && writers.test(body.value.log);
+  if (body?.$case !== "inline" && !isHere) {
+    throw new CodedError(
+      "invalid_argument",
+      "append: the body is neither inline nor in a raw segment of this node",
+      {
+        field: "batch.body",
+        remedy: "Send the body inline.",
+      },
+    );
+  }
   const { header, columns } = batch;
   if (header === undefined || columns === undefined) return;
   if (header.lane !== Lane.LANE_HIGH && header.lane !== Lane.LANE_BATCH) {

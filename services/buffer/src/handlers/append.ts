@@ -9,5 +9,7 @@ export const append =
   async (request: AppendRequest): Promise<AppendResponse> => {
     if (request.batch === undefined)
       throw new CodedError("invalid_argument", "append: no batch", { field: "batch" });
-    return { batchId: idBytes(await acceptor.accept(request.batch)), durability };
+    const { id, published } = await acceptor.accept(request.batch);
+    const { jetStream = "", seq = 0 } = published ?? {};
+    return { batchId: idBytes(id), durability, jetStream, seq };
   };

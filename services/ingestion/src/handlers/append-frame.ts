@@ -1,12 +1,17 @@
+import { batchId, idBytes, openBatch } from "@millrace/envelope";
+import type { BatchPublisher } from "@millrace/messaging";
 import { Framing } from "@millrace/proto/batch";
 import { type Frame, positionDeltas } from "../file/line-framer.js";
-import type { BufferClient } from "../source/buffer-client.js";
 import { lineBatch, type LineOrigin } from "../source/line-batch.js";
 
 /** Lines of a file, as they lie in it, to buffer. */
 export const appendFrame =
-  ({ buffer, now }: { buffer: BufferClient; now(): number }) =>
-  (frame: Frame, origin: LineOrigin): Promise<void> => {
+  ({ batches, now }: { batches: BatchPublisher; now(): number }) =>
+  async (frame: Frame, origin: LineOrigin): Promise<void> => {
     const lines = { ...frame, positionDeltas: positionDeltas(frame), framing: Framing.FRAMING_LINES };
-    return buffer.append(lineBatch(origin, lines, now()));
+    const open = openBatch(lineBatch(origin, lines, now()), frame.body);
+    const { positionFrom, positionTo } = open.header;
+    open.header.id = idBytes(batchId(open.header, positionFrom, positionTo));
+    // The subject is buffer's to choose.
+    await batches.publish(open, "");
   };

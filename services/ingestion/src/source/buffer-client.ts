@@ -1,5 +1,5 @@
-import type { Batch, DeadLetter } from "@millrace/proto/batch";
-import { encodeAppendRequest } from "@millrace/envelope";
+import type { DeadLetter } from "@millrace/proto/batch";
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   AppendResponse,
   BufferServiceClient,
@@ -16,9 +16,19 @@ import {
 } from "@millrace/runtime";
 
 export interface BufferClient extends Component {
-  append(batch: Batch): Promise<void>;
+  /** A `Batch` as protobuf, its body inline or in a raw segment of this node. */
+  appendEncoded(batch: Uint8Array): Promise<AppendResponse>;
   reject(deadLetter: DeadLetter): Promise<void>;
   lastPosition(of: LastPositionRequest): Promise<number>;
+}
+
+/** An AppendRequest around a batch that is encoded already. */
+function requestOf(batch: Uint8Array): Buffer {
+  const field = new BinaryWriter()
+    .uint32((1 << 3) | 2)
+    .uint32(batch.length)
+    .finish();
+  return Buffer.concat([field, batch]);
 }
 
 const asIs = (bytes: Buffer): Buffer => bytes;
@@ -29,7 +39,7 @@ const deadlineMs = 20_000;
 export function createBufferClient(address: string, clock: Clock): BufferClient {
   const client = new BufferServiceClient(address, insecure, internalChannel);
   const { path, responseDeserialize } = BufferServiceService.append;
-  const appendEncoded: Unary<Buffer, AppendResponse> = (request, metadata, options, done) =>
+  const append: Unary<Buffer, AppendResponse> = (request, metadata, options, done) =>
     client.makeUnaryRequest(
       path,
       asIs,
@@ -46,10 +56,7 @@ export function createBufferClient(address: string, clock: Clock): BufferClient 
   return {
     name: "buffer-client",
     stop: async () => client.close(),
-    append: async (batch) => {
-      const body = batch.body?.$case === "inline" ? batch.body.value : new Uint8Array();
-      await callUnary(appendEncoded, encodeAppendRequest(batch, body), call("append to buffer"));
-    },
+    appendEncoded: (batch) => callUnary(append, requestOf(batch), call("append to buffer")),
     reject: async (deadLetter) => {
       await callUnary(client.reject.bind(client), { deadLetter }, call("reject to buffer"));
     },

@@ -21,7 +21,10 @@ import {
 import { Batch, DeadLetter } from "../../batch/v1/batch.js";
 
 export interface AppendRequest {
-  /** Body inline. Id, lane, partition and accept time are filled in by buffer. */
+  /**
+   * Body inline, or where a writer on the same node made it durable. Id, partition and accept time are filled in by
+   * buffer.
+   */
   batch: Batch | undefined;
 }
 
@@ -29,6 +32,12 @@ export interface AppendResponse {
   batchId: Uint8Array;
   /** `synced` or `unverified`, see docs/reliability.md. */
   durability: string;
+  /**
+   * The message on the bus, so that a writer knows how long its body is referred to. Empty where an earlier answer
+   * is repeated for an inline body.
+   */
+  jetStream: string;
+  seq: number;
 }
 
 export interface LastPositionRequest {
@@ -104,7 +113,7 @@ export const AppendRequest: MessageFns<AppendRequest> = {
 };
 
 function createBaseAppendResponse(): AppendResponse {
-  return { batchId: new Uint8Array(0), durability: "" };
+  return { batchId: new Uint8Array(0), durability: "", jetStream: "", seq: 0 };
 }
 
 export const AppendResponse: MessageFns<AppendResponse> = {
@@ -114,6 +123,12 @@ export const AppendResponse: MessageFns<AppendResponse> = {
     }
     if (message.durability !== "") {
       writer.uint32(18).string(message.durability);
+    }
+    if (message.jetStream !== "") {
+      writer.uint32(26).string(message.jetStream);
+    }
+    if (message.seq !== 0) {
+      writer.uint32(32).uint64(message.seq);
     }
     return writer;
   },
@@ -147,6 +162,22 @@ export const AppendResponse: MessageFns<AppendResponse> = {
             message.durability = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.jetStream = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.seq = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -166,6 +197,8 @@ export const AppendResponse: MessageFns<AppendResponse> = {
     const message = createBaseAppendResponse();
     message.batchId = object.batchId ?? new Uint8Array(0);
     message.durability = object.durability ?? "";
+    message.jetStream = object.jetStream ?? "";
+    message.seq = object.seq ?? 0;
     return message;
   },
 };
