@@ -22,7 +22,7 @@ export function servicePrograms(root: string, state: PreparedState, ports: Local
     command: process.execPath,
     args: [
       "--enable-source-maps",
-      // Young objects of a batch in hand outlive the default 16 MiB, and are then collected at a hundred times the price.
+      // Objects of a batch in hand outlive the default 16 MiB, and are dear to collect then.
       "--max-semi-space-size=32",
       join(root, "services", name, "dist", "main.js"),
       "--config",

@@ -101,7 +101,7 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
   };
 }
 
-/** Fields of a protobuf message may follow in any order: the columns are encoded once, for the frame and the bus. */
+/** Fields of a protobuf message may follow in any order: columns are encoded once, for frame and bus. */
 function withRange(batch: Uint8Array, range: SegmentRange): Uint8Array {
   const body = Batch.encode(Batch.fromPartial({ body: { $case: "range", value: range } })).finish();
   return Buffer.concat([batch, body]);

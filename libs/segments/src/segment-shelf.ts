@@ -11,8 +11,8 @@ export interface ShelfOptions {
   /** Bytes of all segments that may hold live frames; beyond it appends are refused. */
   liveBytesMax: number;
   /**
-   * How long an append waits for a segment to become free before it is refused. Default 0. Waiting is the cheaper
-   * back-pressure: who is refused sends the same bytes again.
+   * How long an append waits for a segment to become free before it is refused. Default 0. Waiting is the
+   * cheaper back-pressure: who is refused sends the same bytes again.
    */
   roomWaitMs?: number;
   /** The disk; files of the file system when absent. */

@@ -3,14 +3,14 @@ import { join } from "node:path";
 import type { LedgerKey } from "@millrace/messaging";
 
 /*
- * What was accepted and may not be in the LEDGER yet, which is written up to 100 ms late. Two files take turns:
+ * What was accepted and may not be in the LEDGER yet, which is up to 100 ms late. Two files take turns:
  *
  *     <dir>/accepted-0.log, <dir>/accepted-1.log      a line each: tenant stream source from to count
  *
  *     append ─► current file;   rotate: the other becomes current ─► ledger flushed ─► the old one is emptied
  *
- * Lines are written before the answer and not synced: they survive a killed process. A power cut may cost counts and
- * makes a source send again from an older position, which sinks recognise; it never costs a message.
+ * Lines are written before the answer and not synced: they survive a killed process. A power cut may cost
+ * counts and makes a source send again from an older position, which sinks recognise; it never costs a message.
  */
 export interface Accepted extends LedgerKey {
   from: number;

@@ -1,9 +1,9 @@
 import { findingCodes, type FindingType, findingTypes } from "@millrace/envelope";
 
 /*
- * The closed set of what the filter looks for; codes and names are everybody's, in libs/envelope. `priority` decides
- * when findings overlap: the one that a checksum or a stricter form vouches for gives its name to the union of
- * both spans, so nothing that any detector called personal remains.
+ * The closed set of what the filter looks for; codes and names are everybody's, in libs/envelope. `priority`
+ * decides when findings overlap: the one that a checksum or a stricter form vouches for gives its name to the
+ * union of both spans, so nothing that any detector called personal remains.
  */
 export { findingCodes, type FindingType, findingTypes };
 
