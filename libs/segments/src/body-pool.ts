@@ -5,7 +5,7 @@
 export interface BodyPool {
   /** Memory of at least `bytes`; its content is whatever was in it. */
   take(bytes: number): Uint8Array;
-  /** Gives back what `take` answered, or a view into it: nobody uses it any more. Other memory is left alone. */
+  /** Gives back what `take` answered, or a view into it, when nobody uses it. Other memory is left alone. */
   give(view: Uint8Array): void;
 }
 

@@ -36,6 +36,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     node: config.node,
     segmentBytes: config.segments.segmentBytes,
     liveBytesMax: config.segments.liveBytesMax,
+    roomWaitMs: 5_000,
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: clock.now });

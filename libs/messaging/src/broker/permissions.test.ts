@@ -26,7 +26,7 @@ const tails: Record<string, ServiceUser[]> = {
 };
 const inspects: Record<string, ServiceUser[]> = {
   ...tails,
-  RAW: ["gateway", "buffer"],
+  RAW: ["gateway", "ingestion", "buffer"],
   CLEAN: ["gateway", "privacy"],
   ENRICHED: ["gateway", "privacy", "inference"],
 };

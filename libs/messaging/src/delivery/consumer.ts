@@ -67,8 +67,8 @@ export interface ConsumeOptions {
 const deliveriesMax = 5;
 
 /**
- * Deliveries that nobody settled, whatever the reason: a batch that ends every process that takes it. Restarts
- * of healthy services count too, so many more than of errors.
+ * Deliveries that nobody settled, whatever the reason: a batch that ends every process that takes it.
+ * Restarts of healthy services count too, so many more than of errors.
  */
 const unsettledDeliveriesMax = 20;
 

@@ -10,7 +10,8 @@ import type { LedgerKey } from "@millrace/messaging";
  *     append ─► current file;   rotate: the other becomes current ─► ledger flushed ─► the old one is emptied
  *
  * Lines are written before the answer and not synced: they survive a killed process. A power cut may cost
- * counts and makes a source send again from an older position, which sinks recognise; it never costs a message.
+ * counts and makes a source send again from an older position, which sinks recognise; it never costs a
+ * message.
  */
 export interface Accepted extends LedgerKey {
   from: number;
