@@ -11,7 +11,7 @@ const stopping = new AbortController();
 process.once("SIGINT", () => stopping.abort());
 process.once("SIGTERM", () => stopping.abort());
 
-process.exitCode = await runProgram({
+const exitCode = await runProgram({
   args: process.argv.slice(2),
   stdin: process.stdin,
   stdout: process.stdout,
@@ -19,3 +19,5 @@ process.exitCode = await runProgram({
   signal: stopping.signal,
   commands: [statusCommand, publishCommand, searchCommand, subscribeCommand, modelsCommand, upCommand],
 });
+// A timer that is still running somewhere must not hold a command that has ended.
+process.exit(exitCode);

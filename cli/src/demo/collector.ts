@@ -32,7 +32,10 @@ export function createCollector(now: () => number): Collector {
       for await (const message of processor.subscribe({ from: "earliest", signal })) {
         const latencyMs = now() - message.acceptedTime.getTime();
         if (message.kind !== "text") continue;
-        const { corpusId, text } = contentOf(message.text, message.attributes);
+        const content = contentOf(message.text, message.attributes);
+        // Somebody else's message, published while the system was serving.
+        if (content === undefined) continue;
+        const { corpusId, text } = content;
         if (byId.has(corpusId)) repeated++;
         byId.set(corpusId, { corpusId, stream: processor.name, message, text, latencyMs });
         corpusIds.set(message.id, corpusId);
@@ -45,9 +48,14 @@ export function createCollector(now: () => number): Collector {
 function contentOf(
   text: string,
   attributes: Readonly<Record<string, string>>,
-): { corpusId: string; text: string } {
+): { corpusId: string; text: string } | undefined {
   const id = attributes["corpus_id"];
   if (id !== undefined) return { corpusId: id, text };
-  const line = JSON.parse(text) as { id: string; text: string };
-  return { corpusId: line.id, text: line.text };
+  try {
+    const line = JSON.parse(text) as Partial<Record<string, unknown>> | null;
+    const { id: corpusId, text: inner } = line ?? {};
+    return typeof corpusId === "string" && typeof inner === "string" ? { corpusId, text: inner } : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,14 +1,15 @@
 import type { MillraceClient } from "@millrace/sdk";
 
-/** The two streams of one run of the main job. */
+/** The two streams of the main job: lines of files in the batch lane, and messages published over gRPC. */
+export const filesStream = "demo-files";
+export const liveStream = "demo-live";
+
+/** What an earlier start left. */
 export interface DemoRun {
-  number: number;
-  /** Lines of files, in the batch lane. */
-  filesStream: string;
-  /** Messages published over gRPC, in the high lane. */
-  liveStream: string;
-  /** An earlier start began it and was stopped before its end. */
-  isContinued: boolean;
+  /** All files were read and are out: a file source does not read them again. */
+  filesAreDone: boolean;
+  /** Messages were published by an earlier start that was stopped before its end. */
+  liveIsContinued: boolean;
 }
 
 export interface Expected {
@@ -16,44 +17,32 @@ export interface Expected {
   live: number;
 }
 
-const filesPrefix = "demo-files-";
-const livePrefix = "demo-live-";
+/** Results are kept for 24 h; what is older can't be checked any more, so the files are read anew. */
+const filesKeptMs = 20 * 3_600_000;
 
 /**
- * Goes on with a run that an earlier start left unfinished, else begins the next one. Streams of finished
- * runs are deleted then: their texts would be found twice.
+ * Goes on from the stored state. What is finished stays; live traffic is new each time, so a live stream that is
+ * finished makes room for the next one, or its texts would be found twice.
  */
-export async function chooseRun(client: MillraceClient, expected: Expected): Promise<DemoRun> {
-  const names = new Set<string>();
-  for await (const stream of client.streams.list()) names.add(stream.name);
-  const numbers = [...names]
-    .filter((name) => name.startsWith(filesPrefix))
-    .map((name) => Number(name.slice(filesPrefix.length)));
-  const last = Math.max(0, ...numbers);
-  if (last > 0 && !(await isFinished(client, names, { last, expected }))) return runOf(last, true);
-  for (const name of names) {
-    if (name.startsWith(filesPrefix) || name.startsWith(livePrefix)) await client.streams.delete(name);
-  }
-  return runOf(last + 1, false);
-}
-
-async function isFinished(
+export async function prepareRun(
   client: MillraceClient,
-  names: ReadonlySet<string>,
-  { last, expected }: { last: number; expected: Expected },
-): Promise<boolean> {
-  const { filesStream, liveStream } = runOf(last, true);
-  if (!names.has(liveStream)) return false;
-  const files = (await client.streams.status(filesStream)).conservation;
-  const live = (await client.streams.status(liveStream)).conservation;
-  return files.in >= expected.files && live.in >= expected.live && files.inFlight + live.inFlight === 0;
+  expected: Expected,
+  nowMs: number,
+): Promise<DemoRun> {
+  const names = new Map<string, number>();
+  for await (const { name, createdTime } of client.streams.list()) names.set(name, createdTime.getTime());
+  const filesSince = names.get(filesStream);
+  if (filesSince !== undefined && nowMs - filesSince > filesKeptMs) {
+    await client.streams.delete(filesStream);
+    names.delete(filesStream);
+  }
+  const filesAreDone = names.has(filesStream) && (await isDone(client, filesStream, expected.files));
+  const liveIsDone = names.has(liveStream) && (await isDone(client, liveStream, expected.live));
+  if (liveIsDone) await client.streams.delete(liveStream);
+  return { filesAreDone, liveIsContinued: names.has(liveStream) && !liveIsDone };
 }
 
-function runOf(number: number, isContinued: boolean): DemoRun {
-  return {
-    number,
-    filesStream: `${filesPrefix}${number}`,
-    liveStream: `${livePrefix}${number}`,
-    isContinued,
-  };
+async function isDone(client: MillraceClient, stream: string, messages: number): Promise<boolean> {
+  const { conservation } = await client.streams.status(stream);
+  return conservation.in >= messages && conservation.inFlight === 0;
 }

@@ -1,4 +1,3 @@
-import { statSync } from "node:fs";
 import { join } from "node:path";
 import {
   type Corpus,
@@ -15,8 +14,8 @@ import {
   type StreamProcessor,
 } from "@millrace/sdk";
 import { checkPlanted } from "./check-planted.js";
-import { type Collector, createCollector } from "./collector.js";
-import { chooseRun, type DemoRun } from "./demo-run.js";
+import { type Collected, type Collector, createCollector } from "./collector.js";
+import { type DemoRun, filesStream, liveStream, prepareRun } from "./demo-run.js";
 import { type DemoReport, type DemoSummary, percentile, rounded } from "./summary.js";
 
 export interface DemoOptions {
@@ -54,15 +53,16 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
     files: corpus.files.reduce((sum, { count }) => sum + count, 0),
     live: corpus.published.length,
   };
-  const run = await chooseRun(client, expected);
-  if (run.isContinued)
-    options.progress(`going on with run ${run.number}, which was stopped before its end\n`);
+  const run = await prepareRun(client, expected, clock.now());
+  if (run.filesAreDone) options.progress(`${filesStream}: an earlier start read all files\n`);
+  if (run.liveIsContinued) options.progress(`${liveStream}: going on where an earlier start was stopped\n`);
   const started = clock.monotonic();
-  await using files = await createStreamProcessor(run.filesStream, client, {
+  const startedAt = clock.now();
+  await using files = await createStreamProcessor(filesStream, client, {
     ...settings,
     processingMode: "batch",
   });
-  await using live = await createStreamProcessor(run.liveStream, client, {
+  await using live = await createStreamProcessor(liveStream, client, {
     ...settings,
     processingMode: "real_time",
   });
@@ -80,7 +80,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
     await untilOut(options, { collector, total: expected.files + expected.live });
     const seconds = (clock.monotonic() - started) / 1000;
     await untilSettled(options, [files, live]);
-    return await report(options, { corpus, collector, streams: [files, live], seconds });
+    return await report(options, { corpus, collector, streams: [files, live], seconds, startedAt });
   } finally {
     following.abort();
     await follow.catch(() => undefined);
@@ -97,7 +97,7 @@ interface Live {
 /** Open loop: each message has its moment, whatever became of those before it. */
 async function publishLive(options: DemoOptions, { live, run, corpus, collector }: Live): Promise<void> {
   const { clock, signal } = options;
-  if (run.isContinued) await untilSettled(options, [live]);
+  if (run.liveIsContinued) await untilCollected(options, { live, collector });
   const missing = corpus.published.filter(({ id }) => !collector.byId.has(id));
   const begun = clock.monotonic();
   const publishing: Promise<unknown>[] = [];
@@ -108,6 +108,20 @@ async function publishLive(options: DemoOptions, { live, run, corpus, collector 
     if (at % 20 === 0) options.progress(`published ${at} of ${missing.length}, ${collector.byId.size} out`);
   }
   await Promise.all(publishing);
+}
+
+/** What an earlier start published is out and has arrived here: what is missing then was never accepted. */
+async function untilCollected(
+  options: DemoOptions,
+  { live, collector }: Pick<Live, "live" | "collector">,
+): Promise<void> {
+  const { clock, signal } = options;
+  await untilSettled(options, [live]);
+  const { conservation } = await live.status();
+  const until = clock.monotonic() + 10_000;
+  const arrived = (): number =>
+    [...collector.byId.values()].filter(({ stream }) => stream === live.name).length;
+  while (arrived() < conservation.out && clock.monotonic() < until) await clock.sleep(50, signal);
 }
 
 function toOutgoing({ id, sourceId, text }: PublishedMessage) {
@@ -144,11 +158,13 @@ interface Finished {
   collector: Collector;
   streams: readonly StreamProcessor[];
   seconds: number;
+  /** Milliseconds since the epoch. */
+  startedAt: number;
 }
 
 async function report(
   options: DemoOptions,
-  { corpus, collector, streams, seconds }: Finished,
+  { corpus, collector, streams, seconds, startedAt }: Finished,
 ): Promise<DemoReport> {
   const statuses = await Promise.all(streams.map((processor) => processor.status()));
   const collected = [...collector.byId.values()];
@@ -170,7 +186,7 @@ async function report(
       dropped,
       in_flight: inFlight,
     })),
-    mb_per_s: rounded(inputBytes(corpus) / 1e6 / seconds, 2),
+    mb_per_s: rounded(bytesSince(collected, startedAt) / 1e6 / seconds, 3),
     latency_ms: { p50: rounded(percentile(latencies, 0.5)), p99: rounded(percentile(latencies, 0.99)) },
     findings: countFindings(collected.flatMap(({ message }) => message.findings)),
     searches: searches.map(({ search, hits, ms }) => ({ query: search.query, hits, ms })),
@@ -238,9 +254,10 @@ function stageCounts(
   return [...counts].map(([stage, messages]) => ({ stage, messages }));
 }
 
-function inputBytes(corpus: Corpus): number {
-  const files = corpus.files.reduce((sum, { path }) => sum + statSync(path).size, 0);
-  return files + corpus.published.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+/** Text that went through the pipeline since this start. */
+function bytesSince(collected: readonly Collected[], startedAt: number): number {
+  const since = collected.filter(({ message }) => message.acceptedTime.getTime() >= startedAt);
+  return since.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
 }
 
 /** One message with several findings, as it went in and as it came out. */

@@ -21,7 +21,6 @@ export function servicePrograms(root: string, state: PreparedState, ports: Local
     name,
     command: process.execPath,
     args: [
-      "--enable-source-maps",
       // Objects of a batch in hand outlive the default 16 MiB, and are dear to collect then.
       "--max-semi-space-size=32",
       join(root, "services", name, "dist", "main.js"),

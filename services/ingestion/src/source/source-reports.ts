@@ -24,7 +24,7 @@ export async function createSourceReports(
   const bucket = await broker.kv.open(buckets.reports, { allow_direct: true });
   const told = new Map<string, string>();
   const cleaned = new Map<string, { text: string; clean: string }>();
-  let stopped = false;
+  const stopping = new AbortController();
 
   /** An error names paths, and a file may be called after a person: it passes privacy like a message. */
   const cleanError = async (tenant: string, id: string, text: string): Promise<string> => {
@@ -86,13 +86,13 @@ export async function createSourceReports(
   };
 
   const loop = async (): Promise<void> => {
-    while (!stopped) {
+    while (!stopping.signal.aborted) {
       for (const entry of runner.statuses()) {
         await report(entry).catch((caught: unknown) =>
           runtime.log.warn("source report not written, trying again", { error: String(caught) }),
         );
       }
-      await runtime.clock.sleep(intervalMs);
+      await runtime.clock.sleep(intervalMs, stopping.signal);
     }
   };
   let running: Promise<void> | undefined;
@@ -102,7 +102,7 @@ export async function createSourceReports(
       running = loop();
     },
     stop: async () => {
-      stopped = true;
+      stopping.abort();
       await running;
     },
   };
