@@ -21,8 +21,8 @@ export interface Expected {
 const filesKeptMs = 20 * 3_600_000;
 
 /**
- * Goes on from the stored state. What is finished stays; live traffic is new each time, so a live stream that is
- * finished makes room for the next one, or its texts would be found twice.
+ * Goes on from the stored state. What is finished stays; live traffic is new each time, so a live stream that
+ * is finished makes room for the next one, or its texts would be found twice.
  */
 export async function prepareRun(
   client: MillraceClient,
