@@ -18,6 +18,20 @@ const killWithinMs = 20;
  */
 const batchSize = 10;
 
+/** 40 MB in batches of 1 MB, whose bodies lie in segments of ingestion and of privacy. */
+const bulkLines = 40_000;
+
+const toFiles = {
+  enrichments: { embeddings: false, sentiment: false },
+  outputs: {
+    results: false,
+    artifacts: false,
+    search: false,
+    events: false,
+    storage: { format: "lines", rollAge: "1s" },
+  },
+} as const;
+
 /** Seeded, so that an unlucky moment can be had again (mulberry32). */
 function seeded(seed: number): () => number {
   let state = seed;
@@ -53,15 +67,8 @@ describe("a kill loses nothing and doubles nothing", () => {
       const pushed = Array.from({ length: messages - lines }, (_, at) => `push ${at} of ${stream}`);
       await writeFile(join(dir, "input.jsonl"), `${fromFile.join("\n")}\n`);
       await using processor = await createStreamProcessor(stream, system.client, {
+        ...toFiles,
         batchSize,
-        enrichments: { embeddings: false, sentiment: false },
-        outputs: {
-          results: false,
-          artifacts: false,
-          search: false,
-          events: false,
-          storage: { format: "lines", rollAge: "1s" },
-        },
       });
       await processor.addFileSource({ path: dir, pattern: "*.jsonl", pollInterval: "50ms" });
       // Most messages are published only now, so more than half are unsettled when the kill comes.
@@ -84,6 +91,36 @@ describe("a kill loses nothing and doubles nothing", () => {
         [counts.in, counts.out, counts.dead, counts.dropped, counts.balanced],
         [messages, messages, 0, 0, true],
       );
+    });
+  }
+
+  for (const victim of ["ingestion", "buffer", "privacy", "output"]) {
+    it(`SIGKILL of ${victim} with bodies in segments`, async () => {
+      const random = seeded(victim.length * 104_729);
+      const stream = `segments-${victim}`;
+      const dir = join(system.inputDir, stream);
+      await mkdir(dir);
+      const content = Array.from({ length: bulkLines }, (_, at) => `${at} of ${stream} `.padEnd(1_000, "x"));
+      await writeFile(join(dir, "input.jsonl"), `${content.join("\n")}\n`);
+      await using processor = await createStreamProcessor(stream, system.client, {
+        ...toFiles,
+        batchSize: 1_000,
+      });
+      await processor.addFileSource({ path: dir, pattern: "*.jsonl", pollInterval: "50ms" });
+      await untilOut(processor, 0);
+      await new Promise((resolve) => setTimeout(resolve, random() * 200));
+      const pid = system.programs().find(({ name }) => name === victim)?.pid;
+      assert.ok(pid !== undefined, `${victim} runs`);
+      process.kill(pid, "SIGKILL");
+      await until(
+        async () => (await storedLines(system, stream)).length >= bulkLines,
+        `${bulkLines} stored lines of ${stream}`,
+      );
+      await until(async () => (await statusSoon(processor)).conservation.inFlight === 0, "nothing in flight");
+      const delivery = checkDelivery(content, await storedLines(system, stream));
+      assert.deepEqual(delivery, { lost: [], repeated: [], foreign: [] });
+      const counts = (await statusSoon(processor)).conservation;
+      assert.deepEqual([counts.in, counts.out, counts.balanced], [bulkLines, bulkLines, true]);
     });
   }
 });
