@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -181,7 +181,7 @@ function describeSystem(
     stateDir,
     ports,
     ...(externalUrl === undefined ? own : { natsUrl: externalUrl }),
-    roots: [workspace, process.cwd(), ...options.root.map((dir) => resolve(dir))],
+    roots: [workspace, process.cwd(), ...options.root.map(existingRoot)],
     model: {
       manifestPath: model.manifestPath,
       directory: model.modelsDirectory,
@@ -190,6 +190,15 @@ function describeSystem(
     },
     modelWorkers: options.modelWorkers,
   };
+}
+
+function existingRoot(dir: string): string {
+  const path = resolve(dir);
+  if (existsSync(path)) return path;
+  throw new CodedError("not_found", `serve files below ${path}: it does not exist`, {
+    field: "--root",
+    remedy: "Name a directory that is there.",
+  });
 }
 
 function dimensionsOf(model: PulledModel): number {

@@ -49,6 +49,7 @@ const settings: StreamOptions = {
 export async function runDemo(options: DemoOptions): Promise<DemoReport> {
   const { client, clock } = options;
   const corpus = loadCorpus(options.corpusDir);
+  const total = expectedCount(corpus);
   const expected = {
     files: corpus.files.reduce((sum, { count }) => sum + count, 0),
     live: corpus.published.length,
@@ -77,7 +78,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
       pollInterval: "250ms",
     });
     await publishLive(options, { live, run, corpus, collector });
-    await untilOut(options, { collector, total: expected.files + expected.live });
+    await untilOut(options, { collector, total });
     const seconds = (clock.monotonic() - started) / 1000;
     await untilSettled(options, [files, live]);
     return await report(options, { corpus, collector, streams: [files, live], seconds, startedAt });
@@ -200,6 +201,10 @@ async function report(
     ...summary.streams
       .filter((line) => line.in === 0 || line.in_flight > 0)
       .map(({ name }) => `${name} is not finished`),
+    ...(collector.repeated() === 0 ? [] : [`${collector.repeated()} messages came more than once`]),
+    ...(collected.length === expectedCount(corpus)
+      ? []
+      : [`${collected.length} of ${expectedCount(corpus)} messages came out`]),
     ...planted.missed.slice(0, 5).map((missed) => `planted item not found: ${missed}`),
     ...searches
       .filter((_, at) => answers[at] !== true)
@@ -252,6 +257,10 @@ function stageCounts(
     for (const { sink, messages } of sinks) counts.set(sink, (counts.get(sink) ?? 0) + messages);
   }
   return [...counts].map(([stage, messages]) => ({ stage, messages }));
+}
+
+function expectedCount(corpus: Corpus): number {
+  return corpus.files.reduce((sum, { count }) => sum + count, 0) + corpus.published.length;
 }
 
 /** Text that went through the pipeline since this start. */

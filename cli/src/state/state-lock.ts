@@ -1,5 +1,5 @@
-import { linkSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, linkSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { CodedError } from "@millrace/errors";
 import { runningPid, writePidFile } from "./pid-file.js";
 
@@ -17,7 +17,7 @@ const triesMax = 10;
  * so already. The lock of a process that has ended is taken over, whatever has its pid now.
  */
 export function lockStateDir(stateDir: string): StateLock {
-  mkdirSync(stateDir, { recursive: true });
+  makeFolder(stateDir);
   const path = join(stateDir, "lock");
   const own = `${path}.${process.pid}`;
   writePidFile(own, process.pid);
@@ -31,6 +31,29 @@ export function lockStateDir(stateDir: string): StateLock {
     throw new CodedError("aborted", `lock ${stateDir}: other processes take it in turns`);
   } finally {
     rmSync(own, { force: true });
+  }
+}
+
+/**
+ * Level by level: asked to do it in one go, Node 20 tries for ever where a level can't be made in a parent
+ * that is there, such as /proc.
+ */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (caught) {
+    if ((caught as NodeJS.ErrnoException).code === "EEXIST") return;
+    throw new CodedError(
+      "failed_precondition",
+      `make the state directory ${path}: ${(caught as Error).message}`,
+      {
+        field: "--state-dir",
+        remedy: "Name a directory that this user may write.",
+        cause: caught,
+      },
+    );
   }
 }
 
@@ -63,9 +86,9 @@ function releaseLock(path: string): void {
 
 function held(stateDir: string, holder: number): CodedError {
   return new CodedError("failed_precondition", `start: process ${holder} already runs on ${stateDir}`, {
-    field: "state",
+    field: "--state-dir",
     remedy:
       `Stop it first (Ctrl-C in its terminal, or kill ${holder}), ` +
-      "or choose another folder with --state.",
+      "or choose another folder with --state-dir.",
   });
 }

@@ -25,9 +25,9 @@ export function messageId(of: StreamName & { source: string }, position: number)
   return deriveId("message", of.tenant, of.stream, of.source, String(position));
 }
 
-/** The id of a message whose client named it. */
-export function keyedMessageId(of: StreamName, idempotencyKey: string): string {
-  return deriveId("keyed", of.tenant, of.stream, idempotencyKey);
+/** The id of a message whose client named it. `createdMs` tells streams of one name apart. */
+export function keyedMessageId(of: StreamName & { createdMs: number }, idempotencyKey: string): string {
+  return deriveId("keyed", of.tenant, of.stream, String(of.createdMs), idempotencyKey);
 }
 
 export function batchId(of: StreamName & { source: string }, from: number, to: number): string {

@@ -7,7 +7,7 @@ import { messageViews } from "./message-view.js";
 import type { OpenBatch } from "./open-batch.js";
 
 const of = { tenant: "default", stream: "notes", source: "0".repeat(32) };
-const keyed = keyedMessageId(of, "k1");
+const keyed = keyedMessageId({ ...of, createdMs: 0 }, "k1");
 
 function sample(): OpenBatch {
   const body = Buffer.concat([Buffer.from("hi [EMAIL]"), Buffer.from([0xff, 0xfe])]);
@@ -24,6 +24,7 @@ function sample(): OpenBatch {
       framing: Framing.FRAMING_PACKED,
       bodyBytes: body.length,
       acceptedUs: 5,
+      streamCreatedMs: 0,
     },
     columns: {
       lengths: [10, 2],

@@ -94,6 +94,7 @@ function build(messages: readonly Message[], { framing, full, from }: Shape): Op
       framing,
       bodyBytes: body.length,
       acceptedUs: 5,
+      streamCreatedMs: 0,
     },
     columns: {
       lengths: messages.map((one) => one.body.length),

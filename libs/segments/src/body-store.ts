@@ -10,6 +10,7 @@ export interface PlacedBatch {
   /** The batch as it travels on the bus: with its body, or with the range where that lies. */
   bytes: Uint8Array;
   messageCount: number;
+  inSegment: boolean;
 }
 
 /** Where the bodies of a service's own batches lie until nobody refers to them. */
@@ -61,6 +62,7 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
       subject: frame.subject,
       bytes: withRange(frame.batch, rangeOf(frame.place)),
       messageCount: Batch.decode(frame.batch).header?.count ?? 0,
+      inSegment: true,
     };
   });
   const append = (open: OpenBatch, frame: { id: string; subject: string; batch: Uint8Array }) => {
@@ -82,8 +84,9 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
     close: log.close,
     place: async (open, subject) => {
       const id = idText(open.header.id);
-      const placed = { id, subject, messageCount: open.header.count };
-      if (travelsInline(open.body.length)) {
+      const inSegment = !travelsInline(open.body.length);
+      const placed = { id, subject, messageCount: open.header.count, inSegment };
+      if (!inSegment) {
         return { ...placed, bytes: encodeBatch(open, { $case: "inline", value: open.body }) };
       }
       // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a
@@ -114,6 +117,7 @@ export function inlineBodyStore(): BodyStore {
       id: idText(open.header.id),
       subject,
       messageCount: open.header.count,
+      inSegment: false,
       bytes: encodeBatch(open, { $case: "inline", value: open.body }),
     }),
     release: async () => undefined,

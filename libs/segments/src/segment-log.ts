@@ -103,7 +103,11 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Segmen
         cause,
       });
     }
-    broken ??= new CodedError("internal", "append to segments: the disk failed", { cause });
+    if (broken === undefined) {
+      // Not an error of any batch: whoever holds one keeps it until the process is started anew.
+      broken = new CodedError("unavailable", "append to segments: the disk failed", { cause });
+      options.onBroken?.(broken);
+    }
     return broken;
   }
 

@@ -15,6 +15,8 @@ export interface ShelfOptions {
    * cheaper back-pressure: who is refused sends the same bytes again.
    */
   roomWaitMs?: number;
+  /** Told once when a write or sync failed: what the disk holds is only known after a new start. */
+  onBroken?: (error: CodedError) => void;
   /** The disk; files of the file system when absent. */
   openFile?: OpenFile;
 }

@@ -39,6 +39,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     liveBytesMax: config.segments.liveBytesMax,
     // Well below the deadline of whoever appends.
     roomWaitMs: 5_000,
+    onBroken: runtime.fail,
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({ publisher, stage: "buffer", side: "raw", now: clock.now });

@@ -45,6 +45,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     segmentBytes: config.segments.segmentBytes,
     liveBytesMax: config.segments.liveBytesMax,
     roomWaitMs: 5_000,
+    onBroken: runtime.fail,
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({

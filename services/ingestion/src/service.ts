@@ -5,7 +5,7 @@ import {
   createStoredTracker,
   createStreamRegistry,
 } from "@millrace/messaging";
-import type { BuildService } from "@millrace/runtime";
+import type { BuildService, Runtime } from "@millrace/runtime";
 import { type BodyStore, inlineBodyStore, openBodyStore } from "@millrace/segments";
 import type { IngestionConfig } from "./config.js";
 import { appendFrame } from "./handlers/append-frame.js";
@@ -22,7 +22,7 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
   const registry = await createStreamRegistry(broker);
   const buffer = createBufferClient(config.bufferAddress, runtime.clock);
   const tracker = createStoredTracker(broker, runtime);
-  const bodies = await openBodies(config, runtime.instance);
+  const bodies = await openBodies(config, runtime);
   const batches = createBatchPublisher(createBufferPublisher(buffer), tracker, bodies, runtime);
   const runner = createSourceRunner({
     registry,
@@ -37,16 +37,17 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
 };
 
 /** On buffer's node bulk bodies go to raw segments of our own, and only where they lie is told to buffer. */
-async function openBodies({ segments, node }: IngestionConfig, instance: string): Promise<BodyStore> {
+async function openBodies({ segments, node }: IngestionConfig, runtime: Runtime): Promise<BodyStore> {
   const { rawDir, segmentBytes, liveBytesMax } = segments;
   if (rawDir === undefined) return inlineBodyStore();
   return openBodyStore({
     sideDir: rawDir,
     side: "raw",
-    owner: `ingestion-${instance}`,
+    owner: `ingestion-${runtime.instance}`,
     node,
     segmentBytes,
     liveBytesMax,
     roomWaitMs: 5_000,
+    onBroken: runtime.fail,
   });
 }

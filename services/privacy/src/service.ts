@@ -37,6 +37,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     segmentBytes: config.segments.segmentBytes,
     liveBytesMax: config.segments.liveBytesMax,
     roomWaitMs: 5_000,
+    onBroken: runtime.fail,
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: clock.now });

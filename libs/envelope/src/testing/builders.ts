@@ -40,6 +40,7 @@ export function buildBatch(of: BatchToBuild): OpenBatch {
       framing,
       bodyBytes: body.length,
       acceptedUs: 1_700_000_000_000_000,
+      streamCreatedMs: 0,
     },
     columns: {
       lengths: encoded.map((text) => text.length),

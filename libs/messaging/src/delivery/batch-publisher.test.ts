@@ -26,7 +26,7 @@ function memoryBodies(recovered: readonly Placed[] = []): Bodies & { released: s
 
 function placed(open: OpenBatch, to: string): Placed {
   const bytes = encodeBatch(open, { $case: "inline", value: open.body });
-  return { id: idText(open.header.id), subject: to, bytes, messageCount: open.header.count };
+  return { id: idText(open.header.id), subject: to, bytes, messageCount: open.header.count, inSegment: true };
 }
 
 test("recovered batches are published on start under their old ids, each once", async () => {

@@ -1,4 +1,4 @@
-import { CodedError } from "@millrace/errors";
+import { type Code, CodedError } from "@millrace/errors";
 import type { OpenBatch } from "@millrace/envelope";
 import type { Component, Runtime } from "@millrace/runtime";
 import type { StoredTracker } from "../state/stored-tracker.js";
@@ -10,6 +10,8 @@ export interface Placed {
   subject: string;
   bytes: Uint8Array;
   messageCount: number;
+  /** Its body lies in a segment, for as long as the message is stored. */
+  inSegment: boolean;
 }
 
 /** Where bodies lie that do not travel on the bus: libs/segments. */
@@ -24,6 +26,18 @@ export interface BatchPublisher extends Component {
   /** Places the body, publishes, and keeps the body for as long as the broker stores the message. */
   publish(open: OpenBatch, subject: string): Promise<Published>;
 }
+
+/**
+ * Codes that say for sure that nothing was stored. After any other one a message may refer to the body: freed,
+ * it would be read as damaged.
+ */
+const refusals: ReadonlySet<Code> = new Set<Code>([
+  "resource_exhausted",
+  "not_found",
+  "invalid_argument",
+  "permission_denied",
+  "data_loss",
+]);
 
 /** One at a time, 16,000 recovered batches would take minutes of synced publishes. */
 const recoveriesInFlightMax = 32;
@@ -40,6 +54,7 @@ export function createBatchPublisher(
 ): BatchPublisher {
   let stopped = false;
   // Ids that a stored message may refer to: those of earlier lives, and those that were published.
+  const sending = new Map<string, number>();
   const referenced = new Set(bodies.recovered.map(({ id }) => id));
   const send = async (placed: Placed): Promise<Published> => {
     const published = await publisher.publish({
@@ -48,6 +63,8 @@ export function createBatchPublisher(
       id: placed.id,
       messageCount: placed.messageCount,
     });
+    // Nothing has to be kept for a body that travels in its message.
+    if (!placed.inSegment || published.jetStream === "") return published;
     referenced.add(placed.id);
     tracker.track(published.jetStream, published.seq, () => {
       referenced.delete(placed.id);
@@ -67,6 +84,14 @@ export function createBatchPublisher(
         if (CodedError.from(caught).code === "not_found") {
           referenced.delete(placed.id);
           return await bodies.release(placed.id);
+        }
+        if (
+          refusals.has(CodedError.from(caught).code) &&
+          CodedError.from(caught).code !== "resource_exhausted"
+        ) {
+          // Kept where it is, for somebody to look at; the others go on.
+          runtime.log.error("recovered batch refused", { id: placed.id, error: String(caught) });
+          return;
         }
         runtime.log.warn("recovered batch not published, trying again", { error: String(caught) });
         await runtime.clock.sleep(1_000);
@@ -89,14 +114,19 @@ export function createBatchPublisher(
     },
     publish: async (open, subject) => {
       const placed = await bodies.place(open, subject);
+      const { id } = placed;
+      sending.set(id, (sending.get(id) ?? 0) + 1);
+      let refused = false;
       try {
         return await send(placed);
       } catch (caught) {
-        // An unknown outcome may have stored it; after a refusal nothing refers to the body.
-        const { code } = CodedError.from(caught);
-        const isUnknown = code === "unavailable" || code === "deadline_exceeded";
-        if (!isUnknown && !referenced.has(placed.id)) await bodies.release(placed.id);
+        refused = refusals.has(CodedError.from(caught).code);
         throw caught;
+      } finally {
+        const others = (sending.get(id) ?? 1) - 1;
+        if (others === 0) sending.delete(id);
+        else sending.set(id, others);
+        if (refused && others === 0 && !referenced.has(id)) await bodies.release(id);
       }
     },
   };

@@ -1,4 +1,5 @@
 import { CodedError } from "@millrace/errors";
+import type { Header } from "@millrace/proto/batch";
 import { Source } from "@millrace/proto/source";
 import { Stream } from "@millrace/proto/stream";
 import type { Component } from "@millrace/runtime";
@@ -32,6 +33,8 @@ export interface StreamRegistry extends Component {
    * tells.
    */
   find(tenant: string, name: string): Promise<Stream | undefined>;
+  /** The stream that a batch belongs to; undefined also where another one has its name now. */
+  findFor(header: Header): Promise<Stream | undefined>;
   list(tenant: string): Stream[];
   sources(tenant: string, stream: string): Source[];
   onStream(listener: (change: StreamChange) => void): void;
@@ -79,6 +82,15 @@ export async function createStreamRegistry(broker: Broker): Promise<StreamRegist
   };
 
   let close = (): void => undefined;
+  const find = async (tenant: string, name: string): Promise<Stream | undefined> => {
+    const known = streams.get(streamKey(tenant, name));
+    if (known !== undefined) return known;
+    const found = await bucket.get(streamKey(tenant, name)).catch((cause: unknown) => {
+      throw new CodedError("unavailable", "look up stream: no answer from the broker", { cause });
+    });
+    return found === null || found.operation !== "PUT" ? undefined : Stream.decode(found.value);
+  };
+
   return {
     name: "stream-registry",
     start: async () => {
@@ -97,13 +109,11 @@ export async function createStreamRegistry(broker: Broker): Promise<StreamRegist
       })();
     },
     stop: async () => close(),
-    find: async (tenant, name) => {
-      const known = streams.get(streamKey(tenant, name));
-      if (known !== undefined) return known;
-      const found = await bucket.get(streamKey(tenant, name)).catch((cause: unknown) => {
-        throw new CodedError("unavailable", "look up stream: no answer from the broker", { cause });
-      });
-      return found === null || found.operation !== "PUT" ? undefined : Stream.decode(found.value);
+    find,
+    findFor: async (header) => {
+      const stream = await find(header.tenant, header.stream);
+      const isOther = header.streamCreatedMs !== 0 && header.streamCreatedMs !== stream?.createdMs;
+      return isOther ? undefined : stream;
     },
     list: (tenant) =>
       [...streams].filter(([key]) => key.startsWith(`stream.${tenant}.`)).map(([, stream]) => stream),

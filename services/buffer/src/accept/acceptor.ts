@@ -75,7 +75,11 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
           })
         : await batches.publish(open, subject);
     const { tenant, stream, source, positionFrom: from, positionTo: to } = open.header;
-    await journal.append({ tenant, stream, source, from, to, count: freshRows(open, account) });
+    const count = freshRows(open, account);
+    await journal.append({ tenant, stream, source, from, to, count }).catch((cause: unknown) => {
+      // The message is stored: whatever the reason, the outcome must not look like a refusal.
+      throw new CodedError("unavailable", "append: accepted, but not noted", { retryAfterMs: 500, cause });
+    });
     settle(open, account);
     if (journal.bytes() > journalBytesMax) rotate();
     return { id, published };
@@ -128,7 +132,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       checkIncoming(batch, options.node);
       const open = openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
       const { header } = open;
-      const stream = await registry.find(header.tenant, header.stream);
+      const stream = await registry.findFor(header);
       if (stream === undefined) {
         throw new CodedError("not_found", `append: no stream ${header.stream}`, {
           field: "stream",
@@ -146,6 +150,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       header.id = idBytes(id);
       header.partition = anyPartition;
       header.schemaVersion = 1;
+      header.streamCreatedMs = stream.createdMs;
       header.acceptedUs = Math.round(options.now() * 1000);
       const accepted = accepting.get(id) ?? publish(open, batch, account).finally(() => accepting.delete(id));
       accepting.set(id, accepted);

@@ -37,6 +37,7 @@ export function buildBatch(of: BatchOf, rows: readonly PlacedRow[]): Batch {
       framing: Framing.FRAMING_PACKED,
       bodyBytes: body.length,
       acceptedUs: 0,
+      streamCreatedMs: 0,
     },
     columns: columnsOf(of, rows),
     body: { $case: "inline", value: body },

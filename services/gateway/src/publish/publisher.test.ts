@@ -38,7 +38,10 @@ test("the same idempotency key again gives the same answer and sends nothing", a
   const after = await publish("a", "k");
   assert.deepEqual(await first, after);
   assert.deepEqual(await meanwhile, after);
-  assert.equal(after.messageId, keyedMessageId({ tenant: "default", stream: "notes" }, "k"));
+  assert.equal(
+    after.messageId,
+    keyedMessageId({ tenant: "default", stream: "notes", createdMs: notesStream.createdMs }, "k"),
+  );
   assert.equal(log.batches.length, 1);
 });
 

@@ -82,7 +82,9 @@ export function createPublisher(options: PublisherOptions): Publisher {
       };
       if (idempotencyKey === "") return send(undefined);
       const key = `${tenant}/${stream.name}/${stream.createdMs}/${idempotencyKey}`;
-      return keys.once(key, () => send(keyedMessageId(of, idempotencyKey)));
+      return keys.once(key, () =>
+        send(keyedMessageId({ ...of, createdMs: stream.createdMs }, idempotencyKey)),
+      );
     },
     forget: (tenant, stream) => {
       for (const name of sources.keys()) if (name.startsWith(`${tenant}/${stream}/`)) sources.delete(name);

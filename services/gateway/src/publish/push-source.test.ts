@@ -154,7 +154,7 @@ test("at the hard end the outcome of what is left is unknown", async () => {
 
 test("where one message has an idempotency key, all of its batch carry their ids", async () => {
   const { log, source } = setUp();
-  const id = keyedMessageId(of, "k");
+  const id = keyedMessageId({ ...of, createdMs: 0 }, "k");
   const added = [source.add({ row: textRow("a") }, closing), source.add({ row: textRow("b"), id }, closing)];
   await log.answer();
   await Promise.all(added);

@@ -23,7 +23,7 @@ export const analyseBatch =
   async (clean, signal) => {
     const startedMs = now();
     const { header } = clean;
-    const stream = await registry.find(header.tenant, header.stream);
+    const stream = await registry.findFor(header);
     if (stream === undefined) return { dropped: "stream_deleted" };
     const wanted = stream.enrichments;
     const { rows, texts } = rowTexts(clean, wanted?.textField ?? "");

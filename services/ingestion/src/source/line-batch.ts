@@ -39,6 +39,7 @@ export function lineBatch(origin: LineOrigin, lines: LineBody, nowMs: number): B
       framing: lines.framing,
       bodyBytes: lines.body.length,
       acceptedUs: 0,
+      streamCreatedMs: stream.createdMs,
     },
     columns: {
       lengths: lines.lengths,

@@ -21,7 +21,7 @@ export const publishResults =
   async (enriched) => {
     const startedMs = now();
     const { header } = enriched;
-    const stream = await registry.find(header.tenant, header.stream);
+    const stream = await registry.findFor(header);
     if (stream === undefined) return { dropped: "stream_deleted" };
     const { settled } = await ledger.account(header);
     const parts = freshParts(enriched, settled).map((part) =>

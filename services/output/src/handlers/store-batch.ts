@@ -12,7 +12,7 @@ export const storeBatch =
   ({ registry, stores }: StoreBatchParts): Handler =>
   async (enriched) => {
     const { header } = enriched;
-    const stream = await registry.find(header.tenant, header.stream);
+    const stream = await registry.findFor(header);
     if (stream === undefined) return { dropped: "stream_deleted" };
     if (stream.outputs?.storage === undefined) return { dropped: "storage_removed" };
     const rejected = await stores.store(enriched, stream);

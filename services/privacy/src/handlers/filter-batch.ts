@@ -24,7 +24,7 @@ export const filterBatch =
   async (raw) => {
     const startedMs = now();
     const { header } = raw;
-    const stream = await registry.find(header.tenant, header.stream);
+    const stream = await registry.findFor(header);
     if (stream === undefined) return { dropped: "stream_deleted" };
     const filter = filters.of(stream);
     const clean = stamp(filterOpenBatch(filter, raw, bodies), {

@@ -15,7 +15,7 @@ export const storeEmbeddings =
   ({ registry, ledger }: { registry: StreamRegistry; ledger: Ledger }): Handler =>
   async (enriched) => {
     const { header } = enriched;
-    const stream = await registry.find(header.tenant, header.stream);
+    const stream = await registry.findFor(header);
     if (stream === undefined) return { dropped: "stream_deleted" };
     const account = await ledger.account(header);
     const positions = rowPositions(header, enriched.columns);

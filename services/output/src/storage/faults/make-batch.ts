@@ -28,6 +28,7 @@ export function makeBatch(texts: readonly string[], as: Partial<BatchShape> = {}
       framing,
       bodyBytes: body.byteLength,
       acceptedUs: 0,
+      streamCreatedMs: 0,
     },
     columns: {
       lengths: texts.map((text) => Buffer.byteLength(text)),

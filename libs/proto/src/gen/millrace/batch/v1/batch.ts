@@ -76,6 +76,8 @@ export interface Header {
   bodyBytes: number;
   /** When buffer accepted it, microseconds since the epoch. */
   acceptedUs: number;
+  /** Which stream of that name: one that was deleted and made again is another one. 0: not told. */
+  streamCreatedMs: number;
 }
 
 export interface Columns {
@@ -326,6 +328,7 @@ function createBaseHeader(): Header {
     framing: 0,
     bodyBytes: 0,
     acceptedUs: 0,
+    streamCreatedMs: 0,
   };
 }
 
@@ -369,6 +372,9 @@ export const Header: MessageFns<Header> = {
     }
     if (message.acceptedUs !== 0) {
       writer.uint32(104).uint64(message.acceptedUs);
+    }
+    if (message.streamCreatedMs !== 0) {
+      writer.uint32(112).uint64(message.streamCreatedMs);
     }
     return writer;
   },
@@ -490,6 +496,14 @@ export const Header: MessageFns<Header> = {
             message.acceptedUs = longToNumber(reader.uint64());
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.streamCreatedMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -520,6 +534,7 @@ export const Header: MessageFns<Header> = {
     message.framing = object.framing ?? 0;
     message.bodyBytes = object.bodyBytes ?? 0;
     message.acceptedUs = object.acceptedUs ?? 0;
+    message.streamCreatedMs = object.streamCreatedMs ?? 0;
     return message;
   },
 };
