@@ -28,8 +28,8 @@ export interface BatchPublisher extends Component {
 }
 
 /**
- * Codes that say for sure that nothing was stored. After any other one a message may refer to the body: freed,
- * it would be read as damaged.
+ * Codes that say for sure that nothing was stored. After any other one a message may refer to the body:
+ * freed, it would be read as damaged.
  */
 const refusals: ReadonlySet<Code> = new Set<Code>([
   "resource_exhausted",
