@@ -53,8 +53,9 @@ export function createBatchPublisher(
   runtime: Runtime,
 ): BatchPublisher {
   let stopped = false;
-  // Ids that a stored message may refer to: those of earlier lives, and those that were published.
+  // Publishes under way, by id: a redelivery may come while the first one is still on its way.
   const sending = new Map<string, number>();
+  // Ids that a stored message may refer to: those of earlier lives, and those that were published.
   const referenced = new Set(bodies.recovered.map(({ id }) => id));
   const send = async (placed: Placed): Promise<Published> => {
     const published = await publisher.publish({
@@ -80,15 +81,13 @@ export function createBatchPublisher(
         await send(placed);
         return;
       } catch (caught) {
+        const { code } = CodedError.from(caught);
         // Its stream was deleted meanwhile: nobody waits for it.
-        if (CodedError.from(caught).code === "not_found") {
+        if (code === "not_found") {
           referenced.delete(placed.id);
           return await bodies.release(placed.id);
         }
-        if (
-          refusals.has(CodedError.from(caught).code) &&
-          CodedError.from(caught).code !== "resource_exhausted"
-        ) {
+        if (refusals.has(code) && code !== "resource_exhausted") {
           // Kept where it is, for somebody to look at; the others go on.
           runtime.log.error("recovered batch refused", { id: placed.id, error: String(caught) });
           return;

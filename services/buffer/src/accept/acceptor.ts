@@ -80,15 +80,13 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       // The message is stored: whatever the reason, the outcome must not look like a refusal.
       throw new CodedError("unavailable", "append: accepted, but not noted", { retryAfterMs: 500, cause });
     });
-    settle(open, account);
+    settle(open, count);
     if (journal.bytes() > journalBytesMax) rotate();
     return { id, published };
   };
 
-  const settle = (open: OpenBatch, account: Account): void => {
-    const { header } = open;
-    const fresh = freshRows(open, account);
-    ledger.settle(header, { intervals: [{ from: header.positionFrom, to: header.positionTo }], done: fresh });
+  const settle = ({ header }: OpenBatch, done: number): void => {
+    ledger.settle(header, { intervals: [{ from: header.positionFrom, to: header.positionTo }], done });
   };
 
   let rotating: Promise<void> | undefined;
@@ -121,7 +119,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       for (const { bytes } of options.recovered) {
         const batch = decodeBatch(bytes);
         const open = openBatch(batch, new Uint8Array());
-        settle(open, await ledger.account(open.header));
+        settle(open, freshRows(open, await ledger.account(open.header)));
       }
     },
     stop: async () => {
