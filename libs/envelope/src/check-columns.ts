@@ -1,4 +1,5 @@
 import type { Annotations, Columns } from "@millrace/proto/batch";
+import { u32Column } from "./open-columns.js";
 
 /** What is wrong with a column, and which one it is. */
 export interface Complaint {
@@ -28,11 +29,11 @@ export function complaintOfAnnotations(
   const { findings, embeddings, sentiments } = annotations;
   if (findings !== undefined) {
     const { rows, types, starts, lengths, nameRows, nameTypes } = findings;
-    const parallel = [types, starts, lengths].every((column) => column.length === rows.length);
+    const parallel = [rows, starts, lengths].every((column) => column.length === 4 * types.length);
     if (!parallel || nameTypes.length !== nameRows.length) {
       return { what: "columns differ in length", field: "annotations.findings" };
     }
-    if (!areRows(rows, count) || !areRows(nameRows, count)) {
+    if (!areRows(u32Column(rows), count) || !areRows(nameRows, count)) {
       return { what: "no such row", field: "annotations.findings" };
     }
   }
@@ -56,8 +57,9 @@ export function complaintOfAnnotations(
   return undefined;
 }
 
-function areRows(rows: readonly number[], count: number): boolean {
-  return rows.every((row) => row < count);
+function areRows(rows: readonly number[] | Uint32Array, count: number): boolean {
+  for (let at = 0; at < rows.length; at++) if ((rows[at] as number) >= count) return false;
+  return true;
 }
 
 function isAscending(rows: readonly number[]): boolean {

@@ -1,6 +1,7 @@
 export * from "./ids.js";
 export * from "./limits.js";
 export * from "./open-batch.js";
+export * from "./open-columns.js";
 export * from "./passport.js";
 export * from "./select-rows.js";
 export * from "./intervals.js";

@@ -5,6 +5,7 @@ import { Priority } from "@millrace/proto/message";
 import { idBytes, keyedMessageId, messageId } from "./ids.js";
 import { messageViews } from "./message-view.js";
 import type { OpenBatch } from "./open-batch.js";
+import { noColumn } from "./open-columns.js";
 
 const of = { tenant: "default", stream: "notes", source: "0".repeat(32) };
 const keyed = keyedMessageId({ ...of, createdMs: 0 }, "k1");
@@ -27,8 +28,8 @@ function sample(): OpenBatch {
       streamCreatedMs: 0,
     },
     columns: {
-      lengths: [10, 2],
-      positionDeltas: [],
+      lengths: Uint32Array.of(10, 2),
+      positionDeltas: noColumn,
       eventTimeBaseMs: 1_500,
       eventTimeDeltasMs: [0, -501],
       kind: Kind.KIND_TEXT,
@@ -41,7 +42,14 @@ function sample(): OpenBatch {
     },
     body,
     annotations: {
-      findings: { rows: [0], types: [1], starts: [3], lengths: [7], nameRows: [1], nameTypes: [99] },
+      findings: {
+        rows: Uint32Array.of(0),
+        types: Uint8Array.of(1),
+        starts: Uint32Array.of(3),
+        lengths: Uint32Array.of(7),
+        nameRows: [1],
+        nameTypes: [99],
+      },
       embeddings: undefined,
       sentiments: { model: "m", rows: [0], scores: [0.5], labels: [SentimentLabel.SENTIMENT_LABEL_POSITIVE] },
     },

@@ -5,6 +5,7 @@ import { CodedError } from "@millrace/errors";
 import { Batch, Framing } from "@millrace/proto/batch";
 import { limits } from "./limits.js";
 import { checkBatch, decodeBatch, encodeBatch } from "./open-batch.js";
+import { columnBytes, wireAnnotations, wireColumns } from "./open-columns.js";
 import { buildBatch, inlineBatch } from "./testing/builders.js";
 
 const texts = ["one", "two", "three"];
@@ -24,13 +25,21 @@ function changed(change: {
   return {
     ...batch,
     header: { ...open.header, ...change.header },
-    columns: { ...open.columns, ...change.columns },
-    annotations: { ...open.annotations, ...change.annotations },
+    columns: { ...wireColumns(open.columns), ...change.columns },
+    annotations: { ...wireAnnotations(open.annotations), ...change.annotations },
     ...("body" in change ? { body: change.body } : {}),
   };
 }
 
-const findings = { rows: [0], types: [1], starts: [0], lengths: [1], nameRows: [2], nameTypes: [1] };
+const u32 = (...values: number[]): Uint8Array => columnBytes(Uint32Array.from(values));
+const findings = {
+  rows: u32(0),
+  types: Uint8Array.of(1),
+  starts: u32(0),
+  lengths: u32(1),
+  nameRows: [2],
+  nameTypes: [1],
+};
 const embeddings = { model: "m", dimensions: 2, rows: [0, 2], vectors: new Uint8Array(8) };
 const sentiments = { model: "m", rows: [1], scores: [0.5], labels: [3] };
 const range = { node: "n", log: "raw/b", segment: 1, offset: 0, length: 14, crc32: 0 };
@@ -40,7 +49,7 @@ test("a sound batch passes, with every column in use and its body inline or else
   checkBatch(
     changed({
       columns: {
-        positionDeltas: [1, 1, 1],
+        positionDeltas: u32(1, 1, 1),
         eventTimeDeltasMs: [0, -5, 5],
         kinds: [1, 2, 1],
         sourceIds: ["a", "b"],
@@ -60,9 +69,13 @@ const malformed: [string, string, Batch][] = [
   ["no columns", "header", { ...changed({}), columns: undefined }],
   ["no messages", "header.count", changed({ header: { count: 0 } })],
   ["too many messages", "header.count", changed({ header: { count: limits.batchMessagesMax + 1 } })],
-  ["lengths for fewer messages", "columns.lengths", changed({ columns: { lengths: [3, 3] } })],
-  ["lengths that are not the body", "columns.lengths", changed({ columns: { lengths: [3, 3, 6] } })],
-  ["a length beyond the body", "columns.lengths", changed({ columns: { lengths: [3, 3, 4_294_967_295] } })],
+  ["lengths for fewer messages", "columns.lengths", changed({ columns: { lengths: u32(3, 3) } })],
+  ["lengths that are not the body", "columns.lengths", changed({ columns: { lengths: u32(3, 3, 6) } })],
+  [
+    "a length beyond the body",
+    "columns.lengths",
+    changed({ columns: { lengths: u32(3, 3, 4_294_967_295) } }),
+  ],
   ["a body shorter than it says", "body", changed({ body: { $case: "inline", value: new Uint8Array(13) } })],
   ["no body", "body", changed({ body: undefined })],
   [
@@ -74,11 +87,11 @@ const malformed: [string, string, Batch][] = [
   ["no source id", "columns.source_ids", changed({ columns: { sourceIds: [] } })],
   ["too few indexes", "columns.source_id_indexes", changed({ columns: { sourceIdIndexes: [0] } })],
   ["an index beyond", "columns.source_id_indexes", changed({ columns: { sourceIdIndexes: [0, 0, 1] } })],
-  ["too few deltas", "columns.position_deltas", changed({ columns: { positionDeltas: [1, 1] } })],
+  ["too few deltas", "columns.position_deltas", changed({ columns: { positionDeltas: u32(1, 1) } })],
   [
     "deltas that end elsewhere",
     "columns.position_deltas",
-    changed({ columns: { positionDeltas: [1, 1, 2] } }),
+    changed({ columns: { positionDeltas: u32(1, 1, 2) } }),
   ],
   ["an end before its beginning", "columns.position_deltas", changed({ header: { positionFrom: 4 } })],
   ["too few times", "columns.event_time_deltas_ms", changed({ columns: { eventTimeDeltasMs: [1] } })],
@@ -91,9 +104,17 @@ const malformed: [string, string, Batch][] = [
     "columns.rows_without_embedding",
     changed({ columns: { rowsWithoutEmbedding: [3] } }),
   ],
-  ["a finding without a type", "annotations.findings", annotated({ findings: { ...findings, types: [] } })],
-  ["a finding without a place", "annotations.findings", annotated({ findings: { ...findings, starts: [] } })],
-  ["a finding of no row", "annotations.findings", annotated({ findings: { ...findings, rows: [3] } })],
+  [
+    "a finding without a type",
+    "annotations.findings",
+    annotated({ findings: { ...findings, types: new Uint8Array() } }),
+  ],
+  [
+    "a finding without a place",
+    "annotations.findings",
+    annotated({ findings: { ...findings, starts: u32() } }),
+  ],
+  ["a finding of no row", "annotations.findings", annotated({ findings: { ...findings, rows: u32(3) } })],
   [
     "a name's finding of no row",
     "annotations.findings",
@@ -150,7 +171,7 @@ test("random bytes either decode or are refused as data loss", () => {
 
 test("a sound batch with bytes changed, cut or repeated either decodes or is refused as data loss", () => {
   const open = buildBatch({ texts, sourceIds: ["a", "b", "a"], attributes: [{ k: "v" }] });
-  const whole = inlineBatch({ ...open, annotations: { findings, embeddings, sentiments } });
+  const whole = { ...inlineBatch(open), annotations: { findings, embeddings, sentiments } };
   const sound = Batch.encode(whole).finish();
   const edit = fc.record({ at: fc.nat(sound.length - 1), to: fc.nat(255) });
   fc.assert(

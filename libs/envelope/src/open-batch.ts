@@ -1,7 +1,16 @@
 import { CodedError, present } from "@millrace/errors";
-import { Batch, type Columns, Framing, type Header, Kind } from "@millrace/proto/batch";
+import { Batch, Framing, type Header, Kind } from "@millrace/proto/batch";
 import { complaintOfAnnotations, complaintOfSparse } from "./check-columns.js";
 import { limits } from "./limits.js";
+import {
+  type OpenAnnotations,
+  type OpenColumns,
+  openAnnotations,
+  openColumns,
+  u32Column,
+  wireAnnotations,
+  wireColumns,
+} from "./open-columns.js";
 
 /**
  * A batch whose body is at hand, wherever it travelled: what handlers work on. Message i is
@@ -9,9 +18,9 @@ import { limits } from "./limits.js";
  */
 export interface OpenBatch {
   header: Header;
-  columns: Columns;
+  columns: OpenColumns;
   body: Uint8Array;
-  annotations: NonNullable<Batch["annotations"]>;
+  annotations: OpenAnnotations;
   passport: Batch["passport"];
 }
 
@@ -23,7 +32,7 @@ export function stride(framing: Framing): 0 | 1 {
 /**
  * Byte offsets of the messages in the body; one more entry than messages, the last being the body's length.
  */
-export function rowOffsets(header: Header, columns: Columns): Uint32Array {
+export function rowOffsets(header: Header, columns: OpenColumns): Uint32Array {
   const gap = stride(header.framing);
   const offsets = new Uint32Array(columns.lengths.length + 1);
   let at = 0;
@@ -36,7 +45,7 @@ export function rowOffsets(header: Header, columns: Columns): Uint32Array {
 }
 
 /** Source positions of the messages, with the batch's end as the last entry. */
-export function rowPositions(header: Header, columns: Columns): Float64Array {
+export function rowPositions(header: Header, columns: OpenColumns): Float64Array {
   const positions = new Float64Array(header.count + 1);
   const deltas = columns.positionDeltas;
   let at = header.positionFrom;
@@ -48,21 +57,21 @@ export function rowPositions(header: Header, columns: Columns): Float64Array {
   return positions;
 }
 
-export function rowKind(columns: Columns, row: number): Kind {
+export function rowKind(columns: OpenColumns, row: number): Kind {
   return columns.kinds.length === 0 ? columns.kind : (columns.kinds[row] as Kind);
 }
 
-export function rowSourceId(columns: Columns, row: number): string {
+export function rowSourceId(columns: OpenColumns, row: number): string {
   const index = columns.sourceIdIndexes.length === 0 ? 0 : (columns.sourceIdIndexes[row] as number);
   return columns.sourceIds[index] ?? "";
 }
 
-export function rowEventTimeMs(columns: Columns, row: number): number {
+export function rowEventTimeMs(columns: OpenColumns, row: number): number {
   const delta = columns.eventTimeDeltasMs.length === 0 ? 0 : (columns.eventTimeDeltasMs[row] as number);
   return columns.eventTimeBaseMs + delta;
 }
 
-export function rowAttributes(columns: Columns, row: number): Record<string, string> {
+export function rowAttributes(columns: OpenColumns, row: number): Record<string, string> {
   const attributes: Record<string, string> = {};
   for (const column of columns.attributes) {
     const at = column.rows.indexOf(row);
@@ -92,9 +101,12 @@ export function checkBatch(batch: Batch): void {
     throw malformed("header or columns are missing", "header");
   const count = header.count;
   if (count === 0 || count > limits.batchMessagesMax) throw malformed(`count is ${count}`, "header.count");
-  if (columns.lengths.length !== count) throw malformed("lengths do not match count", "columns.lengths");
+  const lengths = u32Column(columns.lengths);
+  const deltas = u32Column(columns.positionDeltas);
+  if (columns.lengths.length !== 4 * count) throw malformed("lengths do not match count", "columns.lengths");
   if (columns.sourceIds.length === 0) throw malformed("no source id", "columns.source_ids");
-  checkOptional(columns.positionDeltas, count, "columns.position_deltas");
+  if (columns.positionDeltas.length !== 0 && columns.positionDeltas.length !== 4 * count)
+    throw malformed("column does not match count", "columns.position_deltas");
   checkOptional(columns.eventTimeDeltasMs, count, "columns.event_time_deltas_ms");
   checkOptional(columns.kinds, count, "columns.kinds");
   checkOptional(columns.sourceIdIndexes, count, "columns.source_id_indexes");
@@ -105,13 +117,13 @@ export function checkBatch(batch: Batch): void {
       throw malformed("index beyond dictionary", "columns.source_id_indexes");
   }
   let bytes = count * stride(header.framing);
-  for (const length of columns.lengths) bytes += length;
+  for (let row = 0; row < count; row++) bytes += lengths[row] as number;
   if (bytes !== header.bodyBytes) throw malformed("lengths do not add up to the body", "columns.lengths");
   const held = batch.body?.$case === "range" ? batch.body.value.length : (batch.body?.value.length ?? 0);
   if (held !== header.bodyBytes) throw malformed("body has another length than the header says", "body");
   let end = header.positionFrom;
-  if (columns.positionDeltas.length === 0) end += count;
-  for (const delta of columns.positionDeltas) end += delta;
+  if (deltas.length === 0) end += count;
+  for (let row = 0; row < deltas.length; row++) end += deltas[row] as number;
   if (end !== header.positionTo)
     throw malformed("positions do not reach position_to", "columns.position_deltas");
   const complaint = complaintOfSparse(columns, count) ?? complaintOfAnnotations(batch.annotations, count);
@@ -130,20 +142,25 @@ function malformed(what: string, field: string): CodedError {
 export function openBatch(batch: Batch, body: Uint8Array): OpenBatch {
   return {
     header: present(batch.header, "batch header"),
-    columns: present(batch.columns, "batch columns"),
+    columns: openColumns(present(batch.columns, "batch columns")),
     body,
-    annotations: batch.annotations ?? { findings: undefined, embeddings: undefined, sentiments: undefined },
+    annotations: openAnnotations(batch.annotations),
     passport: batch.passport,
   };
 }
 
-/** Subject-free wire form of an open batch whose body was placed by `place` of libs/segments. */
-export function encodeBatch(open: OpenBatch, body: NonNullable<Batch["body"]>): Uint8Array {
-  return Batch.encode({
+/** An open batch as it travels, its body where `place` of libs/segments put it. */
+export function wireBatch(open: OpenBatch, body: Batch["body"]): Batch {
+  return {
     header: open.header,
-    columns: open.columns,
+    columns: wireColumns(open.columns),
     body,
-    annotations: open.annotations,
+    annotations: wireAnnotations(open.annotations),
     passport: open.passport,
-  }).finish();
+  };
+}
+
+/** `wireBatch` as protobuf. Without a body, for whoever adds the field behind it. */
+export function encodeBatch(open: OpenBatch, body: Batch["body"]): Uint8Array {
+  return Batch.encode(wireBatch(open, body)).finish();
 }

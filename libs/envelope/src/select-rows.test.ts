@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
-import { Batch, Framing, Kind, Lane } from "@millrace/proto/batch";
+import { Framing, Kind, Lane } from "@millrace/proto/batch";
 import { idBytes, idText, outputId } from "./ids.js";
 import {
   checkBatch,
@@ -13,7 +13,9 @@ import {
   rowPositions,
   rowSourceId,
 } from "./open-batch.js";
+import { noColumn } from "./open-columns.js";
 import { selectRows, splitBatch } from "./select-rows.js";
+import { inlineBatch } from "./testing/builders.js";
 
 /** The naive model: a message as a thing of its own, with all that the columns say of it. */
 interface Message {
@@ -97,8 +99,8 @@ function build(messages: readonly Message[], { framing, full, from }: Shape): Op
       streamCreatedMs: 0,
     },
     columns: {
-      lengths: messages.map((one) => one.body.length),
-      positionDeltas: full ? messages.map((one) => one.delta) : [],
+      lengths: Uint32Array.from(messages, (one) => one.body.length),
+      positionDeltas: full ? Uint32Array.from(messages, (one) => one.delta) : noColumn,
       eventTimeBaseMs: 1_000_000,
       eventTimeDeltasMs: full ? messages.map((one) => one.timeDelta) : [],
       kind: Kind.KIND_TEXT,
@@ -118,10 +120,10 @@ function build(messages: readonly Message[], { framing, full, from }: Shape): Op
     body,
     annotations: {
       findings: {
-        rows: found.map((one) => one.row),
-        types: found.map((one) => one.type),
-        starts: found.map((one) => one.start),
-        lengths: found.map((one) => one.length),
+        rows: Uint32Array.from(found, (one) => one.row),
+        types: Uint8Array.from(found, (one) => one.type),
+        starts: Uint32Array.from(found, (one) => one.start),
+        lengths: Uint32Array.from(found, (one) => one.length),
         nameRows: inNames.map((one) => one.row),
         nameTypes: inNames.map((one) => one.type),
       },
@@ -160,8 +162,8 @@ function read(open: OpenBatch, row: number) {
     id: columns.ids.length === 0 ? [] : [...columns.ids.subarray(16 * row, 16 * row + 16)],
     attributes: rowAttributes(columns, row),
     withoutEmbedding: columns.rowsWithoutEmbedding.includes(row),
-    findings: findings?.rows.flatMap((of, at) =>
-      of === row ? [[findings.types[at], findings.starts[at], findings.lengths[at]]] : [],
+    findings: [...(findings?.rows ?? [])].flatMap((of, at) =>
+      of === row ? [[findings?.types[at], findings?.starts[at], findings?.lengths[at]]] : [],
     ),
     nameTypes: findings?.nameRows.flatMap((of, at) => (of === row ? [findings.nameTypes[at]] : [])),
     embedding:
@@ -175,7 +177,7 @@ function read(open: OpenBatch, row: number) {
 const readAll = (open: OpenBatch) => Array.from({ length: open.header.count }, (_, row) => read(open, row));
 
 function checkWhole(open: OpenBatch): void {
-  checkBatch(Batch.fromPartial({ ...open, body: { $case: "inline", value: open.body } }));
+  checkBatch(inlineBatch(open));
 }
 
 const messages = fc.array(message, { minLength: 1, maxLength: 14 });

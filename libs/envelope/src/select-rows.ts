@@ -1,6 +1,6 @@
-import type { Annotations, Columns } from "@millrace/proto/batch";
 import { idBytes, idText, outputId } from "./ids.js";
 import { type OpenBatch, rowOffsets, rowPositions, stride } from "./open-batch.js";
+import type { OpenAnnotations, OpenColumns } from "./open-columns.js";
 
 /**
  * Rows [from, to) of a batch as a batch of their own: columns cut, annotations re-numbered, the body a view
@@ -60,10 +60,10 @@ export function splitBatch(open: OpenBatch, rowsMax: number, bytesMax: number, s
  * others.
  */
 function cutSourceIds(
-  columns: Columns,
+  columns: OpenColumns,
   from: number,
   to: number,
-): Pick<Columns, "sourceIds" | "sourceIdIndexes"> {
+): Pick<OpenColumns, "sourceIds" | "sourceIdIndexes"> {
   const { sourceIds, sourceIdIndexes } = columns;
   if (sourceIdIndexes.length === 0) return { sourceIds: sourceIds.slice(0, 1), sourceIdIndexes };
   const renumbered = new Map<number, number>();
@@ -78,11 +78,11 @@ function cutSourceIds(
   };
 }
 
-function cutColumns(columns: Columns, from: number, to: number): Columns {
+function cutColumns(columns: OpenColumns, from: number, to: number): OpenColumns {
   const sliced = (column: number[]): number[] => (column.length === 0 ? column : column.slice(from, to));
   return {
-    lengths: columns.lengths.slice(from, to),
-    positionDeltas: sliced(columns.positionDeltas),
+    lengths: columns.lengths.subarray(from, to),
+    positionDeltas: columns.positionDeltas.subarray(from, to),
     eventTimeBaseMs: columns.eventTimeBaseMs,
     eventTimeDeltasMs: sliced(columns.eventTimeDeltasMs),
     kind: columns.kind,
@@ -103,7 +103,7 @@ function cutColumns(columns: Columns, from: number, to: number): Columns {
   };
 }
 
-function cutAnnotations(annotations: Annotations, from: number, to: number): Annotations {
+function cutAnnotations(annotations: OpenAnnotations, from: number, to: number): OpenAnnotations {
   const { findings, embeddings, sentiments } = annotations;
   const pick = (column: readonly number[], kept: readonly number[]): number[] =>
     kept.map((at) => column[at] as number);
@@ -113,10 +113,10 @@ function cutAnnotations(annotations: Annotations, from: number, to: number): Ann
   const judged = sentiments === undefined ? [] : rowsWithin(sentiments.rows, from, to);
   return {
     findings: findings && {
-      rows: pick(findings.rows, inBody).map((row) => row - from),
-      types: pick(findings.types, inBody),
-      starts: pick(findings.starts, inBody),
-      lengths: pick(findings.lengths, inBody),
+      rows: Uint32Array.from(inBody, (at) => (findings.rows[at] as number) - from),
+      types: Uint8Array.from(inBody, (at) => findings.types[at] as number),
+      starts: Uint32Array.from(inBody, (at) => findings.starts[at] as number),
+      lengths: Uint32Array.from(inBody, (at) => findings.lengths[at] as number),
       nameRows: pick(findings.nameRows, inNames).map((row) => row - from),
       nameTypes: pick(findings.nameTypes, inNames),
     },
@@ -139,7 +139,7 @@ function cutAnnotations(annotations: Annotations, from: number, to: number): Ann
 }
 
 /** Indexes into a sorted row column whose rows lie in [from, to). */
-function rowsWithin(rows: readonly number[], from: number, to: number): number[] {
+function rowsWithin(rows: readonly number[] | Uint32Array, from: number, to: number): number[] {
   const kept: number[] = [];
   for (let at = 0; at < rows.length; at++) {
     const row = rows[at] as number;

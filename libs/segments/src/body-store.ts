@@ -91,7 +91,7 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
       }
       // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a
       // crash finds what the last life wrote, and the stored reference stays true.
-      const batch = Batch.encode({ ...open, body: undefined }).finish();
+      const batch = encodeBatch(open, undefined);
       const place = held.get(id) ?? (await (appending.get(id) ?? append(open, { id, subject, batch })));
       return { ...placed, bytes: withRange(batch, rangeOf(place)) };
     },

@@ -1,6 +1,7 @@
-import { Batch, Framing, Kind, Lane } from "@millrace/proto/batch";
+import { type Batch, Framing, Kind, Lane } from "@millrace/proto/batch";
 import { batchId, idBytes } from "../ids.js";
-import type { OpenBatch } from "../open-batch.js";
+import { type OpenBatch, wireBatch } from "../open-batch.js";
+import { noColumn } from "../open-columns.js";
 
 export interface BatchToBuild {
   tenant?: string;
@@ -43,8 +44,8 @@ export function buildBatch(of: BatchToBuild): OpenBatch {
       streamCreatedMs: 0,
     },
     columns: {
-      lengths: encoded.map((text) => text.length),
-      positionDeltas: [],
+      lengths: Uint32Array.from(encoded, (text) => text.length),
+      positionDeltas: noColumn,
       eventTimeBaseMs: 1_700_000_000_000,
       eventTimeDeltasMs: [],
       kind: of.kind ?? Kind.KIND_TEXT,
@@ -63,20 +64,14 @@ export function buildBatch(of: BatchToBuild): OpenBatch {
 
 /** The batch as it travels, its body inline. */
 export function inlineBatch(open: OpenBatch): Batch {
-  return Batch.fromPartial({
-    header: open.header,
-    columns: open.columns,
-    body: { $case: "inline", value: open.body },
-    annotations: open.annotations,
-    passport: open.passport,
-  });
+  return wireBatch(open, { $case: "inline", value: open.body });
 }
 
 /** The texts of a batch, read back message by message. */
 export function textsOf(open: OpenBatch): string[] {
   const gap = open.header.framing === Framing.FRAMING_LINES ? 1 : 0;
   let at = 0;
-  return open.columns.lengths.map((length) => {
+  return Array.from(open.columns.lengths, (length) => {
     const text = Buffer.from(open.body.subarray(at, at + length)).toString();
     at += length + gap;
     return text;

@@ -1,5 +1,5 @@
 import { type CodedError, shownReason } from "@millrace/errors";
-import { idText, type OpenBatch, outputId, selectRows } from "@millrace/envelope";
+import { idText, type OpenBatch, outputId, selectRows, wireColumns } from "@millrace/envelope";
 import { type Batch, DeadLetter } from "@millrace/proto/batch";
 import { Event } from "@millrace/proto/event";
 import { subjects } from "../broker/subjects.js";
@@ -61,7 +61,8 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
       const { tenant, stream } = open.header;
       for (const row of rows) {
         const one = selectRows(open, row, row + 1, { stage: `${stage}-dead`, index: row });
-        const { header, columns, passport } = one;
+        const { header, passport } = one;
+        const columns = wireColumns(one.columns);
         const letter = withBody(letterFor(error, attempts), one.body, { header, columns, passport });
         const id = outputId(idText(open.header.id), `${stage}-dead`, row);
         await publisher.publish({

@@ -10,6 +10,7 @@ import {
   type OpenBatch,
   openBatch,
   rowPositions,
+  u32Column,
 } from "@millrace/envelope";
 import {
   type Account,
@@ -208,7 +209,7 @@ function checkIncoming(batch: Batch, node: string): void {
       field: "batch.header.source",
     });
   }
-  if (columns.lengths.some((length) => length > limits.messageBytesMax)) {
+  if (u32Column(columns.lengths).some((length) => length > limits.messageBytesMax)) {
     throw new CodedError("invalid_argument", "append: message above the size limit", {
       field: "batch.columns.lengths",
       remedy: `Keep each message within ${limits.messageBytesMax} bytes.`,

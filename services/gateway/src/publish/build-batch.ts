@@ -1,4 +1,4 @@
-import { batchId, idBytes, limits, messageId } from "@millrace/envelope";
+import { batchId, columnBytes, idBytes, limits, messageId } from "@millrace/envelope";
 import { type AttributeColumn, type Batch, type Columns, Framing, Kind, Lane } from "@millrace/proto/batch";
 import type { Row } from "./outgoing-row.js";
 
@@ -67,8 +67,8 @@ function columnsOf(of: BatchOf, rows: readonly PlacedRow[]): Columns {
   const sourceIds = [...new Set(rows.map(({ row }) => row.sourceId))];
   const indexOf = new Map(sourceIds.map((sourceId, index) => [sourceId, index]));
   return {
-    lengths: rows.map(({ row }) => row.content.length),
-    positionDeltas: [],
+    lengths: columnBytes(Uint32Array.from(rows, ({ row }) => row.content.length)),
+    positionDeltas: new Uint8Array(),
     eventTimeBaseMs: base,
     eventTimeDeltasMs: deltas.every((delta) => delta === 0) ? [] : deltas,
     kind,

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { u32Column } from "@millrace/envelope";
 import { type Batch, Kind, Lane } from "@millrace/proto/batch";
 import type { StreamedMessage } from "@millrace/proto/message";
 import { Stream } from "@millrace/proto/stream";
@@ -70,7 +71,7 @@ export function createAppendLog(): AppendLog {
 export function textsIn(batch: Batch | undefined): string[] {
   const body = batch?.body?.$case === "inline" ? batch.body.value : new Uint8Array();
   let at = 0;
-  return (batch?.columns?.lengths ?? []).map((length) => {
+  return Array.from(u32Column(batch?.columns?.lengths ?? new Uint8Array()), (length) => {
     at += length;
     return Buffer.from(body.subarray(at - length, at)).toString();
   });

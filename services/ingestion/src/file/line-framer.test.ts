@@ -70,7 +70,7 @@ function linesOf(items: readonly FramedItem[]): Line[] {
     let offset = 0;
     let position = item.positionFrom;
     const deltas = positionDeltas(item);
-    return item.lengths.map((length, row) => {
+    return Array.from(item.lengths, (length, row) => {
       const line = {
         position,
         text: Buffer.from(item.body).toString("utf8", offset, offset + length),
@@ -157,9 +157,9 @@ test("reading resumes at the start of any line", async () => {
 test("a CR is content and a blank line is a message of length 0", async () => {
   const [frame] = await readAll(Buffer.from("a\r\n\nb\n"));
   assert.ok(frame?.kind === "frame");
-  assert.deepEqual(frame.lengths, [2, 0, 1]);
+  assert.deepEqual([...frame.lengths], [2, 0, 1]);
   assert.equal(Buffer.from(frame.body).toString(), "a\r\n\nb\n");
-  assert.deepEqual(positionDeltas(frame), [3, 1, 2]);
+  assert.deepEqual([...positionDeltas(frame)], [3, 1, 2]);
 });
 
 test("an incomplete last line is kept back until the file has come to rest", async () => {

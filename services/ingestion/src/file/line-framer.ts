@@ -18,7 +18,7 @@ export interface Frame {
    */
   body: Uint8Array;
   /** Bytes of each line without its 0x0A. */
-  lengths: number[];
+  lengths: Uint32Array;
   /** Byte offsets into the file, [from, to). */
   positionFrom: number;
   positionTo: number;
@@ -108,6 +108,8 @@ class Framer implements LineFramer {
   readonly #limits: FrameLimits;
   #position: number;
   #oversize: OversizeLine | undefined;
+  /** Of the frame that is being filled; copied once it is closed. */
+  readonly #lengths: Uint32Array;
 
   constructor(limits: FrameLimits, position: number) {
     assert(
@@ -116,6 +118,7 @@ class Framer implements LineFramer {
     );
     this.#limits = limits;
     this.#position = position;
+    this.#lengths = new Uint32Array(limits.countMax);
   }
 
   get position(): number {
@@ -132,18 +135,18 @@ class Framer implements LineFramer {
     // A search must not run into the stale bytes behind the end.
     const seen = block.subarray(0, end);
     let cursor = this.#oversize === undefined ? start : this.#skip(seen, start, items);
-    let open: OpenFrame = { start: cursor, lengths: [] };
+    let open: OpenFrame = { start: cursor, count: 0 };
     for (let feed = seen.indexOf(lineFeed, cursor); feed >= 0; feed = seen.indexOf(lineFeed, cursor)) {
       const length = feed - cursor;
       const isOversize = length > messageBytesMax;
-      if (isOversize || open.lengths.length === countMax || feed + 1 - open.start > bodyBytesMax) {
+      if (isOversize || open.count === countMax || feed + 1 - open.start > bodyBytesMax) {
         open = this.#close(seen, { open, cursor, items });
       }
       if (isOversize) {
         cursor = this.#skipFrom(seen, cursor, items);
         open.start = cursor;
       } else {
-        open.lengths.push(length);
+        this.#lengths[open.count++] = length;
         cursor = feed + 1;
       }
     }
@@ -170,7 +173,7 @@ class Framer implements LineFramer {
       {
         kind: "frame",
         body: block.subarray(start, end + 1),
-        lengths: [end - start],
+        lengths: Uint32Array.of(end - start),
         positionFrom,
         positionTo: this.#position,
         count: 1,
@@ -185,18 +188,18 @@ class Framer implements LineFramer {
   ): OpenFrame {
     const positionFrom = this.#position;
     this.#position += cursor - open.start;
-    if (open.lengths.length > 0) {
+    if (open.count > 0) {
       items.push({
         kind: "frame",
         body: seen.subarray(open.start, cursor),
-        lengths: open.lengths,
+        lengths: this.#lengths.slice(0, open.count),
         positionFrom,
         positionTo: this.#position,
-        count: open.lengths.length,
+        count: open.count,
         unterminated: false,
       });
     }
-    return { start: cursor, lengths: [] };
+    return { start: cursor, count: 0 };
   }
 
   #skipFrom(seen: Buffer, from: number, items: FramedItem[]): number {
@@ -245,13 +248,13 @@ class Framer implements LineFramer {
  */
 interface OpenFrame {
   start: number;
-  lengths: number[];
+  count: number;
 }
 
 /** How far each message of a frame reaches in the file: its length and its separator, if the file has one. */
-export function positionDeltas(frame: Pick<Frame, "lengths" | "unterminated">): number[] {
+export function positionDeltas(frame: Pick<Frame, "lengths" | "unterminated">): Uint32Array {
   const deltas = frame.lengths.map((length) => length + 1);
   const last = deltas.length - 1;
-  if (frame.unterminated) deltas[last] = (deltas[last] ?? 1) - 1;
+  if (frame.unterminated) deltas[last] = (deltas[last] as number) - 1;
   return deltas;
 }

@@ -1,4 +1,4 @@
-import { batchId, idBytes, openBatch } from "@millrace/envelope";
+import { batchId, idBytes } from "@millrace/envelope";
 import type { BatchPublisher } from "@millrace/messaging";
 import { Framing } from "@millrace/proto/batch";
 import { type Frame, positionDeltas } from "../file/line-framer.js";
@@ -9,7 +9,7 @@ export const appendFrame =
   ({ batches, now }: { batches: BatchPublisher; now(): number }) =>
   async (frame: Frame, origin: LineOrigin): Promise<void> => {
     const lines = { ...frame, positionDeltas: positionDeltas(frame), framing: Framing.FRAMING_LINES };
-    const open = openBatch(lineBatch(origin, lines, now()), frame.body);
+    const open = lineBatch(origin, lines, now());
     const { positionFrom, positionTo } = open.header;
     open.header.id = idBytes(batchId(open.header, positionFrom, positionTo));
     // The subject is buffer's to choose.

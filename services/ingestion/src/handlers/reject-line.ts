@@ -1,3 +1,4 @@
+import { wireBatch } from "@millrace/envelope";
 import { Framing } from "@millrace/proto/batch";
 import type { Rejection } from "../file/line-framer.js";
 import type { BufferClient } from "../source/buffer-client.js";
@@ -9,8 +10,8 @@ export const rejectLine =
   (rejection: Rejection, origin: LineOrigin): Promise<void> => {
     const lines = {
       body: rejection.prefix,
-      lengths: [rejection.prefix.length],
-      positionDeltas: [rejection.positionTo - rejection.positionFrom],
+      lengths: Uint32Array.of(rejection.prefix.length),
+      positionDeltas: Uint32Array.of(rejection.positionTo - rejection.positionFrom),
       positionFrom: rejection.positionFrom,
       positionTo: rejection.positionTo,
       framing: Framing.FRAMING_PACKED,
@@ -21,7 +22,7 @@ export const rejectLine =
       reason: "line above the size limit of a message",
       attempts: 1,
       timeMs: Math.round(now()),
-      batch: lineBatch(origin, lines, now()),
+      batch: wireBatch(lineBatch(origin, lines, now()), { $case: "inline", value: rejection.prefix }),
       truncatedBytes: rejection.truncatedBytes,
     });
   };

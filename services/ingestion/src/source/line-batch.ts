@@ -1,4 +1,5 @@
-import { type Batch, Framing, Kind, Lane } from "@millrace/proto/batch";
+import type { OpenBatch } from "@millrace/envelope";
+import { type Framing, Kind, Lane } from "@millrace/proto/batch";
 import type { Source } from "@millrace/proto/source";
 import { ProcessingMode, type Stream } from "@millrace/proto/stream";
 import type { SourceFile } from "../file/file-source.js";
@@ -13,15 +14,15 @@ export interface LineOrigin {
 
 export interface LineBody {
   body: Uint8Array;
-  lengths: number[];
-  positionDeltas: number[];
+  lengths: Uint32Array;
+  positionDeltas: Uint32Array;
   positionFrom: number;
   positionTo: number;
   framing: Framing;
 }
 
 /** Lines as a batch for buffer, which fills in id, partition and accept time. */
-export function lineBatch(origin: LineOrigin, lines: LineBody, nowMs: number): Batch {
+export function lineBatch(origin: LineOrigin, lines: LineBody, nowMs: number): OpenBatch {
   const { stream, source, file } = origin;
   const realTime = stream.processingMode === ProcessingMode.PROCESSING_MODE_REAL_TIME;
   return {
@@ -54,8 +55,8 @@ export function lineBatch(origin: LineOrigin, lines: LineBody, nowMs: number): B
       attributes: [],
       rowsWithoutEmbedding: [],
     },
-    body: { $case: "inline", value: lines.body },
-    annotations: undefined,
+    body: lines.body,
+    annotations: { findings: undefined, embeddings: undefined, sentiments: undefined },
     passport: [],
   };
 }

@@ -1,6 +1,5 @@
-import { idText, limits, type OpenBatch, splitBatch, stamp } from "@millrace/envelope";
+import { encodeBatch, idText, limits, type OpenBatch, splitBatch, stamp } from "@millrace/envelope";
 import { type Handler, type Ledger, type Outgoing, type StreamRegistry, subjects } from "@millrace/messaging";
-import { Batch } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import { contentsOf } from "../results/contents.js";
 import { freshParts } from "../results/fresh-parts.js";
@@ -50,13 +49,10 @@ function resultFrames(part: OpenBatch, stream: Stream): Outgoing[] {
   return splitBatch(part, limits.batchMessagesMax, limits.inlineBytesMax, "results").map((piece) => ({
     subject: subjects.result(tenant, name),
     // Vectors are for the index; a subscriber would carry 768 bytes a message for nothing.
-    data: Batch.encode({
-      header: piece.header,
-      columns: piece.columns,
-      body: { $case: "inline", value: piece.body },
-      annotations: { ...piece.annotations, embeddings: undefined },
-      passport: piece.passport,
-    }).finish(),
+    data: encodeBatch(
+      { ...piece, annotations: { ...piece.annotations, embeddings: undefined } },
+      { $case: "inline", value: piece.body },
+    ),
     id: idText(piece.header.id),
     messageCount: piece.header.count,
     ttlSeconds,

@@ -22,7 +22,14 @@ test("a record tells the message, where it stood and what was found in it", () =
   batch.columns.attributes = [{ name: "__proto__", rows: [1], values: ["shop"] }];
   batch.annotations = {
     embeddings: undefined,
-    findings: { rows: [0], types: [1], starts: [9], lengths: [7], nameRows: [1], nameTypes: [2] },
+    findings: {
+      rows: Uint32Array.of(0),
+      types: Uint8Array.of(1),
+      starts: Uint32Array.of(9),
+      lengths: Uint32Array.of(7),
+      nameRows: [1],
+      nameTypes: [2],
+    },
     sentiments: {
       model: "m1",
       rows: [0],

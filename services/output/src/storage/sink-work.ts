@@ -1,4 +1,4 @@
-import { type Interval, type OpenBatch, rowPositions } from "@millrace/envelope";
+import { type Interval, noColumn, type OpenBatch, rowPositions } from "@millrace/envelope";
 import { chooseRows, intervalsOf, keyedIds, type RowRun, rowsOf } from "./choose-rows.js";
 import type { DoneJournals } from "./done-journals.js";
 import { encodeLines, type EncodedRows } from "./encode-lines.js";
@@ -147,9 +147,21 @@ function entryOf(
 ): SpoolAppend {
   const { header, columns } = open;
   const intervals = intervalsOf(rowPositions(header, columns), encoded.runs);
-  const all = columns.positionDeltas;
-  const deltas = all.length === 0 ? [] : encoded.runs.flatMap(({ from, to }) => all.slice(from, to));
+  const deltas = deltasOf(columns.positionDeltas, encoded.runs);
   return { source: header.source, intervals, deltas, bytes: encoded.bytes, ...as };
+}
+
+function deltasOf(all: Uint32Array, runs: readonly RowRun[]): Uint32Array {
+  const [only] = runs;
+  if (all.length === 0 || only === undefined) return noColumn;
+  if (runs.length === 1) return all.subarray(only.from, only.to);
+  const deltas = new Uint32Array(runs.reduce((sum, { from, to }) => sum + to - from, 0));
+  let at = 0;
+  for (const { from, to } of runs) {
+    deltas.set(all.subarray(from, to), at);
+    at += to - from;
+  }
+  return deltas;
 }
 
 function intervalsOfRows(open: OpenBatch, rows: readonly number[]): Interval[] {

@@ -26,7 +26,7 @@ export function filterOpenBatch(filter: Filter, open: OpenBatch, pool: Bodies): 
     header: { ...open.header, bodyBytes: redacted.body.length },
     columns: {
       ...open.columns,
-      lengths: Array.from(redacted.lengths),
+      lengths: redacted.lengths,
       sourceIds: names.sourceIds,
       attributes: names.attributes,
     },
@@ -34,10 +34,10 @@ export function filterOpenBatch(filter: Filter, open: OpenBatch, pool: Bodies): 
     annotations: {
       ...open.annotations,
       findings: {
-        rows: Array.from(redacted.rows),
-        types: Array.from(redacted.types),
-        starts: Array.from(redacted.starts),
-        lengths: Array.from(redacted.tokenLengths),
+        rows: redacted.rows,
+        types: redacted.types,
+        starts: redacted.starts,
+        lengths: redacted.tokenLengths,
         nameRows: names.rows,
         nameTypes: names.types,
       },

@@ -1,4 +1,5 @@
-import type { AttributeColumn, Columns } from "@millrace/proto/batch";
+import type { OpenColumns } from "@millrace/envelope";
+import type { AttributeColumn } from "@millrace/proto/batch";
 import { findingCodes } from "../detect/finding-type.js";
 import { detectText, redactText } from "../redact/detect-text.js";
 import { pseudonym } from "../redact/pseudonym.js";
@@ -18,7 +19,7 @@ export function filterName(filter: Filter, name: string): string {
 }
 
 /** Source ids and attributes are payload too: names of attributes as well as their values. */
-export function filterNames(filter: Filter, columns: Columns): FilteredNames {
+export function filterNames(filter: Filter, columns: OpenColumns): FilteredNames {
   const rows: number[] = [];
   const types: number[] = [];
   const sourceIds = columns.sourceIds.map((name, index) => {

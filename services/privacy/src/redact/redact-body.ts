@@ -7,7 +7,7 @@ export interface RedactedBody {
   /** The given body itself when nothing was found; else a new buffer, or the front of `options.output`. */
   body: Uint8Array;
   /** Bytes of each message, as they are now. */
-  lengths: ArrayLike<number>;
+  lengths: Uint32Array;
   /** Message index. */
   rows: Uint32Array;
   /** Codes of finding-type.ts. */
@@ -37,10 +37,10 @@ export function redactBody(
   const types = findings.types.slice(0, count);
   const starts = new Uint32Array(count);
   const tokenLengths = new Uint32Array(count);
-  if (count === 0) return { body, lengths: options.lengths, rows, types, starts, tokenLengths };
+  const lengths = Uint32Array.from(options.lengths);
+  if (count === 0) return { body, lengths, rows, types, starts, tokenLengths };
 
   const target = outputFor(body, findings, options.output);
-  const lengths = Uint32Array.from(options.lengths);
   const json = createJsonCursor(body);
   let row = -1;
   let rowStart = 0;

@@ -49,7 +49,7 @@ async function work(disk: MemoryDisk, model: Model): Promise<void> {
     for (const row of rows) model.sent.add(row);
     const bytes = rows.map((row) => Buffer.from(`${row}\n`));
     const intervals = [{ from: from * 10, to: (from + rowsPerEntry) * 10 }];
-    const deltas = rows.map(() => 10);
+    const deltas = Uint32Array.from(rows, () => 10);
     await waitOut(() =>
       open.append({ source: "a", intervals, messages: rowsPerEntry, deltas, bytes, keyed: "" }),
     );

@@ -31,8 +31,8 @@ export function makeBatch(texts: readonly string[], as: Partial<BatchShape> = {}
       streamCreatedMs: 0,
     },
     columns: {
-      lengths: texts.map((text) => Buffer.byteLength(text)),
-      positionDeltas: [...positionDeltas],
+      lengths: Uint32Array.from(texts, (text) => Buffer.byteLength(text)),
+      positionDeltas: Uint32Array.from(positionDeltas),
       eventTimeBaseMs: 1_700_000_000_000,
       eventTimeDeltasMs: [],
       kind: Kind.KIND_TEXT,

@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { createIntervalSet, type Interval, type IntervalSet } from "@millrace/envelope";
+import { createIntervalSet, type Interval, type IntervalSet, u32Column } from "@millrace/envelope";
 import { assert } from "@millrace/errors";
 
 /*
@@ -41,7 +41,7 @@ export interface JournalEntry {
   /** Source positions of its rows, in order and without gaps between rows of one interval. */
   intervals: Interval[];
   messages: number;
-  /** How far each row reaches in positions: LEB128 in base64, or empty where each reaches 1. */
+  /** How far each row reaches in positions: u32 little endian in base64, or empty where each reaches 1. */
   deltas: string;
   /** Ids of rows that a client named: 32 hex digits each, one after the other. */
   keyed: string;
@@ -106,30 +106,14 @@ function checksum(json: string): string {
   return crc32(json).toString(16).padStart(8, "0");
 }
 
-export function encodeDeltas(deltas: readonly number[]): string {
+/** A whole column at once: a journal at full speed notes 400,000 rows a second. */
+export function encodeDeltas(deltas: Uint32Array): string {
   if (deltas.every((delta) => delta === 1)) return "";
-  const bytes: number[] = [];
-  for (const delta of deltas) {
-    let rest = delta;
-    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
-    bytes.push(rest);
-  }
-  return Buffer.from(bytes).toString("base64");
+  return Buffer.from(deltas.buffer, deltas.byteOffset, deltas.byteLength).toString("base64");
 }
 
-function decodeDeltas(encoded: string): number[] {
-  const deltas: number[] = [];
-  let value = 0;
-  let scale = 1;
-  for (const byte of Buffer.from(encoded, "base64")) {
-    value += (byte & 0x7f) * scale;
-    scale *= 0x80;
-    if (byte >= 0x80) continue;
-    deltas.push(value);
-    value = 0;
-    scale = 1;
-  }
-  return deltas;
+function decodeDeltas(encoded: string): Uint32Array {
+  return u32Column(Buffer.from(encoded, "base64"));
 }
 
 /** The source interval of each row of an entry, in order. */

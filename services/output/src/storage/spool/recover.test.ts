@@ -21,7 +21,7 @@ async function threeEntries(disk: MemoryDisk): Promise<Spool> {
       source: "a",
       intervals,
       messages: 1,
-      deltas: [],
+      deltas: new Uint32Array(),
       bytes: [Buffer.from(text)],
       keyed: "",
     });

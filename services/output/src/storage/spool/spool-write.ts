@@ -44,7 +44,7 @@ export interface SpoolAppend {
   intervals: Interval[];
   messages: number;
   /** How far each row reaches in positions. Empty: 1 each. */
-  deltas: readonly number[];
+  deltas: Uint32Array;
   /** One line a row. */
   bytes: readonly Uint8Array[];
   /** Ids of rows that a client named, 32 hex digits each, one after the other. */

@@ -80,11 +80,15 @@ export interface Header {
   streamCreatedMs: number;
 }
 
+/**
+ * The columns that every message has an entry in are arrays of u32, little endian, 4 bytes an entry: a hop views them
+ * where they lie, instead of decoding a number a message.
+ */
 export interface Columns {
-  /** Bytes of each message, without a separator. Always `count` long. */
-  lengths: number[];
+  /** Bytes of each message, without a separator. Always `count` entries. */
+  lengths: Uint8Array;
   /** How far each message reaches in its source's positions. Empty: 1 each. */
-  positionDeltas: number[];
+  positionDeltas: Uint8Array;
   /** Event time of message i = base + deltas[i]. Empty deltas: all at the base. Milliseconds since the epoch. */
   eventTimeBaseMs: number;
   eventTimeDeltasMs: number[];
@@ -124,14 +128,17 @@ export interface Annotations {
   sentiments: Sentiments | undefined;
 }
 
-/** Personal data that privacy found: type and place, never the value. Parallel columns. */
+/**
+ * Personal data that privacy found: type and place, never the value. Parallel columns; rows, starts and lengths are
+ * arrays of u32, little endian.
+ */
 export interface Findings {
-  rows: number[];
-  /** Codes of FindingType in services/privacy. */
-  types: number[];
-  /** Byte offset and length of the replacement in the redacted message; length 0 where the place is not the body. */
-  starts: number[];
-  lengths: number[];
+  rows: Uint8Array;
+  /** Codes of FindingType in services/privacy, a byte each. */
+  types: Uint8Array;
+  /** Byte offset and length of the replacement in the redacted message. */
+  starts: Uint8Array;
+  lengths: Uint8Array;
   /** Findings outside bodies (source ids, attributes), by row and type. */
   nameRows: number[];
   nameTypes: number[];
@@ -541,8 +548,8 @@ export const Header: MessageFns<Header> = {
 
 function createBaseColumns(): Columns {
   return {
-    lengths: [],
-    positionDeltas: [],
+    lengths: new Uint8Array(0),
+    positionDeltas: new Uint8Array(0),
     eventTimeBaseMs: 0,
     eventTimeDeltasMs: [],
     kind: 0,
@@ -558,18 +565,10 @@ function createBaseColumns(): Columns {
 export const Columns: MessageFns<Columns> = {
   encode(message: Columns, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.lengths.length !== 0) {
-      writer.uint32(10).fork();
-      for (const v of message.lengths) {
-        writer.uint32(v);
-      }
-      writer.join();
+      writer.uint32(10).bytes(message.lengths);
     }
     if (message.positionDeltas.length !== 0) {
-      writer.uint32(18).fork();
-      for (const v of message.positionDeltas) {
-        writer.uint32(v);
-      }
-      writer.join();
+      writer.uint32(18).bytes(message.positionDeltas);
     }
     if (message.eventTimeBaseMs !== 0) {
       writer.uint32(24).uint64(message.eventTimeBaseMs);
@@ -631,40 +630,20 @@ export const Columns: MessageFns<Columns> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag === 8) {
-              message.lengths.push(reader.uint32());
-
-              continue;
+            if (tag !== 10) {
+              break;
             }
 
-            if (tag === 10) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.lengths.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.lengths = reader.bytes();
+            continue;
           }
           case 2: {
-            if (tag === 16) {
-              message.positionDeltas.push(reader.uint32());
-
-              continue;
+            if (tag !== 18) {
+              break;
             }
 
-            if (tag === 18) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.positionDeltas.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.positionDeltas = reader.bytes();
+            continue;
           }
           case 3: {
             if (tag !== 24) {
@@ -795,8 +774,8 @@ export const Columns: MessageFns<Columns> = {
   },
   fromPartial(object: DeepPartial<Columns>): Columns {
     const message = createBaseColumns();
-    message.lengths = object.lengths?.map((e) => e) || [];
-    message.positionDeltas = object.positionDeltas?.map((e) => e) || [];
+    message.lengths = object.lengths ?? new Uint8Array(0);
+    message.positionDeltas = object.positionDeltas ?? new Uint8Array(0);
     message.eventTimeBaseMs = object.eventTimeBaseMs ?? 0;
     message.eventTimeDeltasMs = object.eventTimeDeltasMs?.map((e) => e) || [];
     message.kind = object.kind ?? 0;
@@ -1104,38 +1083,29 @@ export const Annotations: MessageFns<Annotations> = {
 };
 
 function createBaseFindings(): Findings {
-  return { rows: [], types: [], starts: [], lengths: [], nameRows: [], nameTypes: [] };
+  return {
+    rows: new Uint8Array(0),
+    types: new Uint8Array(0),
+    starts: new Uint8Array(0),
+    lengths: new Uint8Array(0),
+    nameRows: [],
+    nameTypes: [],
+  };
 }
 
 export const Findings: MessageFns<Findings> = {
   encode(message: Findings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.rows.length !== 0) {
-      writer.uint32(10).fork();
-      for (const v of message.rows) {
-        writer.uint32(v);
-      }
-      writer.join();
+      writer.uint32(10).bytes(message.rows);
     }
     if (message.types.length !== 0) {
-      writer.uint32(18).fork();
-      for (const v of message.types) {
-        writer.uint32(v);
-      }
-      writer.join();
+      writer.uint32(18).bytes(message.types);
     }
     if (message.starts.length !== 0) {
-      writer.uint32(26).fork();
-      for (const v of message.starts) {
-        writer.uint32(v);
-      }
-      writer.join();
+      writer.uint32(26).bytes(message.starts);
     }
     if (message.lengths.length !== 0) {
-      writer.uint32(34).fork();
-      for (const v of message.lengths) {
-        writer.uint32(v);
-      }
-      writer.join();
+      writer.uint32(34).bytes(message.lengths);
     }
     if (message.nameRows.length !== 0) {
       writer.uint32(42).fork();
@@ -1168,76 +1138,36 @@ export const Findings: MessageFns<Findings> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag === 8) {
-              message.rows.push(reader.uint32());
-
-              continue;
+            if (tag !== 10) {
+              break;
             }
 
-            if (tag === 10) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.rows.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.rows = reader.bytes();
+            continue;
           }
           case 2: {
-            if (tag === 16) {
-              message.types.push(reader.uint32());
-
-              continue;
+            if (tag !== 18) {
+              break;
             }
 
-            if (tag === 18) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.types.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.types = reader.bytes();
+            continue;
           }
           case 3: {
-            if (tag === 24) {
-              message.starts.push(reader.uint32());
-
-              continue;
+            if (tag !== 26) {
+              break;
             }
 
-            if (tag === 26) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.starts.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.starts = reader.bytes();
+            continue;
           }
           case 4: {
-            if (tag === 32) {
-              message.lengths.push(reader.uint32());
-
-              continue;
+            if (tag !== 34) {
+              break;
             }
 
-            if (tag === 34) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.lengths.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.lengths = reader.bytes();
+            continue;
           }
           case 5: {
             if (tag === 40) {
@@ -1292,10 +1222,10 @@ export const Findings: MessageFns<Findings> = {
   },
   fromPartial(object: DeepPartial<Findings>): Findings {
     const message = createBaseFindings();
-    message.rows = object.rows?.map((e) => e) || [];
-    message.types = object.types?.map((e) => e) || [];
-    message.starts = object.starts?.map((e) => e) || [];
-    message.lengths = object.lengths?.map((e) => e) || [];
+    message.rows = object.rows ?? new Uint8Array(0);
+    message.types = object.types ?? new Uint8Array(0);
+    message.starts = object.starts ?? new Uint8Array(0);
+    message.lengths = object.lengths ?? new Uint8Array(0);
     message.nameRows = object.nameRows?.map((e) => e) || [];
     message.nameTypes = object.nameTypes?.map((e) => e) || [];
     return message;
