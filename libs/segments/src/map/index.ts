@@ -1,0 +1,1 @@
+export { type FileMap, mapFile, type MapOptions, openMap, whyNoMaps } from "./open-map.js";
