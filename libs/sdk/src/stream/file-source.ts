@@ -1,6 +1,6 @@
 import { type SourceReport, SourceServiceService, SourceState } from "@millrace/proto/source";
 import type { Channel } from "../rpc/channel.js";
-import { checkKeys, checkText } from "../units/checks.js";
+import { checkCount, checkKeys, checkText } from "../units/checks.js";
 import { type Duration, parseDuration, toWireDuration } from "../units/duration.js";
 
 export interface FileSourceOptions {
@@ -12,6 +12,12 @@ export interface FileSourceOptions {
   pollInterval?: Duration;
   /** What the messages are attributed to. Default: each file's name without its extensions. */
   sourceId?: string;
+  /**
+   * For load tests: how many times the content of each file is read, in a loop, with positions going on.
+   * Above 1 a file must keep its size and end with a complete line. Default 1: once, and what is appended
+   * follows.
+   */
+  repeat?: number;
 }
 
 export interface SourceStatus {
@@ -32,7 +38,7 @@ export interface SourceHandle {
   remove(): Promise<void>;
 }
 
-const keys = ["path", "pattern", "pollInterval", "sourceId"] as const;
+const keys = ["path", "pattern", "pollInterval", "sourceId", "repeat"] as const;
 
 export async function addFileSource(
   channel: Channel,
@@ -40,16 +46,18 @@ export async function addFileSource(
   options: FileSourceOptions,
 ): Promise<SourceHandle> {
   checkKeys(options, keys, "");
-  const { path, pattern, pollInterval, sourceId } = options;
+  const { path, pattern, pollInterval, sourceId, repeat } = options;
   checkText(path, "path");
   if (pattern !== undefined) checkText(pattern, "pattern");
   if (sourceId !== undefined) checkText(sourceId, "sourceId");
+  if (repeat !== undefined) checkCount(repeat, "repeat", [1, 1_000_000]);
   const pollMs = pollInterval === undefined ? undefined : parseDuration(pollInterval, "pollInterval");
   const file = {
     path,
     pattern: pattern ?? "",
     pollInterval: pollMs === undefined ? undefined : toWireDuration(pollMs),
     sourceId: sourceId ?? "",
+    repeat: repeat ?? 1,
   };
   const request = { source: { id: "", stream, kind: { $case: "file" as const, value: file } } };
   const attempted = `add a file source to ${stream}`;

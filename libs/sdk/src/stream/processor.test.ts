@@ -207,6 +207,9 @@ test("a file source has an id, a status and an end", async () => {
   await assert.rejects(processor.addFileSource({ path: "/d", pollInterval: "soon" }), {
     field: "pollInterval",
   });
+  for (const repeat of [0, 1.5, 1_000_001]) {
+    await assert.rejects(processor.addFileSource({ path: "/d", repeat }), { field: "repeat" });
+  }
 });
 
 test("streams are listed over pages, paused, resumed and deleted", async () => {

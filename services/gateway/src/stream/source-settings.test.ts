@@ -14,6 +14,8 @@ test("a source's id follows from its stream and its settings, defaults filled in
   assert.match(source.id, /^[0-9a-f]{32}$/);
   assert.deepEqual(source, complete({ pattern: "*.jsonl", pollInterval: { seconds: 1, nanos: 0 } }));
   assert.notEqual(source.id, complete({ pattern: "*.log" }).id);
+  assert.deepEqual(source, complete({ repeat: 1 }));
+  assert.notEqual(source.id, complete({ repeat: 2 }).id);
 });
 
 test("globs below a directory pass", () => {
@@ -34,6 +36,7 @@ test("each bad setting is refused by its field", () => {
     ["source.file.pattern", { pattern: "a\\" }],
     ["source.file.pattern", { pattern: "+(a)" }],
     ["source.file.poll_interval", { pollInterval: { seconds: 0, nanos: 1e6 } }],
+    ["source.file.repeat", { repeat: 1_000_001 }],
     ["source.file.source_id", { sourceId: "a\nb" }],
   ];
   for (const [field, file] of cases) {

@@ -6,6 +6,7 @@ import { millisecondsOf } from "./wire-duration.js";
 
 const pathCharsMax = 4_096;
 const patternCharsMax = 256;
+const repeatMax = 1_000_000;
 const pollMs = { default: 1_000, min: 50, max: 3_600_000 };
 
 /**
@@ -26,6 +27,7 @@ export function completeSource(tenant: string, given: Source): Source {
     file.pattern,
     String(poll),
     file.sourceId,
+    ...(file.repeat === 1 ? [] : [`repeat ${file.repeat}`]),
   );
   return { id, stream: given.stream, kind: { $case: "file", value: file } };
 }
@@ -47,7 +49,10 @@ function completeFile(given: FileSource): FileSource {
     const remedy = `Use ${pollMs.min} ms to ${pollMs.max / 1000} s.`;
     throw invalid("source.file.poll_interval", `is ${poll} ms`, remedy);
   }
-  return { path, pattern, pollInterval, sourceId };
+  if (given.repeat > repeatMax) {
+    throw invalid("source.file.repeat", `is ${given.repeat}`, `Use 1 to ${repeatMax}.`);
+  }
+  return { path, pattern, pollInterval, sourceId, repeat: Math.max(1, given.repeat) };
 }
 
 /** Refuses what cannot be a glob below a directory, so that it is told at once; ingestion compiles it. */

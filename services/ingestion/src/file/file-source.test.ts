@@ -47,6 +47,7 @@ async function setUp(t: TestContext, tuning: Partial<FileSourceTuning> = {}) {
       path: directory,
       pattern: "*.jsonl",
       pollIntervalMs: 1000,
+      repeat: 1,
       roots: [directory],
       now: () => nowMs,
       random: () => 0.5,

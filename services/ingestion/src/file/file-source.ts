@@ -10,7 +10,13 @@ import {
 } from "./append-window.js";
 import { type ScanLimits, scanDirectory } from "./directory-scan.js";
 import { sourceKey } from "./file-identity.js";
-import { type BlockPool, createBlockPool, type LeasedItem, readFrames } from "./file-reader.js";
+import {
+  type BlockPool,
+  createBlockPool,
+  type FileBytes,
+  type LeasedItem,
+  readFrames,
+} from "./file-reader.js";
 import { compilePattern, type NamePattern } from "./glob.js";
 import {
   createLineFramer,
@@ -19,6 +25,7 @@ import {
   type FrameLimits,
   type Rejection,
 } from "./line-framer.js";
+import { repeatFile } from "./repeat/repeated-file.js";
 import { checkRoot, fileError, openFile, refusal } from "./root.js";
 import {
   checkLength,
@@ -76,6 +83,8 @@ export interface FileSourceOptions extends Timers {
   path: string;
   pattern: string;
   pollIntervalMs: number;
+  /** Passes over each file's content; 1 follows what is appended, more need files that stay as they are. */
+  repeat: number;
   /** Directories below which files may be read. */
   roots: readonly string[];
   /** Where buffer says that a source resumes. */
@@ -225,7 +234,8 @@ class PolledDirectory implements FileSource {
     const file = this.#files.get(key) ?? trackFile(key, name);
     this.#files.set(key, file);
     // Of a file with two names the first is the one.
-    if (!seen.has(key)) observe(file, { name, stats, nowMs: this.#options.now() });
+    if (!seen.has(key))
+      observe(file, { name, stats, repeat: this.#options.repeat, nowMs: this.#options.now() });
     return key;
   }
 
@@ -255,9 +265,11 @@ class PolledDirectory implements FileSource {
         if (sourceKey(this.#options, identityOf(stats)) !== file.key) return;
         file.framer ??= createLineFramer(this.#tuning.frames, await this.#resumeAt(file));
         file.appendedTo = Math.max(file.appendedTo, file.framer.framedTo);
-        const size = Number(stats.size);
+        const { repeat } = this.#options;
+        const size = Number(stats.size) * repeat;
+        const bytes = repeat === 1 ? handle : await repeatFile(handle, file, { size, repeat });
         checkLength(file, file.framer, size);
-        await this.#appendAll(file, { handle, framer: file.framer, size });
+        await this.#appendAll(file, { handle: bytes, framer: file.framer, size });
       } finally {
         await handle.close();
       }
@@ -334,7 +346,7 @@ class PolledDirectory implements FileSource {
 }
 
 interface OpenedForReading {
-  handle: Awaited<ReturnType<typeof openFile>>["handle"];
+  handle: FileBytes;
   framer: ReturnType<typeof createLineFramer>;
   size: number;
 }

@@ -10,7 +10,7 @@ export interface TrackedFile {
   name: string;
   /** Where reading goes on; absent until buffer has said where to resume. */
   framer: LineFramer | undefined;
-  /** As last seen. */
+  /** As last seen, times the passes of a repeated file. */
   size: number;
   mtimeNs: bigint;
   /** When size and mtime were first seen as they are. */
@@ -22,6 +22,8 @@ export interface TrackedFile {
   /** Everything before is appended. */
   appendedTo: number;
   error: CodedError | undefined;
+  /** Of a repeated file its size when it was first read: what a position means. */
+  passBytes: number | undefined;
 }
 
 export function trackFile(key: string, name: string): TrackedFile {
@@ -35,12 +37,16 @@ export function trackFile(key: string, name: string): TrackedFile {
     readTo: 0,
     appendedTo: 0,
     error: undefined,
+    passBytes: undefined,
   };
 }
 
 /** Notes what a scan saw of a file. */
-export function observe(file: TrackedFile, seen: { name: string; stats: BigIntStats; nowMs: number }): void {
-  const size = Number(seen.stats.size);
+export function observe(
+  file: TrackedFile,
+  seen: { name: string; stats: BigIntStats; repeat: number; nowMs: number },
+): void {
+  const size = Number(seen.stats.size) * seen.repeat;
   file.name = seen.name;
   if (size === file.size && seen.stats.mtimeNs === file.mtimeNs) return;
   file.size = size;

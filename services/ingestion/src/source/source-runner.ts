@@ -47,7 +47,7 @@ export function createSourceRunner(options: SourceRunnerOptions): SourceRunner {
 
   const open = (tenant: string, source: Source, stream: Stream): FileSource | undefined => {
     if (source.kind?.$case !== "file") return undefined;
-    const { path, pattern, pollInterval } = source.kind.value;
+    const { path, pattern, pollInterval, repeat } = source.kind.value;
     const origin = { tenant, stream, source };
     return createFileSource({
       tenant,
@@ -55,6 +55,8 @@ export function createSourceRunner(options: SourceRunnerOptions): SourceRunner {
       stream: `${stream.name}/${stream.createdMs}`,
       path,
       pattern,
+      // Sources of before had none.
+      repeat: Math.max(1, repeat),
       pollIntervalMs: (pollInterval?.seconds ?? 1) * 1000 + (pollInterval?.nanos ?? 0) / 1e6,
       roots: options.files.roots,
       now: runtime.clock.monotonic,

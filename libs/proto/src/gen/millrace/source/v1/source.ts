@@ -46,6 +46,12 @@ export interface FileSource {
     | undefined;
   /** What messages are attributed to: each file's name without its extensions if empty. */
   sourceId: string;
+  /**
+   * For load tests: each file's content is read so many times in a loop, with positions going on (pass × size + offset).
+   * Up to 1,000,000; 0 and 1: once, and what is appended to a file follows. Above, a file must not change its size
+   * after it was first seen, and its last line must be complete.
+   */
+  repeat: number;
 }
 
 /** What ingestion says of a source, as KV value. */
@@ -174,7 +180,7 @@ export const Source: MessageFns<Source> = {
 };
 
 function createBaseFileSource(): FileSource {
-  return { path: "", pattern: "", pollInterval: undefined, sourceId: "" };
+  return { path: "", pattern: "", pollInterval: undefined, sourceId: "", repeat: 0 };
 }
 
 export const FileSource: MessageFns<FileSource> = {
@@ -190,6 +196,9 @@ export const FileSource: MessageFns<FileSource> = {
     }
     if (message.sourceId !== "") {
       writer.uint32(34).string(message.sourceId);
+    }
+    if (message.repeat !== 0) {
+      writer.uint32(40).uint32(message.repeat);
     }
     return writer;
   },
@@ -239,6 +248,14 @@ export const FileSource: MessageFns<FileSource> = {
             message.sourceId = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.repeat = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -262,6 +279,7 @@ export const FileSource: MessageFns<FileSource> = {
       ? Duration.fromPartial(object.pollInterval)
       : undefined;
     message.sourceId = object.sourceId ?? "";
+    message.repeat = object.repeat ?? 0;
     return message;
   },
 };

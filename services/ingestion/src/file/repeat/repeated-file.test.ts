@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { CodedError } from "@millrace/errors";
+import { createFileSource, type FileSourceTuning } from "../file-source.js";
+import { defaultFrameLimits, type Frame } from "../line-framer.js";
+
+/** A directory, sources over it and a stand-in for buffer that remembers; sleeping gives way and no more. */
+async function setUp(t: TestContext, tuning: Partial<FileSourceTuning>, repeat: number) {
+  const directory = await mkdtemp(join(tmpdir(), "repeated-file-"));
+  const appended: { from: number; to: number; text: string }[] = [];
+  const buffer = {
+    positions: new Map<string, number>(),
+    refuse: (_frame: Frame): CodedError | undefined => undefined,
+  };
+  const create = () =>
+    createFileSource({
+      tenant: "default",
+      stream: "lines",
+      path: directory,
+      pattern: "*.jsonl",
+      pollIntervalMs: 1000,
+      repeat,
+      roots: [directory],
+      now: () => performance.now(),
+      random: () => 0.5,
+      sleep: () => new Promise((resolve) => setImmediate(resolve)),
+      lastPosition: async (key) => buffer.positions.get(key) ?? 0,
+      append: async (frame, { key }) => {
+        const text = Buffer.from(frame.body).toString();
+        const refusal = buffer.refuse(frame);
+        if (refusal !== undefined) throw refusal;
+        appended.push({ from: frame.positionFrom, to: frame.positionTo, text });
+        buffer.positions.set(key, frame.positionTo);
+      },
+      reject: () => Promise.reject(new CodedError("internal", "no line is too long here")),
+      tuning,
+    });
+  const source = create();
+  t.after(async () => {
+    await source.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+  const path = (name: string): string => join(directory, name);
+  const texts = (): string[] => appended.map(({ text }) => text);
+  return { path, source, create, appended, texts, buffer };
+}
+
+/** Waits for what the file system and the source do at their own pace; the bound only ends a failing test. */
+async function eventually(what: string, condition: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + 20_000;
+  while (!condition()) {
+    assert.ok(performance.now() < deadlineMs, `never: ${what}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+test("a repeated file is read in a loop, with positions going on", async (t) => {
+  const { source, path, appended, texts } = await setUp(t, {}, 3);
+  await writeFile(path("a.jsonl"), "1\n22\n");
+  source.start();
+  await eventually("drained", () => source.drained());
+  assert.equal(texts().join(""), "1\n22\n".repeat(3));
+  let next = 0;
+  for (const { from, to, text } of appended) {
+    assert.deepEqual([from, to], [next, next + text.length]);
+    next = to;
+  }
+  assert.deepEqual(source.status(), { state: "running", files: 1, lagBytes: 0, lastError: undefined });
+});
+
+test("passes longer than a read join without a gap, in frames across their borders", async (t) => {
+  const { source, path, texts } = await setUp(t, { appendsInFlightMax: 1 }, 4);
+  const content = Array.from({ length: 3_000 }, (_, at) => `${at} ${"x".repeat((at * 37) % 900)}\n`).join("");
+  await writeFile(path("a.jsonl"), content);
+  source.start();
+  await eventually("drained", () => source.drained());
+  assert.equal(texts().join(""), content.repeat(4));
+});
+
+test("a repeated file resumes in the pass and at the line where it was stopped", async (t) => {
+  const frames = { ...defaultFrameLimits, countMax: 1 };
+  const { source, create, path, appended, texts, buffer } = await setUp(
+    t,
+    { frames, appendsInFlightMax: 1 },
+    3,
+  );
+  buffer.refuse = (frame) =>
+    frame.positionFrom < 7 ? undefined : new CodedError("resource_exhausted", "the stream is full");
+  await writeFile(path("a.jsonl"), "1\n22\n");
+  source.start();
+  await eventually("the refusal", () => source.status().lastError !== undefined);
+  await source.close();
+  assert.deepEqual(texts(), ["1\n", "22\n", "1\n"]);
+  buffer.refuse = () => undefined;
+  const next = create();
+  next.start();
+  await eventually("drained", () => next.drained());
+  await next.close();
+  assert.equal(texts().join(""), "1\n22\n".repeat(3));
+  assert.deepEqual([appended[3]?.from, appended[5]?.to], [7, 15]);
+});
+
+test("a repeated file that changes its size is read no further, and others go on", async (t) => {
+  const { source, create, path, texts } = await setUp(t, {}, 2);
+  await writeFile(path("a.jsonl"), "1\n22\n");
+  source.start();
+  await eventually("drained", () => source.drained());
+  await appendFile(path("a.jsonl"), "3\n");
+  await writeFile(path("b.jsonl"), "4\n");
+  await eventually("the error", () =>
+    /a\.jsonl changed from 5 to 7 bytes.*leave repeat out/.test(source.status().lastError ?? ""),
+  );
+  await eventually("the other file", () => texts().join("").includes("4\n4\n"));
+  await source.close();
+  assert.ok(!texts().join("").includes("3"));
+
+  // It is not noticed as another size after a restart, but as a position that is no line's start.
+  await writeFile(path("a.jsonl"), "1234567\n");
+  const next = create();
+  next.start();
+  await eventually("the error", () => /starts no line/.test(next.status().lastError ?? ""));
+  await next.close();
+});
+
+test("a change of size amid the passes ends them", async (t) => {
+  const frames = { ...defaultFrameLimits, countMax: 1 };
+  const { source, path, texts } = await setUp(t, { frames, appendsInFlightMax: 1 }, 1_000_000);
+  await writeFile(path("a.jsonl"), "1\n");
+  source.start();
+  await eventually("some passes", () => texts().length > 10);
+  await appendFile(path("a.jsonl"), "2\n");
+  await eventually("the error", () => /changed from 2 to 4/.test(source.status().lastError ?? ""));
+  assert.ok(texts().length < 1_000_000);
+  assert.ok(!texts().includes("2\n"));
+});
+
+test("a file whose last line is incomplete is not repeated", async (t) => {
+  const { source, path, texts } = await setUp(t, {}, 2);
+  await writeFile(path("a.jsonl"), "1\n2");
+  source.start();
+  await eventually("the error", () => /its last line is incomplete/.test(source.status().lastError ?? ""));
+  assert.deepEqual(texts(), []);
+});
