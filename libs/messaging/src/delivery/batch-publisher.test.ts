@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CodedError } from "@millrace/errors";
 import { buildBatch } from "@millrace/envelope/testing";
 import { eventually, testRuntime } from "@millrace/runtime/testing";
 import { encodeBatch, idText, type OpenBatch } from "@millrace/envelope";
@@ -73,6 +74,23 @@ test("a body is kept while the broker stores its message, and released when that
     new Set([one, two, three].map((open) => idText(open.header.id))),
   );
   await tracker.stop?.(hard);
+});
+
+test("a body that is found changed once it is copied is freed, and nothing is published", async () => {
+  const broker = await bench.connect("buffer");
+  const runtime = testRuntime();
+  const bodies = memoryBodies();
+  const tracker = createStoredTracker(broker, runtime);
+  const batchPublisher = createBatchPublisher(createPublisher(broker), tracker, bodies, runtime);
+  const batch = buildBatch({ texts: ["t"], from: 2000 });
+  const changed = new CodedError("aborted", "the segment was written again");
+  const refused = batchPublisher.publish(batch, subject, () => Promise.reject(changed));
+  await assert.rejects(refused, { code: "aborted" });
+  assert.deepEqual(bodies.released, [idText(batch.header.id)]);
+  assert.equal((await bench.admin().manager.streams.info("RAW")).state.messages, 0);
+  await batchPublisher.publish(batch, subject, () => undefined);
+  assert.equal(tracker.size(), 1);
+  await bench.admin().manager.streams.purge("RAW");
 });
 
 test("a start that can't publish what it recovered ends when the service stops", async () => {

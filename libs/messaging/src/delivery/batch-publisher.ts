@@ -16,15 +16,20 @@ export interface Placed {
 
 /** Where bodies lie that do not travel on the bus: libs/segments. */
 export interface Bodies {
-  place(open: OpenBatch, subject: string): Promise<Placed>;
+  /** `verify` throws where the body is not what was opened any more: it must not become durable then. */
+  place(open: OpenBatch, subject: string, verify?: () => void | Promise<void>): Promise<Placed>;
   release(id: string): Promise<void>;
   recovered: readonly Placed[];
   close(): Promise<void>;
 }
 
 export interface BatchPublisher extends Component {
-  /** Places the body, publishes, and keeps the body for as long as the broker stores the message. */
-  publish(open: OpenBatch, subject: string): Promise<Published>;
+  /**
+   * Places the body, publishes, and keeps the body for as long as the broker stores the message. `verify`
+   * runs before a copy of the body becomes durable and again before it is referred to: where it throws,
+   * nothing is published.
+   */
+  publish(open: OpenBatch, subject: string, verify?: () => void | Promise<void>): Promise<Published>;
 }
 
 /**
@@ -111,15 +116,18 @@ export function createBatchPublisher(
       stopped = true;
       return bodies.close();
     },
-    publish: async (open, subject) => {
-      const placed = await bodies.place(open, subject);
+    publish: async (open, subject, verify) => {
+      const placed = await bodies.place(open, subject, verify);
       const { id } = placed;
       sending.set(id, (sending.get(id) ?? 0) + 1);
+      let isSent = false;
       let refused = false;
       try {
+        await verify?.();
+        isSent = true;
         return await send(placed);
       } catch (caught) {
-        refused = refusals.has(CodedError.from(caught).code);
+        refused = !isSent || refusals.has(CodedError.from(caught).code);
         throw caught;
       } finally {
         const others = (sending.get(id) ?? 1) - 1;

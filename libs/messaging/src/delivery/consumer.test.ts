@@ -137,6 +137,29 @@ test("data loss goes to the dead letters with bytes and reason, once, and is tol
   await running.stop();
 });
 
+test("what came of a body that changed meanwhile is dropped, and the batch is delivered again", async () => {
+  let looks = 0;
+  const told: string[] = [];
+  const id = `verified-${process.hrtime.bigint()}`;
+  await publishRaw(8);
+  const running = await consume(
+    async () => ({
+      publish: [{ subject: cleanSubject, data: Buffer.from("out"), id: `${id}-${looks}` }],
+      after: () => void told.push("after"),
+    }),
+    {
+      verify: async () => {
+        if (++looks === 1) throw new CodedError("aborted", "the segment was written again");
+      },
+    },
+  );
+  await settled("RAW");
+  const out = await bench.admin().manager.streams.getMessage("CLEAN", { last_by_subj: cleanSubject });
+  assert.equal(out?.header.get("Nats-Msg-Id"), `${id}-1`);
+  assert.deepEqual([looks, told, await stored("CLEAN"), await stored("DLQ_RAW")], [2, ["after"], 1, 0]);
+  await running.stop();
+});
+
 test("rows that fail are dead-lettered alone, and the rest of the batch passes", async () => {
   await publishRaw(4, ["good", "bad", "good too"]);
   const error = new CodedError("invalid_argument", "no such thing");

@@ -12,12 +12,12 @@ import { inReceivedSpan } from "./trace-context.js";
 /*
  * The one place where deliveries are settled.
  *
- *   pull ─► open ─► handle ─► publish ─► dead-letter rows ─► after() ─► ack
- *              │        │        │
- *              └────────┴────────┴─► wait:         keep it alive, stop pulling, try again in place
- *                                    retry:        nak with a delay; a few deliveries, then dead-letter
- *                                    dead_letter:  letter stored, then term
- *                                    release:      nak at once, somebody else takes it
+ *   pull ─► open ─► handle ─► verify ─► publish ─► dead-letter rows ─► after() ─► ack
+ *              │        │        │         │
+ *              └────────┴────────┴─────────┴─► wait:         keep it alive, stop pulling, try again in place
+ *                                              retry:        nak with a delay; a few times, then dead-letter
+ *                                              dead_letter:  letter stored, then term
+ *                                              release:      nak at once, somebody else takes it
  */
 
 /** What a handler makes of a batch. */
@@ -55,6 +55,12 @@ export interface ConsumeOptions {
   handle: Handler;
   /** Decodes a delivery and fetches its body. */
   open(data: Uint8Array): Promise<OpenBatch>;
+  /**
+   * Throws where a batch's body is not any more what was opened: what came of it is dropped then. Runs after
+   * the handler and again when a body for the next stage is copied, before its reference is published.
+   * `aborted` makes the broker deliver the batch again, if it still has it.
+   */
+  verify?(open: OpenBatch): void | Promise<void>;
   /** The batch is settled and its body not needed any more. */
   release?(open: OpenBatch): void;
   /** Told when whole batches are dead, to count them. */
@@ -119,10 +125,12 @@ export function consumeBatches(options: ConsumeOptions): Component {
   const run = async (message: JsMsg): Promise<void> => {
     const opened = await options.open(message.data);
     const outcome = await options.handle(opened, hard.signal);
+    const verify = (): void | Promise<void> => options.verify?.(opened);
+    await verify();
     const [published] = await Promise.all([
       Promise.all((outcome.publish ?? []).map((out) => options.publisher.publish(out))),
       ...(outcome.batches ?? []).map((out) =>
-        present(options.batches, "batch publisher").publish(out.batch, out.subject),
+        present(options.batches, "batch publisher").publish(out.batch, out.subject, verify),
       ),
     ]);
     const failures = outcome.failures ?? [];
