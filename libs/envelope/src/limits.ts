@@ -8,6 +8,11 @@ export const limits = {
    * A batch's body: large enough to spread the cost of a hop, small enough to keep 256 in flight in 256 MiB.
    */
   batchBytesMax: 1024 * 1024,
+  /**
+   * A bulk frame's body, which lies in a segment from the first: each batch costs each hop a synced publish,
+   * whatever its size. Measured at 1 KiB a message on 2 cores: see docs/adr/0011.
+   */
+  bulkBytesMax: 4 * 1024 * 1024,
   /** Bodies up to this travel on the bus, larger ones by segment (see libs/segments `place`). */
   inlineBytesMax: 64 * 1024,
   /** Header, columns and annotations of a batch. */

@@ -20,6 +20,8 @@ export interface OpenBatch {
   header: Header;
   columns: OpenColumns;
   body: Uint8Array;
+  /** CRC-32 of the body, where whoever fetched it has checked it: it need not be computed again. */
+  bodyCrc32?: number;
   annotations: OpenAnnotations;
   passport: Batch["passport"];
 }

@@ -18,10 +18,19 @@ describe("body pool", () => {
     assert.notEqual(pool.take(1).buffer, pool.take(1).buffer);
   });
 
+  it("keeps blocks of bulk bodies apart from small ones", () => {
+    const pool = createBodyPool();
+    const bulk = pool.take(4 * 1024 * 1024);
+    assert.equal(bulk.length, 5 * 1024 * 1024);
+    pool.give(bulk);
+    assert.equal(pool.take(1).length, 1280 * 1024);
+    assert.equal(pool.take(2 * 1024 * 1024).buffer, bulk.buffer);
+  });
+
   it("leaves foreign memory and oversize bodies alone", () => {
     const pool = createBodyPool();
-    const large = pool.take(4 * 1024 * 1024);
-    assert.ok(large.length >= 4 * 1024 * 1024);
+    const large = pool.take(6 * 1024 * 1024);
+    assert.equal(large.length, 6 * 1024 * 1024);
     pool.give(large);
     pool.give(new Uint8Array(64));
     assert.equal(pool.take(1).length, 1280 * 1024);

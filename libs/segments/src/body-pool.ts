@@ -1,6 +1,6 @@
 /**
- * Memory for bodies of about 1 MiB, used again: a fresh one each costs page faults, and counts toward a major
- * garbage collection every few dozen (measured: a third of a busy service's main thread).
+ * Memory for bodies, used again: a fresh one each costs page faults, and counts toward a major garbage
+ * collection every few dozen (measured: a third of a busy service's main thread).
  */
 export interface BodyPool {
   /** Memory of at least `bytes`; its content is whatever was in it. */
@@ -9,25 +9,38 @@ export interface BodyPool {
   give(view: Uint8Array): void;
 }
 
-/** A body of 1 MiB that redaction made a quarter longer; whatever needs more is allocated for itself. */
-const blockBytes = 1280 * 1024;
-/** 40 MiB: what two lanes of 16 deliveries hold. */
-const idleMax = 32;
+/**
+ * Blocks of two sizes: a body of 1 MiB, or a bulk one of 4 MiB, that redaction made a quarter longer. Kept
+ * idle at most 40 MiB each, what two lanes hold in flight; whatever needs more is allocated for itself.
+ */
+const sizes = [
+  { blockBytes: 1280 * 1024, idleMax: 32 },
+  { blockBytes: 5 * 1024 * 1024, idleMax: 8 },
+] as const;
+
+interface Shelf {
+  blockBytes: number;
+  idleMax: number;
+  idle: ArrayBufferLike[];
+}
 
 export function createBodyPool(): BodyPool {
-  const idle: ArrayBufferLike[] = [];
-  const owned = new WeakSet<ArrayBufferLike>();
+  const shelves: Shelf[] = sizes.map((size) => ({ ...size, idle: [] }));
+  const owners = new WeakMap<ArrayBufferLike, Shelf>();
   return {
     take: (bytes) => {
-      if (bytes > blockBytes) return Buffer.allocUnsafeSlow(bytes);
-      const known = idle.pop();
+      const shelf = shelves.find(({ blockBytes }) => bytes <= blockBytes);
+      if (shelf === undefined) return Buffer.allocUnsafeSlow(bytes);
+      const known = shelf.idle.pop();
       if (known !== undefined) return new Uint8Array(known);
-      const { buffer } = Buffer.allocUnsafeSlow(blockBytes);
-      owned.add(buffer);
+      const { buffer } = Buffer.allocUnsafeSlow(shelf.blockBytes);
+      owners.set(buffer, shelf);
       return new Uint8Array(buffer);
     },
     give: ({ buffer }) => {
-      if (owned.has(buffer) && idle.length < idleMax && !idle.includes(buffer)) idle.push(buffer);
+      const shelf = owners.get(buffer);
+      if (shelf === undefined || shelf.idle.length >= shelf.idleMax || shelf.idle.includes(buffer)) return;
+      shelf.idle.push(buffer);
     },
   };
 }

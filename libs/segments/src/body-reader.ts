@@ -66,11 +66,9 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
   return {
     open: async (bytes) => {
       const batch = decodeBatch(bytes);
-      const body =
-        batch.body?.$case === "range"
-          ? await read(batch.body.value)
-          : (batch.body?.value ?? new Uint8Array());
-      return openBatch(batch, body);
+      if (batch.body?.$case !== "range") return openBatch(batch, batch.body?.value ?? new Uint8Array());
+      const range = batch.body.value;
+      return { ...openBatch(batch, await read(range)), bodyCrc32: range.crc32 };
     },
     release: ({ body }) => pool.give(body),
     close: async () => {

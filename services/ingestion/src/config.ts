@@ -1,3 +1,4 @@
+import { limits } from "@millrace/envelope";
 import { baseConfig } from "@millrace/runtime";
 import { z } from "zod";
 
@@ -28,10 +29,16 @@ export const ingestionConfig = z.strictObject({
     .strictObject({
       /** Directories below which files may be read. None: no file source is allowed. */
       roots: z.array(z.string()).default([]),
-      /** Files of a source that are read at once; each holds up to 11 blocks of 1.75 MiB. */
+      /** Body of a bulk frame at most; 1 MiB where buffer is on another node and bodies travel to it. */
+      frameBytesMax: z
+        .int()
+        .min(1024 * 1024)
+        .max(limits.bulkBytesMax)
+        .default(limits.bulkBytesMax),
+      /** Files of a source that are read at once; each holds up to 7 blocks of a frame and 768 KiB. */
       filesInFlightMax: z.int().min(1).max(64).default(4),
       /** Appends of one file on their way at once. */
-      appendsInFlightMax: z.int().min(1).max(64).default(8),
+      appendsInFlightMax: z.int().min(1).max(64).default(4),
       /** How long a file must rest until a last line without its line feed counts as complete. */
       settleMs: z.int().min(100).default(5_000),
       /** Files with more than one name may lie outside of the roots as well. */

@@ -1,3 +1,4 @@
+import { limits } from "@millrace/envelope";
 import {
   connectBroker,
   createBatchPublisher,
@@ -27,7 +28,11 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
   const runner = createSourceRunner({
     registry,
     runtime,
-    files: config.files,
+    // A body that travels to buffer over gRPC is one request.
+    files:
+      config.segments.rawDir === undefined
+        ? { ...config.files, frameBytesMax: limits.batchBytesMax }
+        : config.files,
     lastPosition: buffer.lastPosition,
     append: appendFrame({ batches, now: runtime.clock.now }),
     reject: rejectLine({ buffer, now: runtime.clock.now }),

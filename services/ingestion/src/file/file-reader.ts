@@ -21,15 +21,15 @@ export interface BlockPool {
 }
 
 export interface BlockPoolOptions {
-  /** Bytes of one read. Default 1 MiB. */
+  /** Bytes of one read. Default those of one body, so that a read makes about one frame. */
   readBytes?: number;
-  /** Blocks kept for the next use; more are dropped. Default 16, about 28 MiB. */
+  /** Blocks kept for the next use; more are dropped. Default 16. */
   idleMax?: number;
 }
 
 /** `take` never waits: what bounds the blocks in use is how many frames the readers' consumers hold. */
 export function createBlockPool(limits: FrameLimits, options: BlockPoolOptions = {}): BlockPool {
-  const { readBytes = 1 << 20, idleMax = 16 } = options;
+  const { readBytes = limits.bodyBytesMax, idleMax = 16 } = options;
   const headBytes = limits.messageBytesMax;
   const idle: Buffer[] = [];
   return {

@@ -101,7 +101,7 @@ export interface FileSourceOptions extends Timers {
 
 export interface FileSourceTuning {
   frames: FrameLimits;
-  /** Files read at once. Each holds at most appendsInFlightMax + 3 blocks of 1.75 MiB. */
+  /** Files read at once. Each holds at most appendsInFlightMax + 3 blocks of a body and a message. */
   filesInFlightMax: number;
   /** Appends of one file at once. 1 where buffer must see them strictly one after the other. */
   appendsInFlightMax: number;
@@ -115,7 +115,7 @@ export interface FileSourceTuning {
 export const defaultTuning: FileSourceTuning = {
   frames: defaultFrameLimits,
   filesInFlightMax: 4,
-  appendsInFlightMax: 8,
+  appendsInFlightMax: 4,
   settleMs: 5_000,
   retry: defaultRetryPolicy,
   scan: { entriesMax: 100_000, filesMax: 10_000 },
@@ -157,7 +157,8 @@ class PolledDirectory implements FileSource {
   constructor(options: FileSourceOptions) {
     this.#options = options;
     this.#tuning = { ...defaultTuning, ...options.tuning };
-    this.#pool = createBlockPool(this.#tuning.frames);
+    const { frames, filesInFlightMax, appendsInFlightMax } = this.#tuning;
+    this.#pool = createBlockPool(frames, { idleMax: filesInFlightMax * (appendsInFlightMax + 3) });
   }
 
   start(): void {

@@ -70,7 +70,11 @@ export function createSourceRunner(options: SourceRunnerOptions): SourceRunner {
         appendsInFlightMax: options.files.appendsInFlightMax,
         settleMs: options.files.settleMs,
         hardLinksAllowed: options.files.hardLinksAllowed,
-        frames: { ...defaultTuning.frames, countMax: stream.batchSize },
+        frames: {
+          ...defaultTuning.frames,
+          bodyBytesMax: options.files.frameBytesMax,
+          countMax: stream.batchSize,
+        },
       },
     });
   };

@@ -11,6 +11,8 @@ export interface EncodedRows {
   runs: RowRun[];
   /** Rows that the format cannot hold. */
   rejected: number[];
+  /** CRC-32 of the bytes, where it is known without another pass over them. */
+  crc32?: number;
 }
 
 const lineFeed = 0x0a;
@@ -26,7 +28,11 @@ export function encodeLines(open: OpenBatch, runs: readonly RowRun[]): EncodedRo
     : joined(open, offsets, runs);
 }
 
-function asTheyLie({ body }: OpenBatch, offsets: Uint32Array, runs: readonly RowRun[]): EncodedRows {
+function asTheyLie(
+  { body, bodyCrc32 }: OpenBatch,
+  offsets: Uint32Array,
+  runs: readonly RowRun[],
+): EncodedRows {
   const bytes = runs.map(({ from, to }) => {
     const end = offsets[to] as number;
     if (body[end - 1] !== lineFeed) {
@@ -36,7 +42,13 @@ function asTheyLie({ body }: OpenBatch, offsets: Uint32Array, runs: readonly Row
     }
     return body.subarray(offsets[from], end);
   });
-  return { bytes, runs: [...runs], rejected: [] };
+  const isWhole = bytes.length === 1 && bytes[0]?.length === body.length;
+  return {
+    bytes,
+    runs: [...runs],
+    rejected: [],
+    ...(isWhole && bodyCrc32 !== undefined ? { crc32: bodyCrc32 } : {}),
+  };
 }
 
 function joined({ body }: OpenBatch, offsets: Uint32Array, runs: readonly RowRun[]): EncodedRows {

@@ -148,7 +148,8 @@ function entryOf(
   const { header, columns } = open;
   const intervals = intervalsOf(rowPositions(header, columns), encoded.runs);
   const deltas = deltasOf(columns.positionDeltas, encoded.runs);
-  return { source: header.source, intervals, deltas, bytes: encoded.bytes, ...as };
+  const { bytes, crc32 } = encoded;
+  return { source: header.source, intervals, deltas, bytes, ...(crc32 !== undefined && { crc32 }), ...as };
 }
 
 function deltasOf(all: Uint32Array, runs: readonly RowRun[]): Uint32Array {
