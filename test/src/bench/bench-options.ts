@@ -1,21 +1,30 @@
 import { parseArgs } from "node:util";
 import { CodedError } from "@millrace/errors";
+import type { PipelineMode } from "./pipeline/cases.js";
 
 export interface BenchOptions {
-  /** Input of each size, in GB of 10^9 bytes. */
-  gb: number;
-  /** Message sizes of `pipeline`, in bytes. */
+  /** Bytes that pass through `pipeline`, in GB of 10^9 bytes; by mode where none are given. */
+  gb: number | undefined;
+  /** Distinct input at most, in GB; it is read in a loop for more. */
+  inputGb: number;
+  /** Where the parts of `pipeline` and `growth` go. */
+  mode: PipelineMode;
+  /** Message sizes of `pipeline`, in bytes; `growth` takes the first. */
   sizes: number[];
   /** Share of the lines that hold personal data. */
   personal: number;
-  /** Input of the plain loop at most, in GB. */
+  /** Whether `pipeline` runs each case of which a figure is kept. */
+  suite: boolean;
+  /** Input of the plain loop, in GB; 0 leaves it out. */
   loopGb: number;
-  /** Messages a second of `latency`. */
-  rate: number;
-  /** Seconds measured by `latency`, after 10 s that are not. */
+  /** Messages a second of `latency` and `publish`; by bench where none are given. */
+  rate: number | undefined;
+  /** Seconds measured by `latency` and `publish`, after 10 s that are not. */
   seconds: number;
   seed: number;
   basePort: number;
+  /** Whether free memory is touched once before. */
+  touch: boolean;
   /** Where the run's directory is made; default: the system's temporary directory. */
   dir: string | undefined;
   /** Directory for a CPU profile of each service. */
@@ -24,65 +33,89 @@ export interface BenchOptions {
   keep: boolean;
 }
 
-export const usage = `npm run bench -- pipeline | latency | search [options]
-  --gb <n>         pipeline: input of each size, in GB (4)
-  --sizes <list>   pipeline: bytes a message, such as 1024,16384
-  --personal <n>   pipeline: share of lines with personal data (0.05)
-  --loop-gb <n>    pipeline: input of the plain loop at most (0.5)
-  --rate <n>       latency: messages a second (200)
+export const usage = `npm run bench -- pipeline | growth | latency | search [options]
+  --gb <n>         pipeline: GB that pass through (28)
+  --input-gb <n>   pipeline, growth: GB of distinct input, read in a loop (4)
+  --sizes <list>   pipeline, growth: bytes a message, such as 1024,16384 (1024)
+  --personal <n>   pipeline, growth: share of lines with personal data (0.05)
+  --loop-gb <n>    pipeline: input of the plain loop, 0 for none (0.5)
+  --rate <n>       latency: messages a second (1000)
   --seconds <n>    latency: measured, after 10 s that are not (60)
   --seed <n>       1
   --base-port <n>  first of 12 ports (7270)
   --dir <dir>      where temporary files go
+  --no-touch       leaves out touching free memory before
   --profile <dir>  writes a CPU profile of each service; figures are lower then
   --no-keep        does not add the result to test/bench/results`;
 
 const text = { type: "string" } as const;
-const known = {
+const flag = { type: "boolean" } as const;
+const numbers = {
   gb: text,
-  sizes: text,
+  "input-gb": text,
   personal: text,
   "loop-gb": text,
   rate: text,
   seconds: text,
   seed: text,
   "base-port": text,
+} as const;
+const known = {
+  ...numbers,
+  mode: text,
+  sizes: text,
   dir: text,
   profile: text,
-  "no-keep": { type: "boolean" },
+  suite: flag,
+  "no-touch": flag,
+  "no-keep": flag,
 } as const;
 
 /** @throws CodedError invalid_argument, with the usage as its remedy. */
 export function parseBench(args: readonly string[]): { name: string; options: BenchOptions } {
   const { values, positionals } = parse(args);
-  const number = (name: Exclude<keyof typeof known, "no-keep">, otherwise: number): number => {
-    const given = values[name];
-    const value = given === undefined ? otherwise : Number(given);
-    if (Number.isFinite(value) && value >= 0) return value;
-    throw refused(`--${name} is ${String(given)}`);
+  const given = (name: keyof typeof numbers): number | undefined => {
+    const value = values[name];
+    if (value === undefined) return undefined;
+    if (value !== "" && Number.isFinite(Number(value)) && Number(value) >= 0) return Number(value);
+    throw refused(`--${name} is ${value}`);
   };
-  const sizes = (values.sizes ?? "1024,16384").split(",").map(Number);
-  if (sizes.some((size) => !Number.isInteger(size) || size < 512 || size > 262_144)) {
-    throw refused("--sizes are from 512 to 262144 bytes");
-  }
   const [name = "", ...others] = positionals;
   if (others.length > 0) throw refused(`unknown argument ${others.join(" ")}`);
+  const gb = given("gb");
+  const inputGb = given("input-gb") ?? 4;
+  if (gb === 0 || inputGb === 0) throw refused("--gb and --input-gb are above 0");
   return {
     name,
     options: {
-      gb: number("gb", 4),
-      sizes,
-      personal: Math.min(1, number("personal", 0.05)),
-      loopGb: number("loop-gb", 0.5),
-      rate: number("rate", 200),
-      seconds: number("seconds", 60),
-      seed: number("seed", 1),
-      basePort: number("base-port", 7270),
+      gb,
+      inputGb,
+      mode: modeOf(values.mode ?? "kept"),
+      sizes: sizesOf(values.sizes ?? "1024"),
+      personal: Math.min(1, given("personal") ?? 0.05),
+      suite: values.suite === true,
+      loopGb: given("loop-gb") ?? 0.5,
+      rate: given("rate"),
+      seconds: given("seconds") ?? 60,
+      seed: given("seed") ?? 1,
+      basePort: given("base-port") ?? 7270,
+      touch: values["no-touch"] !== true,
       dir: values.dir,
       profile: values.profile,
       keep: values["no-keep"] !== true && values.profile === undefined,
     },
   };
+}
+
+function modeOf(mode: string): PipelineMode {
+  if (mode === "kept") return mode;
+  throw refused(`--mode is ${mode}`);
+}
+
+function sizesOf(list: string): number[] {
+  const sizes = list.split(",").map(Number);
+  if (sizes.every((size) => Number.isInteger(size) && size >= 512 && size <= 262_144)) return sizes;
+  throw refused("--sizes are from 512 to 262144 bytes");
 }
 
 function parse(args: readonly string[]) {

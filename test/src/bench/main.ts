@@ -1,6 +1,7 @@
 import { CodedError } from "@millrace/errors";
 import { type BenchContext, inContext } from "./bench-context.js";
 import { parseBench, refused } from "./bench-options.js";
+import { runGrowth } from "./growth/run-growth.js";
 import { runLatency } from "./latency/run-latency.js";
 import { runPipeline } from "./pipeline/run-pipeline.js";
 import { note } from "./report.js";
@@ -8,6 +9,7 @@ import { runSearch } from "./search/run-search.js";
 
 const benches: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   pipeline: runPipeline,
+  growth: runGrowth,
   latency: runLatency,
   search: runSearch,
 };

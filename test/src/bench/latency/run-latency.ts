@@ -8,6 +8,8 @@ import { line, note, rounded, table } from "../report.js";
 import { keepResult } from "../results.js";
 import { withSystem } from "../system/bench-system.js";
 
+/** Messages a second. */
+const defaultRate = 1_000;
 const warmUpSeconds = 10;
 const textBytes = 256;
 /** How long messages that are on their way may still take; those that take longer are lost. */
@@ -38,7 +40,7 @@ interface Outcome {
  * gRPC publish → gRPC subscribe through the whole system, in open loop from the intended moment of sending.
  */
 export async function runLatency(context: BenchContext): Promise<void> {
-  const { rate, seconds } = context.options;
+  const { rate = defaultRate, seconds } = context.options;
   const outcome = await withSystem(context, 1, async ({ client }) => {
     // A connection of its own, as a subscriber elsewhere would have.
     await using subscriber = connect({ address: client.address });
@@ -91,7 +93,7 @@ async function measure(
   publishing: StreamProcessor,
   subscribing: StreamProcessor,
 ): Promise<Outcome> {
-  const { rate, seconds } = options;
+  const { rate = defaultRate, seconds } = options;
   const warmUp = Math.round(rate * warmUpSeconds);
   const count = warmUp + Math.round(rate * seconds);
   const intended = new Float64Array(count);

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
-import { addFile, addLine, addSum, difference, emptySum, type LineSum } from "./line-sum.js";
+import { addFile, addLine, addSum, difference, emptySum, type LineSum, timesSum } from "./line-sum.js";
 
 const lines = ["one", "two", "", "three"];
 const signal = new AbortController().signal;
@@ -33,6 +33,12 @@ test("sums of parts add up to the sum of the whole", () => {
   const sum = sumOf(lines.slice(0, 1));
   addSum(sum, sumOf(lines.slice(1)));
   assert.equal(difference(sumOf(lines), sum), undefined);
+});
+
+test("the sum of a loop is that of its lines, as often", () => {
+  const looped = sumOf(Array.from({ length: 1_001 }, () => lines).flat());
+  assert.equal(difference(timesSum(sumOf(lines), 1_001), looped), undefined);
+  assert.notEqual(difference(timesSum(sumOf(lines), 1_000), looped), undefined);
 });
 
 test("a file is summed by its lines, and one changed byte in it is seen", async (t) => {

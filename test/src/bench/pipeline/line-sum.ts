@@ -33,6 +33,12 @@ export function addSum(sum: LineSum, other: LineSum): void {
   for (let lane = 0; lane < 4; lane++) sum.lanes[lane] = (sum.lanes[lane] ?? 0) + (other.lanes[lane] ?? 0);
 }
 
+/** The sum of the same lines so many times over. */
+export function timesSum(sum: LineSum, times: number): LineSum {
+  const lanes = sum.lanes.map((lane) => Number((BigInt(lane) * BigInt(times)) & 0xffff_ffffn));
+  return { lines: sum.lines * times, bytes: sum.bytes * times, lanes };
+}
+
 /** What differs, or undefined. */
 export function difference(expected: LineSum, found: LineSum): string | undefined {
   if (found.lines !== expected.lines) return `${found.lines} lines instead of ${expected.lines}`;

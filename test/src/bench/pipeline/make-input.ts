@@ -8,14 +8,18 @@ export interface InputFile {
   bytes: number;
   /** Of the lines as they must come out. */
   expected: LineSum;
+  /** Of the lines as they are, which is how an exempt stream passes them on. */
+  raw: LineSum;
 }
 
 export interface Input {
   dir: string;
+  /** All of one size. */
   files: InputFile[];
   bytes: number;
   lines: number;
   expected: LineSum;
+  raw: LineSum;
 }
 
 export interface InputOptions {
@@ -38,9 +42,13 @@ export async function makeInput(options: InputOptions): Promise<Input> {
     files.push(await makeFile(options, number, linesPerFile));
   }
   const expected = emptySum();
-  for (const file of files) addSum(expected, file.expected);
+  const raw = emptySum();
+  for (const file of files) {
+    addSum(expected, file.expected);
+    addSum(raw, file.raw);
+  }
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  return { dir: options.dir, files, bytes, lines: expected.lines, expected };
+  return { dir: options.dir, files, bytes, lines: expected.lines, expected, raw };
 }
 
 const blockBytes = 4 * 1024 * 1024;
@@ -55,12 +63,14 @@ async function makeFile(options: InputOptions, number: number, lines: number): P
   });
   const path = join(dir, `events-${number}.jsonl`);
   const expected = emptySum();
+  const raw = emptySum();
   const block = Buffer.allocUnsafe(Math.floor(blockBytes / lineBytes) * lineBytes);
   const file = await open(path, "wx");
   let filled = 0;
   try {
     for (let made = 0; made < lines; made++) {
       addLine(expected, maker.write(block, filled));
+      addLine(raw, block.subarray(filled, filled + lineBytes - 1));
       filled += lineBytes;
       if (filled < block.length && made < lines - 1) continue;
       signal.throwIfAborted();
@@ -71,5 +81,5 @@ async function makeFile(options: InputOptions, number: number, lines: number): P
   } finally {
     await file.close();
   }
-  return { path, bytes: lines * lineBytes, expected };
+  return { path, bytes: lines * lineBytes, expected, raw };
 }

@@ -1,65 +1,103 @@
 import type { BenchContext } from "../bench-context.js";
-import { line, rounded, table } from "../report.js";
+import { line, note, rounded, table } from "../report.js";
 import { type BenchResult, keepResult } from "../results.js";
-import { declared, runSize, type SizeFigures } from "./run-size.js";
+import { touchMemory } from "../system/touched-memory.js";
+import { casesOf, declaredFor } from "./cases.js";
+import { type LoopFigures, measureLoop } from "./measure-loop.js";
+import { type CaseFigures, createInputs, runCase } from "./run-case.js";
+
+/** A figure of less is not called sustained. */
+const sustainedSeconds = 60;
 
 /** Files → ingestion → buffer → privacy → output files, and a plain loop beside it. */
 export async function runPipeline(context: BenchContext): Promise<void> {
-  const figures: SizeFigures[] = [];
-  // Each size has a system of its own, so that memory and CPU are of that size alone.
-  for (const lineBytes of context.options.sizes) figures.push(await runSize(context, lineBytes));
+  const touched = await touch(context);
+  const inputOf = createInputs(context);
+  const figures: CaseFigures[] = [];
+  const loops = new Map<string, LoopFigures | undefined>();
+  for (const given of casesOf(context.options)) {
+    const loopKey = `${given.lineBytes} ${given.personal}`;
+    if (!loops.has(loopKey)) {
+      note("plain loop");
+      loops.set(loopKey, await measureLoop(context, given));
+    }
+    figures.push(await runCase(context, inputOf, given));
+  }
+  const loopOf = ({ given }: CaseFigures) => loops.get(`${given.lineBytes} ${given.personal}`);
+  show(context, figures, loopOf);
+  const result: BenchResult = { bench: "pipeline" };
+  for (const of of figures) result[`mb_per_s_${of.label}`] = rounded(of.mbPerSecond);
   const [first] = figures;
-  line(`stream:  ${JSON.stringify(declared)}`);
+  const loop = first && loopOf(first);
+  if (loop !== undefined) result["node_loop_mb_per_s"] = rounded(loop.mbPerSecond);
+  if (first !== undefined) {
+    result["disk_new_mb_per_s"] = rounded(first.disk.newFiles);
+    result["disk_recycled_mb_per_s"] = rounded(first.disk.recycledFiles);
+    result["rss_anon_max_mb"] = rounded(rssAnonMax(first), 0);
+  }
+  const cases = figures.map((of) => detailsOf(of, loopOf(of)));
+  keepResult(context, result, { policy: first?.policyHash, memory_touched_gb: rounded(touched), cases });
+}
+
+/** See `touchMemory`. */
+export async function touch({ options, signal }: BenchContext): Promise<number> {
+  if (!options.touch) return 0;
+  note("touching free memory once, so that what follows does not measure the hypervisor");
+  const { gb, seconds } = await touchMemory(signal);
+  line(`memory:  ${rounded(gb)} GB touched once before, in ${rounded(seconds)} s`);
+  return gb;
+}
+
+function show(
+  { options }: BenchContext,
+  figures: readonly CaseFigures[],
+  loopOf: (of: CaseFigures) => LoopFigures | undefined,
+): void {
+  const [first] = figures;
   line(`policy:  default, every detector on, ${first?.policyHash ?? ""}`);
-  const { seed, personal } = context.options;
-  line(`input:   seed ${seed}, ${personal * 100} % of the lines with personal data`);
-  line("output:  every line stored once, synced, and equal to an independent redaction");
+  line(`input:   seed ${options.seed}, ${rounded(first?.inputGb ?? 0)} GB of distinct lines, read in a loop`);
+  line("disk:    its own rate, new and recycled files, synced each 16 MiB, measured just before each case");
   line("");
+  const heads = ["GB", "passes", "seconds", "MB/s", "slowest 10 s", "disk new", "disk recycled"];
   table([
-    [
-      "message",
-      "GB",
-      "lines",
-      "seconds",
-      "MB/s",
-      "plain loop MB/s",
-      "disk, new files MB/s",
-      "CPU-s/GB",
-      "loop CPU-s/GB",
-    ],
+    ["case", ...heads, "CPU-s/GB", "plain loop MB/s", "loop CPU-s/GB", "watching CPU"],
     ...figures.map((of) => [
-      `${of.lineBytes} B`,
+      of.label,
       rounded(of.gb, 2),
-      of.lines,
+      of.passes,
       rounded(of.seconds),
       rounded(of.mbPerSecond),
-      rounded(of.loopMbPerSecond),
-      rounded(of.diskMbPerSecond),
+      rounded(of.slowestMbPerSecond),
+      rounded(of.disk.newFiles),
+      rounded(of.disk.recycledFiles),
       rounded(cpuSum(of), 2),
-      rounded(of.loopCpuPerGb, 2),
+      rounded(loopOf(of)?.mbPerSecond ?? 0),
+      rounded(loopOf(of)?.cpuPerGb ?? 0, 2),
+      `${rounded(of.watchingCpuShare * 100)} % of a core`,
     ]),
   ]);
-  for (const of of figures) showUse(of);
-  const result: BenchResult = { bench: "pipeline" };
-  for (const of of figures) result[`mb_per_s_${label(of)}`] = rounded(of.mbPerSecond);
-  for (const of of figures) result[`node_loop_mb_per_s_${label(of)}`] = rounded(of.loopMbPerSecond);
-  if (first !== undefined) result["disk_mb_per_s"] = rounded(first.diskMbPerSecond);
-  keepResult(context, result, { stream: declared, policy: first?.policyHash, sizes: figures.map(detailsOf) });
+  for (const of of figures) {
+    line("");
+    line(`${of.label}: stream ${JSON.stringify(declaredFor(of.given.mode))}`);
+    line(`${of.label}: ${of.checked}`);
+    if (of.seconds < sustainedSeconds)
+      note(`${of.label}: ${rounded(of.seconds)} s is short of ${sustainedSeconds} s: not a sustained figure`);
+    showUse(of);
+  }
 }
 
-/** 1kib for 1024; other sizes than whole KiB in bytes. */
-function label({ lineBytes }: SizeFigures): string {
-  return lineBytes % 1024 === 0 ? `${lineBytes / 1024}kib` : `${lineBytes}b`;
-}
-
-function cpuSum({ use, gb }: SizeFigures): number {
+export function cpuSum({ use, gb }: Pick<CaseFigures, "use" | "gb">): number {
   return [...use.values()].reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0) / gb;
 }
 
-function showUse(of: SizeFigures): void {
-  line("");
+function rssAnonMax({ use }: CaseFigures): number {
+  const services = [...use].filter(([name]) => name !== "nats-server");
+  return Math.max(...services.map(([, { rssAnonMb }]) => rssAnonMb));
+}
+
+function showUse(of: CaseFigures): void {
   table([
-    [`${of.lineBytes} B: process`, "CPU-s", "CPU-s/GB", "of them in the kernel", "RssAnon max MB"],
+    ["process", "CPU-s", "CPU-s/GB", "of them in the kernel", "RssAnon max MB"],
     ...[...of.use].map(([name, { cpuSeconds, kernelSeconds, rssAnonMb }]) => [
       name,
       rounded(cpuSeconds),
@@ -70,7 +108,7 @@ function showUse(of: SizeFigures): void {
   ]);
 }
 
-function detailsOf(of: SizeFigures): object {
+function detailsOf(of: CaseFigures, loop: LoopFigures | undefined): object {
   const processes = [...of.use].map(([name, { cpuSeconds, kernelSeconds, rssAnonMb }]) => ({
     name,
     cpu_s_per_gb: rounded(cpuSeconds / of.gb, 3),
@@ -78,14 +116,26 @@ function detailsOf(of: SizeFigures): object {
     rss_anon_max_mb: rounded(rssAnonMb, 0),
   }));
   return {
-    message_bytes: of.lineBytes,
+    case: of.label,
+    mode: of.given.mode,
+    personal: of.given.personal,
+    message_bytes: of.given.lineBytes,
     gb: rounded(of.gb, 3),
+    input_gb: rounded(of.inputGb, 3),
     seconds: rounded(of.seconds, 2),
     mb_per_s: rounded(of.mbPerSecond),
+    steady_mb_per_s: rounded(of.steadyMbPerSecond),
+    slowest_10s_mb_per_s: rounded(of.slowestMbPerSecond),
     cpu_s_per_gb: rounded(cpuSum(of), 3),
-    node_loop_mb_per_s: rounded(of.loopMbPerSecond),
-    node_loop_cpu_s_per_gb: rounded(of.loopCpuPerGb, 3),
-    disk_mb_per_s: rounded(of.diskMbPerSecond),
+    ...(loop && {
+      node_loop_mb_per_s: rounded(loop.mbPerSecond),
+      node_loop_cpu_s_per_gb: rounded(loop.cpuPerGb, 3),
+    }),
+    disk_new_mb_per_s: rounded(of.disk.newFiles),
+    disk_recycled_mb_per_s: rounded(of.disk.recycledFiles),
+    watching_cpu_share: rounded(of.watchingCpuShare, 3),
+    checked: of.checked,
+    stream: declaredFor(of.given.mode),
     processes,
   };
 }

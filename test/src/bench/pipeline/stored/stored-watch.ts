@@ -1,6 +1,7 @@
 import { type Broker, buckets, defaultTenant, readLedger, tailStream } from "@millrace/messaging";
 import { CodedError } from "@millrace/errors";
 import { Entry } from "@millrace/proto/ledger";
+import type { StoredSample } from "./rates.js";
 
 /** Without a further message stored for so long, the bench gives up. */
 const stalledMs = 60_000;
@@ -14,12 +15,13 @@ export interface StoredOptions {
 }
 
 /**
- * Resolves with the moment, by performance.now(), at which the LEDGER said that the last message is stored.
- * The sink says so up to 100 ms after its files were synced, so this is never too early.
+ * Resolves when the LEDGER says that the last message is stored, with what it said on the way; the last
+ * sample is the end. The sink says so up to 100 ms after its files were synced, so this is never too early.
  */
-export async function untilStored(broker: Broker, options: StoredOptions): Promise<number> {
+export async function untilStored(broker: Broker, options: StoredOptions): Promise<StoredSample[]> {
   const { stream, lines, signal } = options;
   const done = new Map<string, number>();
+  const samples: StoredSample[] = [];
   const stalled = new AbortController();
   let timer = setTimeout(() => stalled.abort(), stalledMs);
   const tail = tailStream(broker, {
@@ -35,8 +37,9 @@ export async function untilStored(broker: Broker, options: StoredOptions): Promi
       timer = setTimeout(() => stalled.abort(), stalledMs);
       done.set(subject, Entry.decode(data).done);
       const stored = [...done.values()].reduce((sum, count) => sum + count, 0);
+      samples.push({ ms: now, stored });
       options.onProgress(stored);
-      if (stored >= lines) return now;
+      if (stored >= lines) return samples;
     }
   } finally {
     clearTimeout(timer);

@@ -1,0 +1,142 @@
+import { join } from "node:path";
+import { CodedError } from "@millrace/errors";
+import { adminUser, defaultTenant } from "@millrace/messaging";
+import { createStreamProcessor, type StreamOptions } from "@millrace/sdk";
+import type { BenchContext } from "../bench-context.js";
+import { note, rounded } from "../report.js";
+import type { BenchSystem } from "../system/bench-system.js";
+import { type ProcessUse, watchUse } from "../system/process-use.js";
+import { difference, type LineSum, timesSum } from "./line-sum.js";
+import type { Input } from "./make-input.js";
+import { redactPlainly } from "./plain-loop.js";
+import { checkManifests, checkSample } from "./stored/check-parts.js";
+import { type PartManifest, watchParts } from "./stored/part-watch.js";
+import { slowestRate, steadyRate } from "./stored/rates.js";
+import { sumStored } from "./stored/stored-files.js";
+import { stageCounts, untilStored } from "./stored/stored-watch.js";
+
+export interface StreamRun {
+  stream: string;
+  declared: StreamOptions;
+  input: Input;
+  /** Passes over the input. */
+  repeat: number;
+  /** Nothing is redacted. */
+  isExempt: boolean;
+  /** Every part stays, so every line of it is checked. */
+  isKept: boolean;
+}
+
+export interface StreamFigures {
+  gb: number;
+  seconds: number;
+  mbPerSecond: number;
+  /** From the first message that was stored to the last. */
+  steadyMbPerSecond: number;
+  /** In the slowest 10 s. */
+  slowestMbPerSecond: number;
+  /** CPU of this process while it was measured, as a share of one core: watching costs something too. */
+  watchingCpuShare: number;
+  use: Map<string, ProcessUse>;
+  checked: string;
+}
+
+const slowestMs = 10_000;
+const sampledPartsMax = 6;
+
+/**
+ * Passes the input through a new stream, and throws unless every line of it is stored once and as foretold.
+ */
+export async function measureStream(
+  context: BenchContext,
+  system: BenchSystem,
+  run: StreamRun,
+): Promise<StreamFigures> {
+  const { signal } = context;
+  const { stream, input, repeat } = run;
+  const dir = join(system.stateDir, "data", "output", defaultTenant, stream);
+  const broker = await system.broker(adminUser);
+  await using processor = await createStreamProcessor(stream, system.client, run.declared);
+  const parts = watchParts(dir, signal);
+  try {
+    const watch = watchUse(system.stateDir);
+    const bytes = input.bytes * repeat;
+    const lines = input.lines * repeat;
+    const cpuBefore = process.cpuUsage();
+    // Earlier than the first byte is accepted, and the end later than the last is stored: the rate is a
+    // floor.
+    const begun = performance.now();
+    const ending = untilStored(broker, {
+      stream,
+      lines,
+      signal,
+      onProgress: progress(begun, { bytes, lines }),
+    });
+    const source = { path: input.dir, pattern: "*.jsonl", pollInterval: "1s", repeat } as const;
+    const [samples] = await Promise.all([ending, processor.addFileSource(source)]);
+    const seconds = ((samples.at(-1)?.ms ?? begun) - begun) / 1e3;
+    const cpu = process.cpuUsage(cpuBefore);
+    const use = watch.stop();
+    const counts = await stageCounts(broker, stream);
+    const lost = Object.keys(counts).filter((name) => name.includes("dead") || name.includes("dropped"));
+    if (lost.length > 0 || counts["store"] !== lines)
+      throw mismatch(`not every line was stored once: ${JSON.stringify(counts)}`);
+    note("  checking what was stored");
+    const checked = await check(run, { dir, manifests: await parts.untilPublished(lines), signal });
+    const mbPerMessage = bytes / lines / 1e6;
+    return {
+      gb: bytes / 1e9,
+      seconds,
+      mbPerSecond: bytes / 1e6 / seconds,
+      steadyMbPerSecond: steadyRate(samples) * mbPerMessage,
+      slowestMbPerSecond: slowestRate(samples, slowestMs) * mbPerMessage,
+      watchingCpuShare: (cpu.user + cpu.system) / 1e6 / seconds,
+      use,
+      checked,
+    };
+  } finally {
+    parts.stop();
+  }
+}
+
+function progress(begun: number, { bytes, lines }: { bytes: number; lines: number }) {
+  let shown = begun;
+  return (stored: number): void => {
+    if (performance.now() - shown < 5_000) return;
+    shown = performance.now();
+    const share = stored / lines;
+    const rate = (bytes * share) / 1e3 / (shown - begun);
+    note(`  ${rounded(share * 100)} % stored, ${rounded(rate)} MB/s so far`);
+  };
+}
+
+interface Published {
+  dir: string;
+  manifests: PartManifest[];
+  signal: AbortSignal;
+}
+
+/** What was checked, in words; throws at the first thing that is wrong. */
+async function check(run: StreamRun, { dir, manifests, signal }: Published): Promise<string> {
+  const { input, repeat, isExempt, isKept } = run;
+  const expected: LineSum = timesSum(isExempt ? input.raw : input.expected, repeat);
+  const positions = (input.bytes / input.files.length) * repeat;
+  const sources = input.files.length;
+  const foretold = { messages: expected.lines, bytes: expected.bytes, sources, positions };
+  const wrong = checkManifests(manifests, foretold);
+  if (wrong !== undefined) throw mismatch(`manifests: ${wrong}`);
+  const redact = isExempt ? (line: string): string => line : redactPlainly;
+  const chosen = { dir, manifests, input, redact, partsMax: sampledPartsMax, seed: expected.lines, signal };
+  const sample = await checkSample(chosen);
+  if (typeof sample === "string") throw mismatch(`stored: ${sample}`);
+  if (sample.checked === 0) throw mismatch("no part is there to be read");
+  const counted = `${expected.lines} lines stored once, by the LEDGER and ${manifests.length} manifests`;
+  if (!isKept) return `${counted}; ${sample.lines} lines of ${sample.checked} parts compared one by one`;
+  const different = difference(expected, await sumStored(dir, signal));
+  if (different !== undefined) throw mismatch(`stored: ${different}`);
+  return `${counted}; all lines equal to an independent redaction, by their sum`;
+}
+
+function mismatch(what: string): CodedError {
+  return new CodedError("data_loss", `bench pipeline: no figure, since the output is wrong. ${what}`);
+}

@@ -1,0 +1,29 @@
+/** How many messages were stored at a moment, by performance.now(). */
+export interface StoredSample {
+  ms: number;
+  stored: number;
+}
+
+/** Messages a second between the first and the last sample: without what starting takes. */
+export function steadyRate(samples: readonly StoredSample[]): number {
+  const first = samples[0];
+  const last = samples.at(-1);
+  if (first === undefined || last === undefined || last.ms <= first.ms) return 0;
+  return ((last.stored - first.stored) / (last.ms - first.ms)) * 1000;
+}
+
+/**
+ * Messages a second in the slowest stretch of so many ms or a little more; of all where they are fewer. A
+ * mean hides a stall.
+ */
+export function slowestRate(samples: readonly StoredSample[], windowMs: number): number {
+  let slowest = Number.POSITIVE_INFINITY;
+  let to = 0;
+  for (const from of samples) {
+    while (to < samples.length && (samples[to]?.ms ?? 0) - from.ms < windowMs) to++;
+    const end = samples[to];
+    if (end === undefined) break;
+    slowest = Math.min(slowest, ((end.stored - from.stored) / (end.ms - from.ms)) * 1000);
+  }
+  return Number.isFinite(slowest) ? slowest : steadyRate(samples);
+}
