@@ -11,7 +11,7 @@ const stream: StreamInfo = {
   name: "live",
   processingMode: "real_time",
   batchSize: 1000,
-  privacy: { detectorsOff: [] },
+  privacy: { detectorsOff: [], exempt: false },
   enrichments: { embeddings: true, sentiment: true, textField: "" },
   outputs: {
     results: { ageMs: 0, bytes: 0 },

@@ -44,6 +44,7 @@ export function renderStatus(status: StreamStatus): string[] {
   const reasons = Object.entries(conservation.droppedByReason).map(([reason, count]) => `${reason} ${count}`);
   return [
     `${stream.name}: ${stream.state}, ${stream.processingMode}, outputs ${outputsOf(stream).join(", ")}`,
+    ...(stream.privacy.exempt ? ["privacy: EXEMPT from the filter, nothing is redacted"] : []),
     `messages: ${sum}: ${balanced ? "balanced" : "NOT BALANCED"}`,
     ...(reasons.length === 0 ? [] : [`dropped: ${reasons.join(", ")}`]),
     `durability: ${status.durability}, data path: ${status.dataPath}`,

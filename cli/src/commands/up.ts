@@ -26,6 +26,7 @@ interface UpOptions {
   basePort: number;
   root: string[];
   modelWorkers: number;
+  exemptAllowed?: boolean;
 }
 
 /** Where the workspace lies: this file is cli/dist/commands/up.js in it. */
@@ -52,6 +53,7 @@ export function upCommand(world: World): Command {
       parseWorkers,
       Math.max(1, availableParallelism()),
     )
+    .option("--exempt-allowed", "let callers exempt streams from the privacy filter")
     .action((options: UpOptions) => up(options, world));
 }
 
@@ -189,6 +191,7 @@ function describeSystem(
       dimensions: dimensionsOf(model),
     },
     modelWorkers: options.modelWorkers,
+    exemptAllowed: options.exemptAllowed ?? false,
   };
 }
 

@@ -39,6 +39,8 @@ export interface LocalSystem {
   model: { manifestPath: string; directory: string; name: string; dimensions: number };
   /** Threads that run the model. */
   modelWorkers: number;
+  /** Whoever calls holds the privacy role. Default false. */
+  exemptAllowed?: boolean;
 }
 
 export function pseudonymKeyFile(stateDir: string): string {
@@ -65,14 +67,19 @@ export function renderServiceConfigs(system: LocalSystem): Record<ServiceUser, o
       ...base("gateway"),
       grpc: { host: "127.0.0.1", port: ports.grpc },
       buffer: { address: bufferAddress },
+      privacy: { exemptAllowed: system.exemptAllowed ?? false },
     },
     ingestion: {
       ...base("ingestion"),
       bufferAddress,
-      segments: { rawDir },
+      segments: { rawDir, cleanDir },
       files: { roots: [...system.roots] },
     },
-    buffer: { ...base("buffer"), grpc: { host: "127.0.0.1", port: ports.buffer }, segments: { rawDir } },
+    buffer: {
+      ...base("buffer"),
+      grpc: { host: "127.0.0.1", port: ports.buffer },
+      segments: { rawDir, cleanDir },
+    },
     privacy: {
       ...base("privacy"),
       pseudonymKeyFile: pseudonymKeyFile(stateDir),

@@ -42,9 +42,11 @@ export {
   type OutgoingBatch,
 } from "./delivery/consumer.js";
 export { createDeadLetterWriter, type DeadLetterWriter, type RowFailure } from "./delivery/dead-letters.js";
+export { isInferred, pastFilter } from "./delivery/past-filter.js";
 export { createPublisher, type Outgoing, type Published, type Publisher } from "./delivery/publisher.js";
 export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";
 export { cleanEndpoint, embedEndpoint, findEndpoint } from "./state/endpoints.js";
+export { createExemptions, exemptionEndMs, type Exemptions } from "./state/exemptions.js";
 export { purgeKept, readLast, readReports, storedNumbers, type StoredNumbers } from "./state/kept.js";
 export {
   type Account,

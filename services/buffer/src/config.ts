@@ -19,11 +19,13 @@ export const bufferConfig = z.strictObject({
     .strictObject({
       /** Directory of the raw side: only ingestion, buffer and privacy may reach it. */
       rawDir: z.string().default(".millrace/data/raw"),
+      /** Directory of the clean side, where bodies of exempt streams go at once. */
+      cleanDir: z.string().default(".millrace/data/clean"),
       segmentBytes: z
         .int()
         .min(4 * 1024 * 1024)
         .default(64 * 1024 * 1024),
-      /** Live raw segments at most; full, appends are refused until privacy catches up. */
+      /** Live segments of a side at most; full, appends are refused until the next stages catch up. */
       liveBytesMax: z
         .int()
         .min(8 * 1024 * 1024)

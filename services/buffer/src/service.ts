@@ -4,6 +4,7 @@ import {
   connectBroker,
   createBatchPublisher,
   createDeadLetterWriter,
+  createExemptions,
   createLedger,
   createPublisher,
   createStoredTracker,
@@ -11,15 +12,19 @@ import {
 } from "@millrace/messaging";
 import { BufferServiceService } from "@millrace/proto/buffer";
 import { type BuildService, createGrpcServer, unary } from "@millrace/runtime";
-import { openBodyStore } from "@millrace/segments";
+import { type BodyStore, createBodyReader, openBodyStore } from "@millrace/segments";
 import { openAcceptJournal } from "./accept/accept-journal.js";
 import { createAcceptor } from "./accept/acceptor.js";
+import { createPaths } from "./accept/paths.js";
 import type { BufferConfig } from "./config.js";
 import { append } from "./handlers/append.js";
 import { lastPosition } from "./handlers/last-position.js";
 import { reject } from "./handlers/reject.js";
 
-/** Takes batches from gateway and ingestion, makes them durable, and puts them on RAW in their lane. */
+/**
+ * Takes batches from gateway and ingestion, makes them durable, and puts them on RAW in their lane; those of
+ * exempt streams past the filter.
+ */
 export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const { log, clock } = runtime;
   const durability = await askDurability(config.nats.monitorUrl, config.nats.requireDurable);
@@ -30,29 +35,41 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const ledger = await createLedger(broker, "buffer", runtime);
   const registry = await createStreamRegistry(broker);
   const owner = `buffer-${config.instance}`;
-  const bodies = await openBodyStore({
-    sideDir: config.segments.rawDir,
-    side: "raw",
-    owner,
-    node: config.node,
-    segmentBytes: config.segments.segmentBytes,
-    liveBytesMax: config.segments.liveBytesMax,
-    // Well below the deadline of whoever appends.
-    roomWaitMs: 5_000,
-    onBroken: runtime.fail,
-  });
-  const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
+  const { rawDir, cleanDir, segmentBytes, liveBytesMax } = config.segments;
+  const openSide = (side: "raw" | "clean", sideDir: string): Promise<BodyStore> =>
+    openBodyStore({
+      sideDir,
+      side,
+      owner,
+      node: config.node,
+      segmentBytes,
+      liveBytesMax,
+      // Well below the deadline of whoever appends.
+      roomWaitMs: 5_000,
+      onBroken: runtime.fail,
+    });
+  const bodies = { raw: await openSide("raw", rawDir), clean: await openSide("clean", cleanDir) };
+  const batches = {
+    raw: createBatchPublisher(publisher, tracker, bodies.raw, runtime),
+    clean: createBatchPublisher(publisher, tracker, bodies.clean, runtime),
+  };
   const deadLetters = createDeadLetterWriter({ publisher, stage: "buffer", side: "raw", now: clock.now });
-  const journal = await openAcceptJournal(join(config.segments.rawDir, owner));
+  const journal = await openAcceptJournal(join(rawDir, owner));
   const acceptor = createAcceptor({
     registry,
-    batches,
-    publisher,
+    exemptions: await createExemptions(broker, clock),
+    paths: createPaths({
+      publisher,
+      batches,
+      reader: createBodyReader({ dirs: { clean: cleanDir } }),
+      version: runtime.version,
+      now: clock.now,
+    }),
     ledger,
     journal,
     now: clock.now,
     node: config.node,
-    recovered: bodies.recovered,
+    recovered: [...bodies.raw.recovered, ...bodies.clean.recovered],
   });
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);
@@ -74,5 +91,5 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
       },
     ],
   });
-  return [broker, registry, ledger, tracker, acceptor, batches, server];
+  return [broker, registry, ledger, tracker, acceptor, batches.raw, batches.clean, server];
 };

@@ -16,7 +16,7 @@ import { type PublishStreamParts, publishStream } from "./handlers/publish-strea
 import { getStream, listStreams } from "./handlers/read-streams.js";
 import { type SearchParts, searchText } from "./handlers/search-text.js";
 import { type SubscribeParts, subscribeResults } from "./handlers/subscribe-results.js";
-import { pauseStream, resumeStream, updateStream } from "./handlers/update-stream.js";
+import { pauseStream, resumeStream, updateStream, type UpdateStreamParts } from "./handlers/update-stream.js";
 import { type WatchParts, watchEvents } from "./handlers/watch-events.js";
 import { serveStream } from "./rpc/server-stream.js";
 import { serveUnary } from "./rpc/unary-call.js";
@@ -29,7 +29,8 @@ export interface Api
     PublishStreamParts,
     SearchParts,
     SourceParts,
-    StatusParts {
+    StatusParts,
+    UpdateStreamParts {
   tailResults: SubscribeParts["tail"];
   resultBounds: SubscribeParts["bounds"];
   storedResults: SubscribeParts["stored"];

@@ -26,6 +26,15 @@ export const gatewayConfig = z.strictObject({
       address: z.string().default("127.0.0.1:7073"),
     })
     .prefault({}),
+  privacy: z
+    .strictObject({
+      /**
+       * Callers hold the privacy role: they may exempt streams from the filter. Until callers are
+       * authenticated it is all of them or none.
+       */
+      exemptAllowed: z.boolean().default(false),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       /** Published and not yet durable, over all streams; beyond it publishes are refused. */

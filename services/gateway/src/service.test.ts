@@ -41,6 +41,26 @@ test("a stream is created once; other settings under its name are refused, and u
   assert.deepEqual([updated?.batchSize, updated?.createdMs], [5, first.stream?.createdMs]);
 });
 
+test("without the privacy role no stream is created as exempt or becomes so", async () => {
+  const refusal = {
+    code: "permission_denied",
+    field: "stream.privacy.exempt",
+    remedy: /privacy\.exemptAllowed/,
+  };
+  await assert.rejects(create("secret", { privacy: { exempt: true } }), refusal);
+  await assert.rejects(
+    answer((done) => streams().getStream({ name: "secret" }, done)),
+    { code: "not_found" },
+  );
+  const stream = await create("open");
+  const update = (exempt: boolean) =>
+    answer((done) =>
+      streams().updateStream({ stream: { ...stream, privacy: { detectorsOff: [], exempt } } }, done),
+    );
+  await assert.rejects(update(true), refusal);
+  await update(false);
+});
+
 test("a paused stream refuses publishes until it is resumed", async () => {
   await create("paused");
   const { stream } = await answer<{ stream: Stream | undefined }>((done) =>

@@ -6,6 +6,7 @@ import {
   cleanEndpoint,
   connectBroker,
   countStored,
+  createPublisher,
   createStreamRegistry,
   createStreamStore,
   defaultTenant,
@@ -23,6 +24,7 @@ import {
   tailStream,
 } from "@millrace/messaging";
 import { descriptorImage } from "@millrace/proto";
+import { Event } from "@millrace/proto/event";
 import { backoffMs, type BuildService, createGrpcServer, type Runtime } from "@millrace/runtime";
 import { context } from "@opentelemetry/api";
 import type { GatewayConfig } from "./config.js";
@@ -74,6 +76,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     ...onBroker(broker),
     find: registry.find,
     revisionForNew: (of, name) => revisionForNew(broker, of, name),
+    exemptAllowed: config.privacy.exemptAllowed,
     lastPosition: buffer.lastPosition,
     durability,
     activeTrace: () => context.active(),
@@ -96,6 +99,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
 
 /** What the handlers need of the broker, each by the one call that does it. */
 function onBroker(broker: Broker) {
+  const publisher = createPublisher(broker);
   const tail = (jetStream: string, filter: string, { from, signal }: { from: number; signal: AbortSignal }) =>
     // What is fetched ahead of a slow reader: 16 messages of 1 MiB at most.
     tailStream(broker, { jetStream, filter, from, signal, aheadMax: 16 });
@@ -119,6 +123,10 @@ function onBroker(broker: Broker) {
     storedResults: () => storedNumbers(broker, "RESULT"),
     tailEvents: (of: { tenant: string; stream: string; type: string }, from: number, signal: AbortSignal) =>
       tail("EVENTS", subjects.event(of.tenant, of.stream, of.type), { from, signal }),
+    tellEvent: async (of: string, event: Event): Promise<void> => {
+      const data = Event.encode(event).finish();
+      await publisher.publish({ subject: subjects.event(of, event.stream, event.type), data, id: event.id });
+    },
     lastEvent: async () => (await streamBounds(broker, "EVENTS")).last,
   };
 }

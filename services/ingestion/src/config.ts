@@ -14,11 +14,13 @@ export const ingestionConfig = z.strictObject({
     .strictObject({
       /** The raw side's directory, where buffer runs on the same node: bulk bodies are then written once. */
       rawDir: z.string().optional(),
+      /** The clean side's, for bodies of exempt streams. */
+      cleanDir: z.string().optional(),
       segmentBytes: z
         .int()
         .min(4 * 1024 * 1024)
         .default(64 * 1024 * 1024),
-      /** Live segments at most; full, sources wait until privacy catches up. */
+      /** Live segments of a side at most; full, sources wait until the next stages catch up. */
       liveBytesMax: z
         .int()
         .min(8 * 1024 * 1024)

@@ -2,6 +2,7 @@ import { limits } from "@millrace/envelope";
 import {
   connectBroker,
   createBatchPublisher,
+  createExemptions,
   createPublisher,
   createStoredTracker,
   createStreamRegistry,
@@ -23,31 +24,40 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
   const registry = await createStreamRegistry(broker);
   const buffer = createBufferClient(config.bufferAddress, runtime.clock);
   const tracker = createStoredTracker(broker, runtime);
-  const bodies = await openBodies(config, runtime);
-  const batches = createBatchPublisher(createBufferPublisher(buffer), tracker, bodies, runtime);
+  const publisher = createBufferPublisher(buffer);
+  const raw = createBatchPublisher(publisher, tracker, await openBodies("raw", config, runtime), runtime);
+  const clean = createBatchPublisher(publisher, tracker, await openBodies("clean", config, runtime), runtime);
+  const exemptions = await createExemptions(broker, runtime.clock);
   const runner = createSourceRunner({
     registry,
     runtime,
-    // A body that travels to buffer over gRPC is one request.
-    files:
-      config.segments.rawDir === undefined
-        ? { ...config.files, frameBytesMax: limits.batchBytesMax }
-        : config.files,
+    files: filesOf(config),
     lastPosition: buffer.lastPosition,
-    append: appendFrame({ batches, now: runtime.clock.now }),
+    append: appendFrame({ raw, clean, exemptions, now: runtime.clock.now }),
     reject: rejectLine({ buffer, now: runtime.clock.now }),
   });
   const reports = await createSourceReports(broker, createPublisher(broker), runner, runtime);
-  return [broker, buffer, tracker, batches, registry, runner, reports];
+  return [broker, buffer, tracker, raw, clean, registry, runner, reports];
 };
 
-/** On buffer's node bulk bodies go to raw segments of our own, and only where they lie is told to buffer. */
-async function openBodies({ segments, node }: IngestionConfig, runtime: Runtime): Promise<BodyStore> {
-  const { rawDir, segmentBytes, liveBytesMax } = segments;
-  if (rawDir === undefined) return inlineBodyStore();
+/** A body that travels to buffer over gRPC is one request. */
+function filesOf({ files, segments }: IngestionConfig): IngestionConfig["files"] {
+  const isWritten = segments.rawDir !== undefined && segments.cleanDir !== undefined;
+  return isWritten ? files : { ...files, frameBytesMax: limits.batchBytesMax };
+}
+
+/** On buffer's node bulk bodies go to segments of our own, and only where they lie is told to buffer. */
+async function openBodies(
+  side: "raw" | "clean",
+  { segments, node }: IngestionConfig,
+  runtime: Runtime,
+): Promise<BodyStore> {
+  const { rawDir, cleanDir, segmentBytes, liveBytesMax } = segments;
+  const sideDir = side === "raw" ? rawDir : cleanDir;
+  if (sideDir === undefined) return inlineBodyStore();
   return openBodyStore({
-    sideDir: rawDir,
-    side: "raw",
+    sideDir,
+    side,
     owner: `ingestion-${runtime.instance}`,
     node,
     segmentBytes,

@@ -34,6 +34,7 @@ export interface TestSystem {
 
 export interface TestSystemOptions {
   env?: NodeJS.ProcessEnv;
+  exemptAllowed?: boolean;
 }
 
 /** The whole system as `npm start` runs it, every service its own process, in a directory of its own. */
@@ -59,6 +60,7 @@ export async function startTestSystem(options: TestSystemOptions = {}): Promise<
       dimensions: await dimensionsOf(model.manifestPath, model.name),
     },
     modelWorkers: 1,
+    exemptAllowed: options.exemptAllowed ?? false,
   };
   const running = runLocal({
     root: workspace,

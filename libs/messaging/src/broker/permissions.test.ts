@@ -27,8 +27,8 @@ const tails: Record<string, ServiceUser[]> = {
 const inspects: Record<string, ServiceUser[]> = {
   ...tails,
   RAW: ["gateway", "ingestion", "buffer"],
-  CLEAN: ["gateway", "privacy"],
-  ENRICHED: ["gateway", "privacy", "inference"],
+  CLEAN: ["gateway", "ingestion", "buffer", "privacy"],
+  ENRICHED: ["gateway", "ingestion", "buffer", "privacy", "inference"],
 };
 const directs: Record<string, ServiceUser[]> = {
   CONTENT: ["gateway"],
@@ -62,8 +62,8 @@ const allStreams = [
 const publishing = new Map<string, readonly ServiceUser[]>([
   ["raw.batch.any.default.s", ["buffer"]],
   ["raw.high.p03.default.s", ["buffer"]],
-  ["clean.batch.any.default.s", ["privacy"]],
-  ["enriched.y.y.y.batch.any.default.s", ["privacy", "inference"]],
+  ["clean.batch.any.default.s", ["buffer", "privacy"]],
+  ["enriched.y.y.y.batch.any.default.s", ["buffer", "privacy", "inference"]],
   ["parked.privacy.default.s", []],
   ["result.default.s", ["output"]],
   ["content.default.s.a.c", ["output"]],
@@ -73,6 +73,7 @@ const publishing = new Map<string, readonly ServiceUser[]>([
   ["event.default.s.new_data", ["output"]],
   ["event.default.s.dead_letter", deadLetterWriters],
   ["event.default.s.source_failed", ["ingestion"]],
+  ["event.default.s.privacy_exempted", ["gateway"]],
   ["event.default.s.model_promoted", []],
   ["$KV.CONFIG.stream.default.s", ["gateway"]],
   ["$KV.CONFIG.source.default.s.f", ["gateway"]],

@@ -92,6 +92,7 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     inspect("RAW", "CLEAN", "ENRICHED"),
     tail("RESULT"),
     tail("EVENTS"),
+    publishTo("event.*.*.privacy_exempted"),
     publishTo("$JS.API.DIRECT.GET.CONTENT", "$JS.API.DIRECT.GET.CONTENT.>"),
     purge("RESULT", "EVENTS", "CONTENT", "EMBEDDINGS", `KV_${buckets.ledger}`, `KV_${buckets.reports}`),
     ask("privacy.clean", "inference.embed", "semantic-search.find"),
@@ -99,7 +100,7 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
   ingestion: [
     read(buckets.config),
     write(buckets.reports, ">"),
-    inspect("RAW"),
+    inspect("RAW", "CLEAN", "ENRICHED"),
     publishTo("event.*.*.source_failed"),
     // Errors name files, and these may be called after people.
     ask("privacy.clean"),
@@ -108,8 +109,9 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     read(buckets.config),
     read(buckets.ledger),
     write(buckets.ledger, "buffer.>"),
-    inspect("RAW"),
-    publishTo("raw.>", "dlq.raw.>", "event.*.*.dead_letter"),
+    inspect("RAW", "CLEAN", "ENRICHED"),
+    // Past the filter only what an exempt stream takes in.
+    publishTo("raw.>", "clean.>", "enriched.>", "dlq.raw.>", "event.*.*.dead_letter"),
   ],
   privacy: [
     consume("privacy-high"),

@@ -40,6 +40,7 @@ const refusals: ReadonlySet<Code> = new Set<Code>([
   "resource_exhausted",
   "not_found",
   "invalid_argument",
+  "failed_precondition",
   "permission_denied",
   "data_loss",
 ]);
@@ -87,8 +88,9 @@ export function createBatchPublisher(
         return;
       } catch (caught) {
         const { code } = CodedError.from(caught);
-        // Its stream was deleted meanwhile: nobody waits for it.
-        if (code === "not_found") {
+        // Its stream was deleted meanwhile, or is not exempt any more and its source sends it again: nobody
+        // waits for it.
+        if (code === "not_found" || code === "failed_precondition") {
           referenced.delete(placed.id);
           return await bodies.release(placed.id);
         }

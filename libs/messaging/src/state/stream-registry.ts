@@ -54,7 +54,7 @@ export interface StreamStore {
 /** Keys of CONFIG that a registry shows. */
 const watched = ["stream.>", "source.>"];
 
-const streamKey = (tenant: string, name: string): string => `stream.${tenant}.${name}`;
+export const streamKey = (tenant: string, name: string): string => `stream.${tenant}.${name}`;
 const sourceKeyOf = (tenant: string, stream: string, id: string): string =>
   `source.${tenant}.${stream}.${id}`;
 

@@ -9,6 +9,8 @@ export interface EventPayloads {
   /** Messages that a stage gave up on, and why. */
   dead_letter: { stage: string; code: string; reason: string; messages: number };
   source_failed: { source: string; reason: string };
+  /** The stream is exempt from the privacy filter from now on, or, where false, no longer. */
+  privacy_exempted: { exempt: boolean };
 }
 
 export type EventType = keyof EventPayloads;
@@ -22,7 +24,12 @@ export interface StreamEvent<Type extends EventType = EventType> {
   payload: EventPayloads[Type];
 }
 
-export const eventTypes: readonly EventType[] = ["new_data", "dead_letter", "source_failed"];
+export const eventTypes: readonly EventType[] = [
+  "new_data",
+  "dead_letter",
+  "source_failed",
+  "privacy_exempted",
+];
 
 export interface WatchOptions {
   stream: string;
@@ -63,6 +70,9 @@ function* fanOut(event: Event): Generator<StreamEvent> {
       return;
     case "sourceFailed":
       yield { ...head, type: "source_failed", payload: event.payload.value };
+      return;
+    case "privacyExempted":
+      yield { ...head, type: "privacy_exempted", payload: event.payload.value };
       return;
     case undefined:
     // An event of a kind that this version does not know is left out.

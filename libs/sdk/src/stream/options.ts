@@ -20,6 +20,11 @@ export interface StreamOptions {
   privacy?: {
     /** Detectors to switch off, such as `["IP"]`. Default: all are on. */
     detectorsOff?: readonly string[];
+    /**
+     * Nothing of the stream is looked at or changed by the filter. Takes the privacy role, and is told as a
+     * `privacy_exempted` event. Default false.
+     */
+    exempt?: boolean;
   };
   enrichments?: {
     /** Default true, unless search is off. */
@@ -114,7 +119,10 @@ export function toStream(name: string, options: StreamOptions): Stream {
     name,
     processingMode: isBatch ? ProcessingMode.PROCESSING_MODE_BATCH : ProcessingMode.PROCESSING_MODE_REAL_TIME,
     batchSize,
-    privacy: { detectorsOff: [...(options.privacy?.detectorsOff ?? [])] },
+    privacy: {
+      detectorsOff: [...(options.privacy?.detectorsOff ?? [])],
+      exempt: options.privacy?.exempt ?? false,
+    },
     enrichments: {
       embeddings: options.enrichments?.embeddings ?? outputs.search,
       sentiment: options.enrichments?.sentiment ?? true,
@@ -127,8 +135,9 @@ export function toStream(name: string, options: StreamOptions): Stream {
 }
 
 function checkPrivacy(privacy: NonNullable<StreamOptions["privacy"]>): void {
-  checkKeys(privacy, ["detectorsOff"], "privacy");
+  checkKeys(privacy, ["detectorsOff", "exempt"], "privacy");
   if (privacy.detectorsOff !== undefined) checkTexts(privacy.detectorsOff, "privacy.detectorsOff");
+  if (privacy.exempt !== undefined) checkBoolean(privacy.exempt, "privacy.exempt");
 }
 
 function checkEnrichments(enrichments: NonNullable<StreamOptions["enrichments"]>): void {

@@ -12,7 +12,7 @@ export interface StreamSettings {
   name: string;
   processingMode: "real_time" | "batch";
   batchSize: number;
-  privacy: { detectorsOff: readonly string[] };
+  privacy: { detectorsOff: readonly string[]; exempt: boolean };
   enrichments: { embeddings: boolean; sentiment: boolean; textField: string };
   outputs: {
     /** Undefined: not declared. A zero is the server's default. */
@@ -35,7 +35,7 @@ export function toStreamInfo(stream: Stream | undefined): StreamInfo {
     name: stream?.name ?? "",
     processingMode: stream?.processingMode === ProcessingMode.PROCESSING_MODE_BATCH ? "batch" : "real_time",
     batchSize: stream?.batchSize || 1_000,
-    privacy: { detectorsOff: privacy?.detectorsOff ?? [] },
+    privacy: { detectorsOff: privacy?.detectorsOff ?? [], exempt: privacy?.exempt ?? false },
     enrichments: {
       embeddings: enrichments?.embeddings ?? false,
       sentiment: enrichments?.sentiment ?? false,

@@ -3,7 +3,6 @@ import {
   batchId,
   checkBatch,
   decodeBatch,
-  encodeBatch,
   idBytes,
   idText,
   limits,
@@ -15,17 +14,16 @@ import {
 import {
   type Account,
   anyPartition,
-  type BatchPublisher,
+  type Exemptions,
   type Ledger,
   type Published,
-  type Publisher,
-  routeOf,
   type StreamRegistry,
-  subjects,
 } from "@millrace/messaging";
 import { Batch, Lane } from "@millrace/proto/batch";
+import type { Stream } from "@millrace/proto/stream";
 import type { Component } from "@millrace/runtime";
 import type { AcceptJournal } from "./accept-journal.js";
+import type { Paths } from "./paths.js";
 
 export interface Acceptor extends Component {
   /** Resolves when the batch is durable. The same interval again is accepted once. */
@@ -40,9 +38,8 @@ export interface Acceptance {
 
 export interface AcceptorOptions {
   registry: StreamRegistry;
-  /** For bodies that buffer places, and for those that another writer did. */
-  batches: BatchPublisher;
-  publisher: Publisher;
+  exemptions: Exemptions;
+  paths: Paths;
   ledger: Ledger;
   now(): number;
   /** Of this machine: bodies that lie elsewhere can't be referred to. */
@@ -60,21 +57,30 @@ const journalBytesMax = 512 * 1024;
  * answer.
  */
 export function createAcceptor(options: AcceptorOptions): Acceptor {
-  const { registry, batches, publisher, ledger, journal } = options;
+  const { registry, exemptions, paths, ledger, journal } = options;
   const accepting = new Map<string, Promise<Acceptance>>();
 
-  const publish = async (open: OpenBatch, batch: Batch, account: Account): Promise<Acceptance> => {
+  /** Undefined: it goes through the filter. */
+  const exemptionOf = async ({ header }: OpenBatch, batch: Batch, stream: Stream) => {
+    // What was written to the raw side before its stream became exempt keeps its way.
+    if (isOnSide(batch, "raw")) return undefined;
+    const startedMs = options.now();
+    if (await exemptions.isExempt(header.tenant, stream)) return { stream, startedMs };
+    if (isOnSide(batch, "clean")) throw notExempt(stream);
+    return undefined;
+  };
+
+  const publish = async (
+    open: OpenBatch,
+    batch: Batch,
+    { account, of }: { account: Account; of: Stream },
+  ): Promise<Acceptance> => {
     const id = idText(open.header.id);
-    const subject = subjects.raw(routeOf(open.header));
+    const exemption = await exemptionOf(open, batch, of);
     const published =
-      batch.body?.$case === "range"
-        ? await publisher.publish({
-            subject,
-            data: encodeBatch(open, batch.body),
-            id,
-            messageCount: open.header.count,
-          })
-        : await batches.publish(open, subject);
+      exemption === undefined
+        ? await paths.raw(open, batch.body)
+        : await paths.exempt(open, batch.body, exemption);
     const { tenant, stream, source, positionFrom: from, positionTo: to } = open.header;
     const count = freshRows(open, account);
     await journal.append({ tenant, stream, source, from, to, count }).catch((cause: unknown) => {
@@ -151,7 +157,9 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       header.schemaVersion = 1;
       header.streamCreatedMs = stream.createdMs;
       header.acceptedUs = Math.round(options.now() * 1000);
-      const accepted = accepting.get(id) ?? publish(open, batch, account).finally(() => accepting.delete(id));
+      const accepted =
+        accepting.get(id) ??
+        publish(open, batch, { account, of: stream }).finally(() => accepting.delete(id));
       accepting.set(id, accepted);
       return accepted;
     },
@@ -170,8 +178,19 @@ function freshRows(open: OpenBatch, account: Account): number {
   return fresh;
 }
 
-/** Segment logs of the raw side that services beside buffer write. */
-const writers = /^raw\/ingestion-[a-z0-9-]+$/;
+/** Segment logs that services beside buffer write. */
+const writers = /^(raw|clean)\/ingestion-[a-z0-9-]+$/;
+
+function isOnSide({ body }: Batch, side: "raw" | "clean"): boolean {
+  return body?.$case === "range" && body.value.log.startsWith(`${side}/`);
+}
+
+function notExempt({ name }: Stream): CodedError {
+  return new CodedError("failed_precondition", `append: stream ${name} is not exempt from the filter`, {
+    field: "batch.body",
+    remedy: "Write the body to the raw side and send the batch again.",
+  });
+}
 
 /** What gateway and ingestion send is checked like anything from outside. */
 function checkIncoming(batch: Batch, node: string): void {
@@ -189,7 +208,7 @@ function checkIncoming(batch: Batch, node: string): void {
   if (body?.$case !== "inline" && !isHere) {
     throw new CodedError(
       "invalid_argument",
-      "append: the body is neither inline nor in a raw segment of this node",
+      "append: the body is neither inline nor in a segment of this node",
       {
         field: "batch.body",
         remedy: "Send the body inline.",

@@ -1,22 +1,27 @@
 import { CodedError } from "@millrace/errors";
-import type { StreamStore } from "@millrace/messaging";
+import { exemptionEndMs, type StreamStore } from "@millrace/messaging";
 import {
   type PauseStreamRequest,
   type Stream,
   StreamState,
   type UpdateStreamRequest,
 } from "@millrace/proto/stream";
+import { announceExemption, endsExemption, type ExemptionParts } from "../stream/exemption.js";
 import { requireStream } from "../stream/stream-name.js";
 import { completeSettings } from "../stream/stream-settings.js";
 
-interface Parts {
+export interface UpdateStreamParts extends ExemptionParts {
   tenant: string;
   store: StreamStore;
+  sleep(ms: number): Promise<void>;
 }
 
-/** Replaces the settings; state and creation time stay. */
+/**
+ * Replaces the settings; state and creation time stay. Where that ends an exemption, all that is sent after
+ * the answer is filtered.
+ */
 export const updateStream =
-  (parts: Parts) =>
+  (parts: UpdateStreamParts) =>
   async (request: UpdateStreamRequest): Promise<{ stream: Stream }> => {
     const settings = completeSettings(request.stream);
     const named = { name: settings.name, field: "stream.name" };
@@ -25,14 +30,14 @@ export const updateStream =
   };
 
 export const pauseStream =
-  (parts: Parts) =>
+  (parts: UpdateStreamParts) =>
   async ({ name }: PauseStreamRequest): Promise<{ stream: Stream }> => {
     const state = StreamState.STREAM_STATE_PAUSED;
     return { stream: await change(parts, { name, field: "name" }, (stream) => ({ ...stream, state })) };
   };
 
 export const resumeStream =
-  (parts: Parts) =>
+  (parts: UpdateStreamParts) =>
   async ({ name }: PauseStreamRequest): Promise<{ stream: Stream }> => {
     const state = StreamState.STREAM_STATE_ACTIVE;
     return { stream: await change(parts, { name, field: "name" }, (stream) => ({ ...stream, state })) };
@@ -42,16 +47,21 @@ export const resumeStream =
 const tries = 3;
 
 async function change(
-  { tenant, store }: Parts,
+  parts: UpdateStreamParts,
   { name, field }: { name: string; field: string },
   make: (stream: Stream) => Stream,
 ): Promise<Stream> {
+  const { tenant, store, sleep } = parts;
   for (let tried = 1; ; tried++) {
     const known = await store.get(tenant, name);
-    const stream = make(await requireStream(async () => known?.stream, { tenant, name }, field));
+    const before = await requireStream(async () => known?.stream, { tenant, name }, field);
+    const after = make(before);
+    const revision = known?.revision ?? 0;
+    await announceExemption(parts, { tenant, before, after, revision });
     try {
-      await store.put(tenant, stream, known?.revision ?? 0);
-      return stream;
+      await store.put(tenant, after, revision);
+      if (endsExemption({ before, after })) await sleep(exemptionEndMs);
+      return after;
     } catch (caught) {
       if (CodedError.from(caught).code !== "aborted" || tried >= tries) throw caught;
     }

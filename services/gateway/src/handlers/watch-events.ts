@@ -19,7 +19,7 @@ export interface WatchParts {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-const knownTypes: readonly string[] = ["new_data", "dead_letter", "source_failed"];
+const knownTypes: readonly string[] = ["new_data", "dead_letter", "source_failed", "privacy_exempted"];
 
 export const watchEvents =
   ({ tenant, find, tail, lastSeq, sleep }: WatchParts) =>

@@ -36,7 +36,10 @@ export function completeSettings(given: Stream | undefined): Stream {
     name: given.name,
     processingMode: completeMode(given.processingMode),
     batchSize: completeBatchSize(given.batchSize),
-    privacy: { detectorsOff: completeDetectors(given.privacy?.detectorsOff ?? []) },
+    privacy: {
+      detectorsOff: completeDetectors(given.privacy?.detectorsOff ?? []),
+      exempt: given.privacy?.exempt ?? false,
+    },
     enrichments,
     outputs: completeOutputs(given.outputs, enrichments),
     state: StreamState.STREAM_STATE_ACTIVE,

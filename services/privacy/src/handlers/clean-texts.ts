@@ -18,6 +18,8 @@ export const cleanTexts =
       });
     }
     const stream = request.stream === "" ? undefined : await registry.find(request.tenant, request.stream);
+    // What an exempt stream took in passed as it was, and is asked for by the same names.
+    if (stream?.privacy?.exempt === true) return { texts: request.texts, names: request.names };
     const filter = filters.of(stream);
     return {
       texts: request.texts.map((text) => redactText(text, filter.scanner)),

@@ -1,7 +1,5 @@
-import { limits, type OpenBatch, rowKind, splitBatch, stamp } from "@millrace/envelope";
-import { enrichedFlags, type Handler, routeOf, type StreamRegistry, subjects } from "@millrace/messaging";
-import { Kind } from "@millrace/proto/batch";
-import type { Stream } from "@millrace/proto/stream";
+import { type OpenBatch, stamp } from "@millrace/envelope";
+import { type Handler, pastFilter, type StreamRegistry } from "@millrace/messaging";
 import { findingTypeOf } from "../detect/finding-type.js";
 import { type Bodies, filterOpenBatch } from "../filter/filter-body.js";
 import type { Filters } from "../filter/filters.js";
@@ -39,26 +37,8 @@ export const filterBatch =
       // Where nothing was found it is the raw body, whose memory the reader gives back.
       if (clean.body !== raw.body) bodies.give(clean.body);
     };
-    return { batches: routed(clean, stream), after };
+    return { batches: pastFilter(clean, stream), after };
   };
-
-function routed(clean: OpenBatch, stream: Stream): { subject: string; batch: OpenBatch }[] {
-  const route = routeOf(clean.header);
-  const wanted = stream.enrichments?.embeddings === true || stream.enrichments?.sentiment === true;
-  if (wanted && hasText(clean)) {
-    // Small enough that a batch is about a second of work, and travels on the bus.
-    const pieces = splitBatch(clean, limits.inferenceMessagesMax, limits.inlineBytesMax, "privacy");
-    return pieces.map((batch) => ({ subject: subjects.clean(route), batch }));
-  }
-  return [{ subject: subjects.enriched(enrichedFlags(stream.outputs), route), batch: clean }];
-}
-
-function hasText(open: OpenBatch): boolean {
-  for (let row = 0; row < open.header.count; row++) {
-    if (rowKind(open.columns, row) === Kind.KIND_TEXT) return true;
-  }
-  return false;
-}
 
 function countFindings(clean: OpenBatch, found: FilterBatchParts["found"]): void {
   const findings = clean.annotations.findings;

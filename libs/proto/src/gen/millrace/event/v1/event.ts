@@ -21,14 +21,16 @@ import { Priority } from "../../message/v1/message.js";
 
 export interface Event {
   id: string;
-  /** new_data, dead_letter or source_failed. */
+  /** new_data, dead_letter, source_failed or privacy_exempted. */
   type: string;
   stream: string;
   timeMs: number;
-  payload: { $case: "newData"; value: NewData } | { $case: "deadLetter"; value: DeadLettered } | {
-    $case: "sourceFailed";
-    value: SourceFailed;
-  } | undefined;
+  payload:
+    | { $case: "newData"; value: NewData }
+    | { $case: "deadLetter"; value: DeadLettered }
+    | { $case: "sourceFailed"; value: SourceFailed }
+    | { $case: "privacyExempted"; value: PrivacyExempted }
+    | undefined;
 }
 
 /** One a batch; a client fans it out. */
@@ -52,6 +54,11 @@ export interface DeadLettered {
 export interface SourceFailed {
   source: string;
   reason: string;
+}
+
+/** A stream that is exempt from the privacy filter, or stops being so. Told before it takes effect. */
+export interface PrivacyExempted {
+  exempt: boolean;
 }
 
 export interface WatchEventsRequest {
@@ -95,6 +102,9 @@ export const Event: MessageFns<Event> = {
         break;
       case "sourceFailed":
         SourceFailed.encode(message.payload.value, writer.uint32(58).fork()).join();
+        break;
+      case "privacyExempted":
+        PrivacyExempted.encode(message.payload.value, writer.uint32(82).fork()).join();
         break;
     }
     return writer;
@@ -169,6 +179,14 @@ export const Event: MessageFns<Event> = {
             message.payload = { $case: "sourceFailed", value: SourceFailed.decode(reader, reader.uint32()) };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.payload = { $case: "privacyExempted", value: PrivacyExempted.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -206,6 +224,12 @@ export const Event: MessageFns<Event> = {
       case "sourceFailed": {
         if (object.payload?.value !== undefined && object.payload?.value !== null) {
           message.payload = { $case: "sourceFailed", value: SourceFailed.fromPartial(object.payload.value) };
+        }
+        break;
+      }
+      case "privacyExempted": {
+        if (object.payload?.value !== undefined && object.payload?.value !== null) {
+          message.payload = { $case: "privacyExempted", value: PrivacyExempted.fromPartial(object.payload.value) };
         }
         break;
       }
@@ -502,6 +526,61 @@ export const SourceFailed: MessageFns<SourceFailed> = {
     const message = createBaseSourceFailed();
     message.source = object.source ?? "";
     message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBasePrivacyExempted(): PrivacyExempted {
+  return { exempt: false };
+}
+
+export const PrivacyExempted: MessageFns<PrivacyExempted> = {
+  encode(message: PrivacyExempted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.exempt !== false) {
+      writer.uint32(8).bool(message.exempt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PrivacyExempted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrivacyExempted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.exempt = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PrivacyExempted>): PrivacyExempted {
+    return PrivacyExempted.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PrivacyExempted>): PrivacyExempted {
+    const message = createBasePrivacyExempted();
+    message.exempt = object.exempt ?? false;
     return message;
   },
 };

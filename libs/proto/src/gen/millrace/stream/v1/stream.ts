@@ -64,6 +64,11 @@ export interface Stream {
 export interface Privacy {
   /** Detectors switched off, by name: EMAIL, PHONE, CARD, IBAN, SSN, IP, URL_CREDENTIALS. Default: all are on. */
   detectorsOff: string[];
+  /**
+   * Nothing of this stream is looked at or changed: bodies, source ids and attributes pass as they are. Only who holds
+   * the privacy role sets it; a privacy_exempted event tells it, and so does the passport of every batch.
+   */
+  exempt: boolean;
 }
 
 export interface Enrichments {
@@ -373,13 +378,16 @@ export const Stream: MessageFns<Stream> = {
 };
 
 function createBasePrivacy(): Privacy {
-  return { detectorsOff: [] };
+  return { detectorsOff: [], exempt: false };
 }
 
 export const Privacy: MessageFns<Privacy> = {
   encode(message: Privacy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.detectorsOff) {
       writer.uint32(10).string(v!);
+    }
+    if (message.exempt !== false) {
+      writer.uint32(16).bool(message.exempt);
     }
     return writer;
   },
@@ -405,6 +413,14 @@ export const Privacy: MessageFns<Privacy> = {
             message.detectorsOff.push(reader.string());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.exempt = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -423,6 +439,7 @@ export const Privacy: MessageFns<Privacy> = {
   fromPartial(object: DeepPartial<Privacy>): Privacy {
     const message = createBasePrivacy();
     message.detectorsOff = object.detectorsOff?.map((e) => e) || [];
+    message.exempt = object.exempt ?? false;
     return message;
   },
 };
