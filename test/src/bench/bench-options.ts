@@ -33,14 +33,15 @@ export interface BenchOptions {
   keep: boolean;
 }
 
-export const usage = `npm run bench -- pipeline | growth | latency | search [options]
+export const usage = `npm run bench -- pipeline | growth | latency | publish | search [options]
   --gb <n>         pipeline: GB that pass through (28)
   --input-gb <n>   pipeline, growth: GB of distinct input, read in a loop (4)
+  --mode <m>       pipeline, growth: kept | exempt (kept): exempt is a stream without filter
   --sizes <list>   pipeline, growth: bytes a message, such as 1024,16384 (1024)
   --personal <n>   pipeline, growth: share of lines with personal data (0.05)
   --loop-gb <n>    pipeline: input of the plain loop, 0 for none (0.5)
-  --rate <n>       latency: messages a second (1000)
-  --seconds <n>    latency: measured, after 10 s that are not (60)
+  --rate <n>       latency: messages a second (1000); publish (20000)
+  --seconds <n>    latency, publish: measured, after 10 s that are not (60)
   --seed <n>       1
   --base-port <n>  first of 12 ports (7270)
   --dir <dir>      where temporary files go
@@ -108,7 +109,7 @@ export function parseBench(args: readonly string[]): { name: string; options: Be
 }
 
 function modeOf(mode: string): PipelineMode {
-  if (mode === "kept") return mode;
+  if (mode === "kept" || mode === "exempt") return mode;
   throw refused(`--mode is ${mode}`);
 }
 

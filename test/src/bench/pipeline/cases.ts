@@ -43,10 +43,11 @@ export function labelOf({ lineBytes, personal, mode }: PipelineCase): string {
 }
 
 /** As declared: what is not named has its default, so every detector is on. */
-export function declaredFor(_mode: PipelineMode): StreamOptions {
+export function declaredFor(mode: PipelineMode): StreamOptions {
   return {
     processingMode: "batch",
     batchSize: 8192,
+    ...(mode === "exempt" && { privacy: { exempt: true } }),
     enrichments: { embeddings: false, sentiment: false },
     outputs: {
       storage: { format: "lines", rollAge: "2s" },

@@ -34,6 +34,7 @@ export async function withSystem<T>(
     roots: [workDir],
     model: supplies.model,
     modelWorkers,
+    exemptAllowed: true,
   };
   const running = runLocal({
     root,
