@@ -38,7 +38,18 @@ export interface StreamOptions {
     /** What subscribers and handlers read. Default true: kept for 1 h, 256 MB at most. */
     results?: boolean | { age?: Duration; bytes?: Size };
     /** Files of redacted messages. Default false. */
-    storage?: boolean | { format?: "records" | "lines"; rollBytes?: Size; rollAge?: Duration };
+    storage?:
+      | boolean
+      | {
+          format?: "records" | "lines";
+          rollBytes?: Size;
+          rollAge?: Duration;
+          /**
+           * Published files beyond this size are taken back, the oldest first, and their blocks written anew,
+           * which a disk does several times as fast. At least twice `rollBytes`. Default: all files stay.
+           */
+          retainBytes?: Size;
+        };
     /** Contents with their analyses, by source id. Default true. */
     artifacts?: boolean;
     /** Default true, unless embeddings are off. */
@@ -185,12 +196,13 @@ function toResults(results: NonNullable<Outputs["results"]>): NonNullable<Stream
 function toStorage(storage: NonNullable<Outputs["storage"]>): WireStorage | undefined {
   if (storage === false) return undefined;
   const named = storage === true ? {} : storage;
-  checkKeys(named, ["format", "rollBytes", "rollAge"], "outputs.storage");
-  const { format = "records", rollBytes, rollAge } = named;
+  checkKeys(named, ["format", "rollBytes", "rollAge", "retainBytes"], "outputs.storage");
+  const { format = "records", rollBytes, rollAge, retainBytes } = named;
   checkOneOf(format, "outputs.storage.format", ["records", "lines"]);
   return {
     format: format === "lines" ? StorageFormat.STORAGE_FORMAT_LINES : StorageFormat.STORAGE_FORMAT_RECORDS,
     rollBytes: rollBytes === undefined ? 0 : parseSize(rollBytes, "outputs.storage.rollBytes"),
+    retainBytes: retainBytes === undefined ? 0 : parseSize(retainBytes, "outputs.storage.retainBytes"),
     rollAge:
       rollAge === undefined ? undefined : toWireDuration(parseDuration(rollAge, "outputs.storage.rollAge")),
   };

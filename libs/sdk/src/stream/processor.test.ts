@@ -38,7 +38,7 @@ test("every option reaches the server", async () => {
     enrichments: { embeddings: false, sentiment: false, textField: "body" },
     outputs: {
       results: { age: "90s", bytes: "128MB" },
-      storage: { format: "lines", rollBytes: "64MiB", rollAge: "250ms" },
+      storage: { format: "lines", rollBytes: "64MiB", rollAge: "250ms", retainBytes: "1GB" },
       artifacts: false,
       events: false,
     },
@@ -46,7 +46,7 @@ test("every option reaches the server", async () => {
   assert.deepEqual(settings.enrichments, { embeddings: false, sentiment: false, textField: "body" });
   assert.deepEqual(settings.outputs, {
     results: { ageMs: 90_000, bytes: 128_000_000 },
-    storage: { format: "lines", rollBytes: 67_108_864, rollAgeMs: 250 },
+    storage: { format: "lines", rollBytes: 67_108_864, rollAgeMs: 250, retainBytes: 1_000_000_000 },
     artifacts: false,
     search: false,
     events: false,

@@ -17,7 +17,9 @@ export interface StreamSettings {
   outputs: {
     /** Undefined: not declared. A zero is the server's default. */
     results: { ageMs: number; bytes: number } | undefined;
-    storage: { format: "records" | "lines"; rollBytes: number; rollAgeMs: number } | undefined;
+    storage:
+      | { format: "records" | "lines"; rollBytes: number; rollAgeMs: number; retainBytes: number }
+      | undefined;
     artifacts: boolean;
     search: boolean;
     events: boolean;
@@ -56,10 +58,16 @@ export function toStreamInfo(stream: Stream | undefined): StreamInfo {
   };
 }
 
-function toStorage({ format, rollBytes, rollAge }: WireStorage): StreamSettings["outputs"]["storage"] {
+function toStorage({
+  format,
+  rollBytes,
+  rollAge,
+  retainBytes,
+}: WireStorage): StreamSettings["outputs"]["storage"] {
   return {
     format: format === StorageFormat.STORAGE_FORMAT_LINES ? "lines" : "records",
     rollBytes,
+    retainBytes,
     rollAgeMs: rollAge === undefined ? 0 : fromWireDuration(rollAge),
   };
 }

@@ -17,6 +17,7 @@ test("every default is filled in", () => {
     format: StorageFormat.STORAGE_FORMAT_RECORDS,
     rollBytes: 64 * 1024 * 1024,
     rollAge: { seconds: 10, nanos: 0 },
+    retainBytes: 0,
   });
 });
 
@@ -46,6 +47,7 @@ test("each bad setting is refused by its field, with what to do", () => {
     ["stream.outputs.results.age", { outputs: { results: { age: { seconds: 0, nanos: 5 } } } }],
     ["stream.outputs.results.bytes", { outputs: { results: { bytes: 10 } } }],
     ["stream.outputs.storage.roll_bytes", { outputs: { storage: { rollBytes: 10 } } }],
+    ["stream.outputs.storage.retain_bytes", { outputs: { storage: { retainBytes: 100 << 20 } } }],
     ["stream.outputs.storage.roll_age", { outputs: { storage: { rollAge: { seconds: 0, nanos: 0 } } } }],
     ["stream.outputs.storage.format", { outputs: { storage: { format: 7 as StorageFormat } } }],
   ];

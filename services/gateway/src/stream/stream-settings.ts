@@ -135,7 +135,12 @@ function completeStorage(given: Storage): Storage {
   }
   const age = given.rollAge ?? { seconds: rollDefault.ageSeconds, nanos: 0 };
   checkDuration(age, { field: `${field}.roll_age`, ...rollAgeMs });
-  return { format, rollBytes: bytes, rollAge: age };
+  const { retainBytes } = given;
+  if (retainBytes !== 0 && retainBytes < 2 * bytes) {
+    const remedy = `Use twice roll_bytes (${2 * bytes}) or more, or 0 to keep every file.`;
+    throw invalid(`${field}.retain_bytes`, `is ${retainBytes}`, remedy);
+  }
+  return { format, rollBytes: bytes, rollAge: age, retainBytes };
 }
 
 function checkDuration(duration: DurationOf, bounds: { field: string; min: number; max: number }): void {

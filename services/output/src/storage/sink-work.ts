@@ -4,6 +4,7 @@ import type { DoneJournals } from "./done-journals.js";
 import { encodeLines, type EncodedRows } from "./encode-lines.js";
 import { encodeRecords, type FindingName } from "./encode-records.js";
 import { type IdWindow, splitIds } from "./id-window.js";
+import type { RetainedParts } from "./retained-parts.js";
 import type { SettledSources } from "./settled-sources.js";
 import type { StoredEntry } from "./spool/part.js";
 import type { Serial } from "./spool/serial.js";
@@ -18,6 +19,7 @@ export interface OpenSink {
   sources: SettledSources;
   seen: IdWindow;
   done: DoneJournals;
+  retained: RetainedParts;
   /** Keeps the choice of rows and of the spool together with their append. */
   inTurn: Serial;
   /** Where rows go; undefined until there is one. */
@@ -86,7 +88,11 @@ export async function stage(sink: OpenSink, open: OpenBatch): Promise<Staged> {
 }
 
 async function beginSpool(sink: OpenSink): Promise<Spool> {
-  const spool = await createSpool(sink.context, { number: sink.nextNumber, format: sink.settings.format });
+  const spool = await createSpool(sink.context, {
+    number: sink.nextNumber,
+    format: sink.settings.format,
+    recycled: sink.retained.take(),
+  });
   sink.nextNumber += 1;
   return spool;
 }
@@ -122,7 +128,7 @@ export async function rollback(sink: OpenSink): Promise<void> {
 }
 
 export async function rollIfDue(sink: OpenSink): Promise<Part[]> {
-  const { closing, done, sources } = sink;
+  const { closing, done, retained, sources } = sink;
   sources.ledgerWritten();
   const parts: (Part | undefined)[] = [];
   for (let spool = closing[0]; spool?.pendingEntries() === 0; spool = closing[0]) {
@@ -135,8 +141,12 @@ export async function rollIfDue(sink: OpenSink): Promise<Part[]> {
     sink.current = undefined;
   });
   const made = parts.filter((part) => part !== undefined);
-  for (const { number, seal, hasKeys } of made) done.add({ number, closedMs: seal.closedMs, hasKeys });
+  for (const { number, seal, hasKeys } of made) {
+    done.add({ number, closedMs: seal.closedMs, hasKeys });
+    retained.add({ number, bytes: seal.bytes });
+  }
   if (made.length > 0) await done.prune();
+  await retained.enforce();
   return made;
 }
 

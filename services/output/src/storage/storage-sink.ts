@@ -2,6 +2,7 @@ import type { Interval, OpenBatch } from "@millrace/envelope";
 import { openDoneJournals } from "./done-journals.js";
 import type { FindingName } from "./encode-records.js";
 import { splitIds } from "./id-window.js";
+import { openRetainedParts } from "./retained-parts.js";
 import { createSettledSources, type LoadSettled } from "./settled-sources.js";
 import { commit, type OpenSink, rollback, rollIfDue, spoolsOf, stage, type Staged } from "./sink-work.js";
 import { type Disk, nodeDisk } from "./spool/disk.js";
@@ -25,6 +26,8 @@ export interface StorageSinkOptions {
   /** A part is finished at this size, or at this age. Defaults 64 MiB and 10 s. */
   rollBytes?: number;
   rollAgeMs?: number;
+  /** Bytes of visible parts at most; older ones are taken back and written anew. Default 0: all stay. */
+  retainBytes?: number;
   /** Ids given by clients that are remembered. Default 100,000: about 10 MB. */
   keyedIdsMax?: number;
   /** Sources whose settled positions are held. Default 10,000. */
@@ -72,6 +75,7 @@ export async function openStorageSink(options: StorageSinkOptions): Promise<Stor
     sources: createSettledSources(options.loadSettled, { sourcesMax, recovered: recovery.entries }),
     seen,
     done,
+    retained: await openRetainedParts(context, options.retainBytes ?? 0),
     inTurn: createSerial(),
     current: closing.at(-1)?.header.format === format ? closing.pop() : undefined,
     closing,

@@ -64,6 +64,7 @@ export function createStores(options: StoresOptions): Stores {
       findingName,
       now: runtime.clock.now,
       ...(settings?.rollBytes ? { rollBytes: settings.rollBytes } : {}),
+      retainBytes: settings?.retainBytes ?? 0,
       ...(settings?.rollAge === undefined
         ? {}
         : { rollAgeMs: settings.rollAge.seconds * 1000 + settings.rollAge.nanos / 1e6 }),

@@ -89,6 +89,7 @@ function openFile(inode: Inode, breaker: Breaker): DiskFile {
       return inode.written.copy(buffer, 0, position, position + buffer.byteLength);
     },
     size: async () => inode.written.length,
+    links: async () => 1,
     truncate: async (length) => {
       breaker.step();
       const cut = Buffer.alloc(length);

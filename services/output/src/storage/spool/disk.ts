@@ -24,6 +24,8 @@ export interface DiskFile {
   /** Bytes read; fewer only at the end of the file. */
   read(buffer: Uint8Array, position: number): Promise<number>;
   size(): Promise<number>;
+  /** How many names the file has. */
+  links(): Promise<number>;
   truncate(length: number): Promise<void>;
   fdatasync(): Promise<void>;
   close(): Promise<void>;
@@ -40,6 +42,7 @@ export const nodeDisk: Disk = {
       writev: async (buffers, position) => (await handle.writev(buffers, position)).bytesWritten,
       read: async (buffer, position) => (await handle.read(buffer, 0, buffer.byteLength, position)).bytesRead,
       size: async () => (await handle.stat()).size,
+      links: async () => (await handle.stat()).nlink,
       truncate: (length) => handle.truncate(length),
       fdatasync: () => handle.datasync(),
       close: () => handle.close(),

@@ -11,6 +11,7 @@ import { CodedError } from "@millrace/errors";
  *     <writer>-<number>.compact            .data without discarded rows, made as a part is finished
  *     <writer>-<number>.*.tmp              half written, worth nothing after a crash
  *     done/<writer>-<number>-<ms>.journal  of finished parts: keyed ids, and the last number given out
+ *     free/<writer>-<number>.free          a part that was taken back; its blocks are written anew
  *     quarantine/                          bytes that recovery could not trust, for a person to look at
  *
  * <number> has 8 digits, counts up and is never given out again. <ms> is when the part was finished, since
@@ -23,6 +24,7 @@ export interface Layout {
   readonly spoolDir: string;
   readonly doneDir: string;
   readonly quarantineDir: string;
+  readonly freeDir: string;
   partName(number: number): string;
   manifestName(number: number): string;
   part(number: number): string;
@@ -33,13 +35,14 @@ export interface Layout {
   journalTemp(number: number): string;
   compact(number: number): string;
   done(number: number, closedMs: number): string;
+  free(number: number): string;
   /** What a name in a directory of ours is, or undefined where it is another writer's or nobody's. */
   parse(name: string): FileName | undefined;
 }
 
 export interface FileName {
   number: number;
-  kind: "part" | "manifest" | "data" | "journal" | "compact" | "temp" | "done";
+  kind: "part" | "manifest" | "data" | "journal" | "compact" | "temp" | "done" | "free";
   /** Only of `done`. */
   closedMs: number;
 }
@@ -59,6 +62,7 @@ export function createLayout(of: { root: string; tenant: string; stream: string;
   const streamDir = join(of.root, of.tenant, of.stream);
   const spoolDir = join(streamDir, ".spool");
   const doneDir = join(spoolDir, "done");
+  const freeDir = join(spoolDir, "free");
   const stem = (number: number): string => `${writer}-${String(number).padStart(numberDigits, "0")}`;
   const inSpool = (number: number, ending: string): string => join(spoolDir, `${stem(number)}.${ending}`);
   const partName = (number: number): string => `part-${stem(number)}.jsonl`;
@@ -69,6 +73,7 @@ export function createLayout(of: { root: string; tenant: string; stream: string;
     spoolDir,
     doneDir,
     quarantineDir: join(spoolDir, "quarantine"),
+    freeDir,
     partName,
     manifestName,
     part: (number) => join(streamDir, partName(number)),
@@ -78,6 +83,7 @@ export function createLayout(of: { root: string; tenant: string; stream: string;
     journal: (number) => inSpool(number, "journal"),
     journalTemp: (number) => inSpool(number, "journal.tmp"),
     compact: (number) => inSpool(number, "compact"),
+    free: (number) => join(freeDir, `${stem(number)}.free`),
     done: (number, closedMs) => join(doneDir, `${stem(number)}-${closedMs}.journal`),
     parse: (name) => parseName(name, writer),
   };
@@ -87,6 +93,7 @@ const spoolKinds: Readonly<Record<string, FileName["kind"]>> = {
   data: "data",
   journal: "journal",
   compact: "compact",
+  free: "free",
   "manifest.tmp": "temp",
   "journal.tmp": "temp",
 };

@@ -44,6 +44,11 @@ async function seal(
   const { disk, layout, now } = spool.context;
   const { number } = header;
   const isWhole = isSeamless(spool.entries, spool.committedEnd, discarded);
+  // A recycled file may be longer than what it holds now.
+  if (isWhole && (await data.size()) > spool.committedEnd) {
+    await data.truncate(spool.committedEnd);
+    await data.fdatasync();
+  }
   try {
     const { bytes, sha256 } = isWhole
       ? { bytes: spool.committedEnd, sha256: spool.hash.copy().digest("hex") }

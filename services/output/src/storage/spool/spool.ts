@@ -47,10 +47,13 @@ export interface Spool {
   entries(): number;
 }
 
-/** Begins a new spool. Errors: `resource_exhausted` (nothing is left behind), or the disk's. */
+/**
+ * Begins a new spool, in the blocks of the part `recycled` where one was taken back. Errors:
+ * `resource_exhausted` (nothing is left behind), or the disk's.
+ */
 export async function createSpool(
   context: SpoolContext,
-  of: { number: number; format: SpoolHeader["format"] },
+  of: { number: number; format: SpoolHeader["format"]; recycled?: number | undefined },
 ): Promise<Spool> {
   const { disk, layout, now } = context;
   const { number, format } = of;
@@ -62,11 +65,20 @@ export async function createSpool(
     opened.push(file);
     return file;
   };
+  const openData = async (): Promise<DiskFile> => {
+    if (of.recycled === undefined) return create(layout.data(number));
+    // The journal first, and lasting: old bytes without one would look like somebody's.
+    await disk.fsyncDir(layout.spoolDir);
+    await disk.rename(layout.free(of.recycled), layout.data(number));
+    const file = await disk.open(layout.data(number), "existing");
+    opened.push(file);
+    return file;
+  };
   try {
     const journal = await create(layout.journal(number));
     await writeFully(journal, [line], 0);
     await journal.fdatasync();
-    const data = await create(layout.data(number));
+    const data = await openData();
     await disk.fsyncDir(layout.spoolDir);
     const fresh = { entries: [], discarded: new Map<string, IntervalSet>(), hash: createHash("sha256") };
     const state = {

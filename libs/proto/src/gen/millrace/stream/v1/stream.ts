@@ -107,7 +107,15 @@ export interface Storage {
   /** A file is closed and published at this size. Default 64 MiB. */
   rollBytes: number;
   /** … or at this age. Default 10 s. */
-  rollAge: Duration | undefined;
+  rollAge:
+    | Duration
+    | undefined;
+  /**
+   * Published files beyond this many bytes are taken back, the oldest first, and written anew as later ones: a disk
+   * takes a file that it has blocks for several times as fast as a new one. At least twice roll_bytes. 0, the
+   * default: files stay until somebody removes them.
+   */
+  retainBytes: number;
 }
 
 export interface CreateStreamRequest {
@@ -698,7 +706,7 @@ export const Results: MessageFns<Results> = {
 };
 
 function createBaseStorage(): Storage {
-  return { format: 0, rollBytes: 0, rollAge: undefined };
+  return { format: 0, rollBytes: 0, rollAge: undefined, retainBytes: 0 };
 }
 
 export const Storage: MessageFns<Storage> = {
@@ -711,6 +719,9 @@ export const Storage: MessageFns<Storage> = {
     }
     if (message.rollAge !== undefined) {
       Duration.encode(message.rollAge, writer.uint32(26).fork()).join();
+    }
+    if (message.retainBytes !== 0) {
+      writer.uint32(32).uint64(message.retainBytes);
     }
     return writer;
   },
@@ -752,6 +763,14 @@ export const Storage: MessageFns<Storage> = {
             message.rollAge = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.retainBytes = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -774,6 +793,7 @@ export const Storage: MessageFns<Storage> = {
     message.rollAge = (object.rollAge !== undefined && object.rollAge !== null)
       ? Duration.fromPartial(object.rollAge)
       : undefined;
+    message.retainBytes = object.retainBytes ?? 0;
     return message;
   },
 };

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { link, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createMemoryDisk, createRandom, type Fault, type MemoryDisk } from "./faults/memory-disk.js";
+import { makeBatch } from "./faults/make-batch.js";
+import { type Disk, nodeDisk } from "./spool/disk.js";
+import type { Manifest } from "./spool/part.js";
+import { openStorageSink, type StorageSink } from "./storage-sink.js";
+
+const directory = "/store/acme/orders";
+
+function openSink(disk: Disk, root = "/store"): Promise<StorageSink> {
+  return openStorageSink({
+    root,
+    tenant: "acme",
+    stream: "orders",
+    writer: "w1",
+    format: "lines",
+    loadSettled: async () => [],
+    settledElsewhere: () => [],
+    findingName: String,
+    now: () => 1000,
+    rollBytes: 20,
+    retainBytes: 45,
+    disk,
+  });
+}
+
+const rowText = (row: number): string => `row ${row} ${"x".repeat((row * 7) % 12)}`;
+
+/** Stores rows one by one, each a commit; `acked` counts those that were told to be stored. */
+async function storeRows(sink: StorageSink, from: number, to: number, acked: { to: number }): Promise<void> {
+  for (let row = from; row < to; row++) {
+    await sink.stage(makeBatch([rowText(row)], { positionFrom: row }));
+    await sink.commit();
+    acked.to = row + 1;
+    await sink.rollIfDue();
+  }
+}
+
+test("the oldest parts are taken back and their files written anew", async (t) => {
+  const root = await mkdtemp(join(tmpdir(), "millrace-retained-"));
+  t.after(() => rm(root, { recursive: true }));
+  const dir = join(root, "acme", "orders");
+  const sink = await openSink(nodeDisk, root);
+  const inodes = new Set<number>();
+  for (let row = 0; row < 60; row++) {
+    await storeRows(sink, row, row + 1, { to: 0 });
+    for (const name of await partNames(dir)) inodes.add((await stat(join(dir, name))).ino);
+  }
+  const names = await partNames(dir);
+  const sizes = await Promise.all(names.map(async (name) => (await stat(join(dir, name))).size));
+  assert.ok(sizes.reduce((sum, size) => sum + size, 0) <= 45);
+  assert.ok(inodes.size <= 6, `${inodes.size} files for all parts`);
+  for (const name of names) {
+    const manifest = JSON.parse(
+      await readFile(join(dir, name.replace(".jsonl", ".manifest.json")), "utf8"),
+    ) as Manifest;
+    assert.equal(
+      createHash("sha256")
+        .update(await readFile(join(dir, name)))
+        .digest("hex"),
+      manifest.sha256,
+    );
+  }
+  assert.equal((await readdir(dir)).filter((name) => name.endsWith(".json")).length, names.length);
+  await sink.close();
+});
+
+test("a part that has a second name keeps its bytes", async (t) => {
+  const root = await mkdtemp(join(tmpdir(), "millrace-retained-"));
+  t.after(() => rm(root, { recursive: true }));
+  const dir = join(root, "acme", "orders");
+  const sink = await openSink(nodeDisk, root);
+  const acked = { to: 0 };
+  while ((await partNames(dir)).length === 0) await storeRows(sink, acked.to, acked.to + 1, acked);
+  const [first = ""] = await partNames(dir);
+  const before = await readFile(join(dir, first));
+  await link(join(dir, first), join(root, "copy"));
+  await storeRows(sink, acked.to, 60, acked);
+  assert.ok(!(await partNames(dir)).includes(first));
+  assert.deepEqual(await readFile(join(root, "copy")), before);
+  await sink.close();
+});
+
+/** Rows that can be read: those of visible parts, each whole where a manifest vouches for it. */
+function visibleRows(disk: MemoryDisk): string[] {
+  const names = disk.list(directory);
+  return names
+    .filter((name) => name.endsWith(".jsonl"))
+    .flatMap((name) => {
+      const bytes = disk.contents(`${directory}/${name}`);
+      const manifestName = name.replace(".jsonl", ".manifest.json");
+      if (names.includes(manifestName)) {
+        const text = disk.contents(`${directory}/${manifestName}`).toString();
+        const { sha256 } = JSON.parse(text) as Manifest;
+        assert.equal(createHash("sha256").update(bytes).digest("hex"), sha256);
+      }
+      return bytes.toString().split("\n").slice(0, -1);
+    });
+}
+
+for (const fault of ["crash", "EIO", "ENOSPC", "short"] satisfies Fault[]) {
+  for (const cut of [false, true]) {
+    const broken = `${fault} at each call${cut ? ", power cut" : ""}`;
+    test(`no stored row is missing behind the oldest part: ${broken}`, async () => {
+      const total = 14;
+      for (let call = 1; ; call++) {
+        const disk = createMemoryDisk();
+        const acked = { to: 0 };
+        disk.breakAt(call, fault);
+        try {
+          const sink = await openSink(disk);
+          await storeRows(sink, 0, total, acked);
+          await sink.close();
+        } catch {
+          // What was acked before stays acked.
+        }
+        const isReached = disk.calls() >= call;
+        if (cut) disk.powerCut(createRandom(call));
+        else disk.restart();
+        const sink = await openSink(disk);
+        await storeRows(sink, total, total + 4, { to: 0 });
+        await sink.close();
+        const rows = visibleRows(disk);
+        const numbers = rows.map((row) => Number(row.split(" ")[1]));
+        for (const [at, row] of rows.entries()) assert.equal(row, rowText(numbers[at] as number));
+        const oldest = Math.min(...numbers);
+        const newest = Math.max(...numbers.filter((number) => number < total));
+        for (let row = oldest; row < Math.min(acked.to, newest); row++) {
+          assert.ok(numbers.includes(row), `row ${row} after a break at call ${call}: ${numbers.join(" ")}`);
+        }
+        assert.equal(new Set(numbers).size, numbers.length);
+        if (!isReached) return;
+      }
+    });
+  }
+}
+
+async function partNames(dir: string): Promise<string[]> {
+  const names = await readdir(dir).catch(() => []);
+  return names.filter((name) => name.endsWith(".jsonl"));
+}

@@ -1,0 +1,110 @@
+import { type Disk, isSystemError } from "./spool/disk.js";
+import type { Layout } from "./spool/layout.js";
+
+/*
+ * The parts of a writer that are visible, when only some bytes of them are to stay:
+ *
+ *   part-….jsonl ── oldest, too many ──► free/….free ── next spool ──► .data ── roll ──► part-….jsonl
+ *
+ * The blocks of a file that the disk has are written several times as fast as new ones. A part with a second
+ * name is somebody's copy, so its bytes are left alone: only our name goes.
+ */
+export interface RetainedParts {
+  add(part: { number: number; bytes: number }): void;
+  /** Takes parts back until no more than `retainBytes` are visible. */
+  enforce(): Promise<void>;
+  /** A file for the next spool; undefined where none is free. */
+  take(): number | undefined;
+}
+
+/** One that is being written and one that waits for its last commit. */
+const freeMax = 2;
+
+interface Place {
+  disk: Disk;
+  layout: Layout;
+}
+
+/** Keeps every part. */
+export const keepAll: RetainedParts = {
+  add: () => undefined,
+  enforce: async () => undefined,
+  take: () => undefined,
+};
+
+export async function openRetainedParts(
+  { disk, layout }: Place,
+  retainBytes: number,
+): Promise<RetainedParts> {
+  if (retainBytes === 0) return keepAll;
+  await disk.makeDirectory(layout.freeDir);
+  const free = numbersOf(layout, await disk.readdir(layout.freeDir), "free");
+  const parts: { number: number; bytes: number }[] = [];
+  for (const number of numbersOf(layout, await disk.readdir(layout.streamDir), "part")) {
+    parts.push({ number, bytes: await sizeOf(disk, layout.part(number)) });
+  }
+  let bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+
+  const takeBack = async (number: number): Promise<void> => {
+    await disk.unlink(layout.manifest(number));
+    if (free.length >= freeMax || !(await isOurs(disk, layout.part(number)))) {
+      return disk.unlink(layout.part(number));
+    }
+    try {
+      await disk.rename(layout.part(number), layout.free(number));
+      free.push(number);
+    } catch (error) {
+      // Its reader was faster.
+      if (!isSystemError(error, "ENOENT")) throw error;
+    }
+  };
+
+  return {
+    add: (part) => {
+      parts.push(part);
+      bytes += part.bytes;
+    },
+    enforce: async () => {
+      while (bytes > retainBytes && parts.length > 1) {
+        const [oldest] = parts;
+        if (oldest === undefined) return;
+        await takeBack(oldest.number);
+        parts.shift();
+        bytes -= oldest.bytes;
+      }
+    },
+    take: () => free.shift(),
+  };
+}
+
+function numbersOf(layout: Layout, names: readonly string[], kind: "part" | "free"): number[] {
+  return names
+    .flatMap((name) => {
+      const file = layout.parse(name);
+      return file?.kind === kind ? [file.number] : [];
+    })
+    .sort((left, right) => left - right);
+}
+
+async function sizeOf(disk: Disk, path: string): Promise<number> {
+  const file = await disk.open(path, "existing");
+  try {
+    return await file.size();
+  } finally {
+    await file.close();
+  }
+}
+
+async function isOurs(disk: Disk, path: string): Promise<boolean> {
+  try {
+    const file = await disk.open(path, "existing");
+    try {
+      return (await file.links()) === 1;
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (isSystemError(error, "ENOENT")) return false;
+    throw error;
+  }
+}
