@@ -15,7 +15,7 @@ test("a stream is created with the documented defaults", async () => {
     name: "live",
     processingMode: "real_time",
     batchSize: 1000,
-    privacy: { detectorsOff: [] },
+    privacy: { detectorsOff: [], exempt: false },
     enrichments: { embeddings: true, sentiment: true, textField: "" },
     outputs: {
       results: { ageMs: 0, bytes: 0 },
