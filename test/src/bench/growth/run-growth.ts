@@ -15,7 +15,7 @@ const spreadMax = 0.1;
 
 /**
  * Whether work costs the same however much of it there is. One system, warmed up, so that one thing only
- * differs; each amount is a stream of its own. Rates are between the first message stored and the last: what
+ * differs; each amount is a stream of its own. Rates are from when the first files were taken back: what
  * starting a stream takes is the same for each amount and no part of this question.
  */
 export async function runGrowth(context: BenchContext): Promise<void> {
@@ -50,7 +50,7 @@ export async function runGrowth(context: BenchContext): Promise<void> {
   const spread = Math.max(...rates) / Math.min(...rates) - 1;
   line("");
   table([
-    ["GB", "seconds", "MB/s", "MB/s from first to last stored", "CPU-s/GB"],
+    ["GB", "seconds", "MB/s", "MB/s once files are taken back", "CPU-s/GB"],
     ...figures.map((of) => [
       rounded(of.gb, 2),
       rounded(of.seconds),

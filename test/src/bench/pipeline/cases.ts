@@ -2,8 +2,7 @@ import type { StreamOptions } from "@millrace/sdk";
 import type { BenchOptions } from "../bench-options.js";
 
 /**
- * Where the parts go: into new files that stay, or into files of the sink's pool, from a filtered stream or
- * not.
+ * Parts in files that are taken back and written anew, in files that stay, or as the first and unfiltered.
  */
 export type PipelineMode = "recycled" | "kept" | "exempt";
 
@@ -42,6 +41,9 @@ export function labelOf({ lineBytes, personal, mode }: PipelineCase): string {
   return `${size}${share}${mode === "recycled" ? "" : `_${mode}`}`;
 }
 
+/** Eight parts, so that almost all of an input goes into files that were taken back. */
+export const retainBytes = 8 * 64 * 1024 * 1024;
+
 /** As declared: what is not named has its default, so every detector is on. */
 export function declaredFor(mode: PipelineMode): StreamOptions {
   return {
@@ -50,7 +52,7 @@ export function declaredFor(mode: PipelineMode): StreamOptions {
     ...(mode === "exempt" && { privacy: { exempt: true } }),
     enrichments: { embeddings: false, sentiment: false },
     outputs: {
-      storage: { format: "lines", rollAge: "2s" },
+      storage: { format: "lines", rollAge: "2s", ...(mode !== "kept" && { retainBytes }) },
       results: false,
       artifacts: false,
       search: false,

@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "@millrace/errors";
 import { adminUser, defaultTenant } from "@millrace/messaging";
@@ -6,6 +7,7 @@ import type { BenchContext } from "../bench-context.js";
 import { note, rounded } from "../report.js";
 import type { BenchSystem } from "../system/bench-system.js";
 import { type ProcessUse, watchUse } from "../system/process-use.js";
+import { retainBytes } from "./cases.js";
 import { difference, type LineSum, timesSum } from "./line-sum.js";
 import type { Input } from "./make-input.js";
 import { redactPlainly } from "./plain-loop.js";
@@ -31,7 +33,7 @@ export interface StreamFigures {
   gb: number;
   seconds: number;
   mbPerSecond: number;
-  /** From the first message that was stored to the last. */
+  /** From when the first files were taken back to the end. */
   steadyMbPerSecond: number;
   /** In the slowest 10 s. */
   slowestMbPerSecond: number;
@@ -42,7 +44,8 @@ export interface StreamFigures {
 }
 
 const slowestMs = 10_000;
-const sampledPartsMax = 6;
+/** Compared line by line beside the parts that were put aside. */
+const othersMax = 2;
 
 /**
  * Passes the input through a new stream, and throws unless every line of it is stored once and as foretold.
@@ -57,7 +60,8 @@ export async function measureStream(
   const dir = join(system.stateDir, "data", "output", defaultTenant, stream);
   const broker = await system.broker(adminUser);
   await using processor = await createStreamProcessor(stream, system.client, run.declared);
-  const parts = watchParts(dir, signal);
+  const samplesDir = join(context.workDir, "samples", stream);
+  const parts = watchParts(dir, signal, samplesDir);
   try {
     const watch = watchUse(system.stateDir);
     const bytes = input.bytes * repeat;
@@ -82,13 +86,18 @@ export async function measureStream(
     if (lost.length > 0 || counts["store"] !== lines)
       throw mismatch(`not every line was stored once: ${JSON.stringify(counts)}`);
     note("  checking what was stored");
-    const checked = await check(run, { dir, manifests: await parts.untilPublished(lines), signal });
+    const checked = await check(run, {
+      dir,
+      samplesDir,
+      manifests: await parts.untilPublished(lines),
+      signal,
+    });
     const mbPerMessage = bytes / lines / 1e6;
     return {
       gb: bytes / 1e9,
       seconds,
       mbPerSecond: bytes / 1e6 / seconds,
-      steadyMbPerSecond: steadyRate(samples) * mbPerMessage,
+      steadyMbPerSecond: steadyRate(samples, retainBytes / 1e6 / mbPerMessage) * mbPerMessage,
       slowestMbPerSecond: slowestRate(samples, slowestMs) * mbPerMessage,
       watchingCpuShare: (cpu.user + cpu.system) / 1e6 / seconds,
       use,
@@ -96,6 +105,7 @@ export async function measureStream(
     };
   } finally {
     parts.stop();
+    await rm(samplesDir, { recursive: true, force: true });
   }
 }
 
@@ -112,12 +122,13 @@ function progress(begun: number, { bytes, lines }: { bytes: number; lines: numbe
 
 interface Published {
   dir: string;
+  samplesDir: string;
   manifests: PartManifest[];
   signal: AbortSignal;
 }
 
 /** What was checked, in words; throws at the first thing that is wrong. */
-async function check(run: StreamRun, { dir, manifests, signal }: Published): Promise<string> {
+async function check(run: StreamRun, { dir, samplesDir, manifests, signal }: Published): Promise<string> {
   const { input, repeat, isExempt, isKept } = run;
   const expected: LineSum = timesSum(isExempt ? input.raw : input.expected, repeat);
   const positions = (input.bytes / input.files.length) * repeat;
@@ -126,7 +137,7 @@ async function check(run: StreamRun, { dir, manifests, signal }: Published): Pro
   const wrong = checkManifests(manifests, foretold);
   if (wrong !== undefined) throw mismatch(`manifests: ${wrong}`);
   const redact = isExempt ? (line: string): string => line : redactPlainly;
-  const chosen = { dir, manifests, input, redact, partsMax: sampledPartsMax, seed: expected.lines, signal };
+  const chosen = { dir, samplesDir, manifests, input, redact, othersMax, seed: expected.lines, signal };
   const sample = await checkSample(chosen);
   if (typeof sample === "string") throw mismatch(`stored: ${sample}`);
   if (sample.checked === 0) throw mismatch("no part is there to be read");

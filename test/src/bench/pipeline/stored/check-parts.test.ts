@@ -80,7 +80,16 @@ async function write(
 }
 
 const sampleOf = ({ dir, input, manifests }: Stored, redact = redactPlainly) =>
-  checkSample({ dir, manifests, input, redact, partsMax: 4, seed: 1, signal });
+  checkSample({
+    dir,
+    samplesDir: join(dir, "aside"),
+    manifests,
+    input,
+    redact,
+    othersMax: 4,
+    seed: 1,
+    signal,
+  });
 
 test("parts that hold each line of each pass once are right", async (t) => {
   const stored = await store(t);
@@ -146,10 +155,17 @@ test("a part whose content is not what was read is caught, also under a hash tha
   );
 });
 
-test("parts that the pool took are left out of the sample", async (t) => {
+test("parts that were taken back are left out of the sample, unless they were put aside", async (t) => {
   const stored = await store(t);
   await rm(join(stored.dir, "part-1.jsonl"));
   assert.deepEqual(await sampleOf(stored), { checked: 3, lines: 290 });
+  const watch = watchParts(stored.dir, signal, join(stored.dir, "aside"));
+  t.after(watch.stop);
+  await watch.untilPublished(400);
+  for (const { file } of stored.manifests) await rm(join(stored.dir, file), { force: true });
+  // One is put aside at once, the next one seconds later.
+  const aside = await sampleOf(stored);
+  assert.ok(typeof aside === "object" && aside.checked === 1, JSON.stringify(aside));
 });
 
 test("a watch knows manifests that are gone when it is asked", async (t) => {

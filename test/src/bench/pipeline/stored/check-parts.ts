@@ -58,30 +58,37 @@ export interface PartSample {
 
 export interface SampleOptions {
   dir: string;
+  /** Where the watch put parts aside; these are all checked. */
+  samplesDir: string;
   manifests: readonly PartManifest[];
   input: Input;
   /** A line as it must be stored. */
   redact: (line: string) => string;
-  partsMax: number;
+  /** Parts checked beside those that were put aside. */
+  othersMax: number;
   seed: number;
   signal: AbortSignal;
 }
 
 /**
- * Checks parts that can still be read, chosen by the seed: the hash of the manifest, each line against an
- * independent redaction of the input's, and that the lines are those whose positions the manifest lists. What
- * is wrong, or how much was checked.
+ * Checks the parts that were put aside, and others that are still there, chosen by the seed: the hash of the
+ * manifest, each line against an independent redaction of the input's, and that the lines are those whose
+ * positions the manifest lists. What is wrong, or how much was checked.
  */
 export async function checkSample(options: SampleOptions): Promise<PartSample | string> {
-  const { dir, manifests, partsMax, signal } = options;
+  const { dir, samplesDir, manifests, othersMax, signal } = options;
   const random = seeded(options.seed);
   const shuffled = manifests.map((manifest) => ({ manifest, at: random() })).sort((a, b) => a.at - b.at);
   const sample: PartSample = { checked: 0, lines: 0 };
+  let others = 0;
   for (const { manifest } of shuffled) {
-    if (sample.checked === partsMax) break;
     signal.throwIfAborted();
-    const bytes = await readFile(join(dir, manifest.file)).catch(() => undefined);
-    // The pool took it.
+    let bytes = await readFile(join(samplesDir, manifest.file)).catch(() => undefined);
+    if (bytes === undefined && others < othersMax) {
+      bytes = await readFile(join(dir, manifest.file)).catch(() => undefined);
+      if (bytes !== undefined) others += 1;
+    }
+    // It was taken back, or enough are read.
     if (bytes === undefined) continue;
     const wrong = checkPart(bytes, manifest, options);
     if (wrong !== undefined) return `${manifest.file}: ${wrong}`;

@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { link, mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "@millrace/errors";
@@ -19,21 +19,44 @@ export interface PartWatch {
 }
 
 const pollMs = 200;
+/** A part is put aside that often, so that what is compared is of the whole run. */
+const sampleMs = 8_000;
+const samplesMax = 10;
 /** Parts close at an age of 2 s. */
 const closingMs = 30_000;
 
-/** Reads each manifest as it appears: a recycled part and its manifest need not be there at the end. */
-export function watchParts(dir: string, signal: AbortSignal): PartWatch {
+/**
+ * Reads each manifest as it appears: a part that is taken back and its manifest are not there at the end.
+ * Some get a second name in `samplesDir`, under which no sink writes them anew.
+ */
+export function watchParts(dir: string, signal: AbortSignal, samplesDir?: string): PartWatch {
   const manifests = new Map<string, PartManifest>();
   const stopping = new AbortController();
   const ending = AbortSignal.any([signal, stopping.signal]);
+  let samples = 0;
+  let nextSampleMs = performance.now();
+  const putAside = async ({ file }: PartManifest): Promise<void> => {
+    if (samplesDir === undefined || samples === samplesMax || performance.now() < nextSampleMs) return;
+    await mkdir(samplesDir, { recursive: true });
+    // A manifest is there a moment before its part: then the next part is taken.
+    const isLinked = await link(join(dir, file), join(samplesDir, file)).then(
+      () => true,
+      () => false,
+    );
+    if (!isLinked) return;
+    samples += 1;
+    nextSampleMs = performance.now() + sampleMs;
+  };
   const look = async (): Promise<void> => {
     const names = await readdir(dir).catch(() => []);
     for (const name of names) {
       if (!name.endsWith(".manifest.json") || manifests.has(name)) continue;
       // Gone since it was listed: its messages are then missed, and the check says so.
       const text = await readFile(join(dir, name), "utf8").catch(() => undefined);
-      if (text !== undefined) manifests.set(name, JSON.parse(text) as PartManifest);
+      if (text === undefined) continue;
+      const manifest = JSON.parse(text) as PartManifest;
+      manifests.set(name, manifest);
+      await putAside(manifest);
     }
   };
   const watching = (async () => {

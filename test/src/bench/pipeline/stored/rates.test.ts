@@ -35,3 +35,10 @@ test("a run that is shorter than the stretch is its own stretch, and none has no
   assert.equal(slowestRate([], 10_000), 0);
   assert.equal(steadyRate([{ ms: 5, stored: 9 }]), 0);
 });
+
+test("a slow start is left out of the steady rate where it is told how long it is", () => {
+  const slow = samples(30, (ms) => ms <= 10_000 && ms % 200 === 0);
+  assert.equal(slow[101]?.stored, 5_100);
+  assert.equal(steadyRate(slow, 5_100), 1000);
+  assert.ok(steadyRate(slow) < 850);
+});

@@ -4,9 +4,9 @@ export interface StoredSample {
   stored: number;
 }
 
-/** Messages a second between the first and the last sample: without what starting takes. */
-export function steadyRate(samples: readonly StoredSample[]): number {
-  const first = samples[0];
+/** Messages a second from the first sample with so many stored to the last: without what starting takes. */
+export function steadyRate(samples: readonly StoredSample[], storedBefore = 0): number {
+  const first = samples.find(({ stored }) => stored >= storedBefore);
   const last = samples.at(-1);
   if (first === undefined || last === undefined || last.ms <= first.ms) return 0;
   return ((last.stored - first.stored) / (last.ms - first.ms)) * 1000;
