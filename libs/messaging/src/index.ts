@@ -23,6 +23,7 @@ export {
   enrichedFlags,
   type EnrichedFlags,
   laneToken,
+  type LaneToken,
   type Route,
   routeOf,
   stageFilters,
@@ -42,6 +43,8 @@ export {
   type OutgoingBatch,
 } from "./delivery/consumer.js";
 export { createDeadLetterWriter, type DeadLetterWriter, type RowFailure } from "./delivery/dead-letters.js";
+export { createLaneTurns, type LaneTurns } from "./lanes/lane-turns.js";
+export { createTurnOrder, type TurnOrder } from "./lanes/turn-order.js";
 export { isInferred, pastFilter } from "./delivery/past-filter.js";
 export { createPublisher, type Outgoing, type Published, type Publisher } from "./delivery/publisher.js";
 export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";

@@ -7,15 +7,21 @@ import {
   createPublisher,
   createStreamRegistry,
   type Handler,
+  type LaneToken,
   type Ledger,
 } from "@millrace/messaging";
-import type { BuildService } from "@millrace/runtime";
+import type { BuildService, Component } from "@millrace/runtime";
 import { createBodyReader } from "@millrace/segments";
 import type { OutputConfig } from "./config.js";
 import { publishResults } from "./handlers/publish-results.js";
 import { storeBatch } from "./handlers/store-batch.js";
 import { createResultBudget } from "./results/result-budget.js";
 import { createStores } from "./store/stores.js";
+
+interface Sink {
+  ledger: Ledger;
+  handle: Handler;
+}
 
 /** Delivers enriched batches: results for subscribers, contents of artifacts, events, and files. */
 export const output: BuildService<OutputConfig> = async (config, runtime) => {
@@ -34,13 +40,13 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     runtime,
   });
   const budget = createResultBudget(broker, runtime);
-  const sink = (consumer: "results" | "store", ledger: Ledger, handle: Handler) =>
+  const lane = (stage: "results" | "store", lane: LaneToken, { ledger, handle }: Sink): Component =>
     consumeBatches({
       broker,
       runtime,
       publisher,
-      deadLetters: createDeadLetterWriter({ publisher, stage: consumer, side: "clean", now: clock.now }),
-      consumer,
+      deadLetters: createDeadLetterWriter({ publisher, stage, side: "clean", now: clock.now }),
+      consumer: `${stage}-${lane}`,
       open: reader.open,
       release: reader.release,
       handle,
@@ -52,17 +58,21 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     results.forget(tenant, name);
     stored.forget(tenant, name);
   });
+  const { version } = runtime;
+  const toResults: Sink = {
+    ledger: results,
+    handle: publishResults({ registry, ledger: results, budget, version, now: clock.now }),
+  };
+  const toStore: Sink = { ledger: stored, handle: storeBatch({ registry, stores }) };
   return [
     broker,
     results,
     stored,
     stores,
     registry,
-    sink(
-      "results",
-      results,
-      publishResults({ registry, ledger: results, budget, version: runtime.version, now: clock.now }),
-    ),
-    sink("store", stored, storeBatch({ registry, stores })),
+    lane("results", "high", toResults),
+    lane("results", "batch", toResults),
+    lane("store", "high", toStore),
+    lane("store", "batch", toStore),
   ];
 };

@@ -5,6 +5,7 @@ import {
   countDead,
   createBatchPublisher,
   createDeadLetterWriter,
+  createLaneTurns,
   createLedger,
   createPublisher,
   createStoredTracker,
@@ -43,6 +44,8 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   const deadLetters = createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: clock.now });
   const redacted = createBodyPool();
   const found = metrics.counter("millrace_findings_total", "Personal data found, by type.", ["type"]);
+  // Filtering keeps the thread busy: one batch at a time, and after each the event loop looks for a high one.
+  const turns = createLaneTurns({ places: 1 });
   const lane = (consumer: string) =>
     consumeBatches({
       broker,
@@ -61,6 +64,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
         version: runtime.version,
         now: clock.now,
       }),
+      turns,
       onDead: countDead(ledger),
       inFlightMax: config.inFlightMax,
     });

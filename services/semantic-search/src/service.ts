@@ -37,6 +37,19 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
   const deadLetters = createDeadLetterWriter({ publisher, stage: "search", side: "clean", now: clock.now });
   const tail = createEmbeddingsTail({ broker, index, runtime });
   const freshness = createFreshness({ ledger, tail, broker, clock });
+  const lane = (consumer: string): Component =>
+    consumeBatches({
+      broker,
+      runtime,
+      publisher,
+      deadLetters,
+      consumer,
+      open: reader.open,
+      release: reader.release,
+      handle: storeEmbeddings({ registry, ledger }),
+      onDead: countDead(ledger),
+      inFlightMax: config.inFlightMax,
+    });
   registry.onStream(({ tenant, name, stream }) => {
     if (stream !== undefined) return;
     ledger.forget(tenant, name);
@@ -51,18 +64,8 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
     ledger,
     tail,
     serveRequests(broker, runtime, findEndpoint, findContents({ index, freshness, registry })),
-    consumeBatches({
-      broker,
-      runtime,
-      publisher,
-      deadLetters,
-      consumer: "search",
-      open: reader.open,
-      release: reader.release,
-      handle: storeEmbeddings({ registry, ledger }),
-      onDead: countDead(ledger),
-      inFlightMax: config.inFlightMax,
-    }),
+    lane("search-high"),
+    lane("search-batch"),
   ];
 };
 

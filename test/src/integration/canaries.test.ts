@@ -166,7 +166,7 @@ describe("nothing raw passes the filter", () => {
     const names = otlp.spans().map(({ name }) => name);
     for (const name of [
       "process privacy-high",
-      "process store",
+      "process store-high",
       "send embedding",
       "receive work.privacy.clean",
     ]) {

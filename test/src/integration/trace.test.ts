@@ -22,7 +22,7 @@ const wayToStore = [
   ["privacy", "send clean"],
   ["inference", "process inference-high"],
   ["inference", "send enriched"],
-  ["output", "process store"],
+  ["output", "process store-high"],
 ];
 
 describe("one trace", () => {
@@ -63,7 +63,8 @@ describe("one trace", () => {
     const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
     const callerId = "00f067aa0ba902b7";
     await publish(`00-${traceId}-${callerId}-01`, key);
-    const ends = ["process store", "process results", "process search", "send result", "send embedding"];
+    const sinks = ["store", "results", "search"].map((sink) => `process ${sink}-high`);
+    const ends = [...sinks, "send result", "send embedding"];
     const isComplete = (): boolean => ends.every((end) => spansOf(traceId).some(({ name }) => name === end));
     await until(isComplete, ends.join(", "));
     const spans = spansOf(traceId);
@@ -75,7 +76,7 @@ describe("one trace", () => {
       roots.map(({ name, parentSpanId }) => [name, parentSpanId]),
       [[publishRpc, callerId]],
     );
-    assert.deepEqual(wayUp(spans, "process store"), wayToStore);
+    assert.deepEqual(wayUp(spans, "process store-high"), wayToStore);
     for (const end of ends) assert.deepEqual(wayUp(spans, end).slice(0, 8), wayToStore.slice(0, 8), end);
   });
 
@@ -85,11 +86,11 @@ describe("one trace", () => {
     await publish(`00-${second}-${"2".repeat(16)}-01`, `${key} 2`);
     await publish("", `${key} 3`);
     await until(async () => (await storedLines(system, "traced")).length === 4, "all messages in the store");
-    const stored = (): ReceivedSpan[] => otlp.spans().filter(({ name }) => name === "process store");
+    const stored = (): ReceivedSpan[] => otlp.spans().filter(({ name }) => name === "process store-high");
     await until(() => stored().length === 4, "a span of the store for each");
     assert.equal(new Set(stored().map((span) => span.traceId)).size, 4);
     for (const span of stored()) {
-      const way = wayUp(spansOf(span.traceId), "process store");
+      const way = wayUp(spansOf(span.traceId), "process store-high");
       assert.deepEqual(way, wayToStore, span.traceId);
     }
   });

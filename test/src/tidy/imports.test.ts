@@ -28,6 +28,7 @@ const directions: Readonly<Record<string, readonly string[]>> = {
 const pure = new Set([
   "anyPartition",
   "backoffMs",
+  "createTurnOrder",
   "defaultTenant",
   "enrichedFlags",
   "isInferred",

@@ -49,9 +49,12 @@ const consumers: [string, string, ServiceUser][] = [
   ["RAW", "privacy-batch", "privacy"],
   ["CLEAN", "inference-high", "inference"],
   ["CLEAN", "inference-batch", "inference"],
-  ["ENRICHED", "search", "semantic-search"],
-  ["ENRICHED", "results", "output"],
-  ["ENRICHED", "store", "output"],
+  ["ENRICHED", "search-high", "semantic-search"],
+  ["ENRICHED", "search-batch", "semantic-search"],
+  ["ENRICHED", "results-high", "output"],
+  ["ENRICHED", "results-batch", "output"],
+  ["ENRICHED", "store-high", "output"],
+  ["ENRICHED", "store-batch", "output"],
 ];
 
 const allStreams = [

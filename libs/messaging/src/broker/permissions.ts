@@ -134,7 +134,8 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     serve("inference", ["gateway"]),
   ],
   "semantic-search": [
-    consume("search"),
+    consume("search-high"),
+    consume("search-batch"),
     read(buckets.config),
     read(buckets.ledger),
     write(buckets.ledger, "search.>"),
@@ -144,8 +145,10 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     serve("semantic-search", ["gateway"]),
   ],
   output: [
-    consume("results"),
-    consume("store"),
+    consume("results-high"),
+    consume("results-batch"),
+    consume("store-high"),
+    consume("store-batch"),
     read(buckets.config),
     read(buckets.ledger),
     write(buckets.ledger, "results.>", "store.>"),

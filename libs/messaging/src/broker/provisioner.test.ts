@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { AckPolicy } from "@nats-io/jetstream";
 import { type NatsServer, startNats } from "../testing/nats-server.js";
 import type { Broker } from "./broker.js";
 import { askDurability } from "./durability.js";
@@ -58,6 +59,26 @@ test("a consumer that was set differently is brought back to the plan", async ()
   await provision(admin, { storeBytes: 512 * mib });
   const { config } = await admin.manager.consumers.info("RAW", "privacy-high");
   assert.equal(config.max_ack_pending, 256);
+});
+
+test("a durable of an earlier version goes, and what it had not settled comes to its successor", async () => {
+  await provision(admin, { storeBytes: 512 * mib });
+  await admin.manager.consumers.add("ENRICHED", {
+    durable_name: "store",
+    filter_subject: "enriched.*.*.y.>",
+    ack_policy: AckPolicy.Explicit,
+  });
+  for (const { stream, name } of consumerPlans) {
+    if (stream === "ENRICHED") await admin.manager.consumers.delete(stream, name);
+  }
+  const privacy = await nats.connect("privacy");
+  await privacy.js.publish("enriched.n.n.y.batch.any.default.s", "unsettled");
+  await privacy.connection.close();
+  await provision(admin, { storeBytes: 512 * mib });
+  await assert.rejects(admin.manager.consumers.info("ENRICHED", "store"), /consumer not found/);
+  const { num_pending } = await admin.manager.consumers.info("ENRICHED", "store-batch");
+  assert.equal(num_pending, 1);
+  assert.equal((await admin.manager.consumers.info("ENRICHED", "store-high")).num_pending, 0);
 });
 
 test("shares of the store add up to less than all of it", () => {

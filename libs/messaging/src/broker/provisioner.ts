@@ -31,6 +31,7 @@ export async function provision(broker: Broker, options: ProvisionOptions): Prom
     else await broker.manager.streams.add(config);
   }
   for (const plan of consumerPlans) await provisionConsumer(broker, plan);
+  await removeUnplanned(broker);
   const share = Math.floor(options.storeBytes * 0.02);
   for (const bucket of Object.values(buckets)) {
     await broker.kv.create(bucket, { history: 1, replicas, max_bytes: share, allow_direct: true });
@@ -47,6 +48,20 @@ async function provisionConsumer(broker: Broker, plan: ConsumerPlan): Promise<vo
       throw CodedError.from(caught, `make consumer ${plan.name}`);
     }
     await broker.manager.consumers.update(plan.stream, plan.name, config);
+  }
+}
+
+/**
+ * Durables of an earlier version would hold every message for ever. Those that took their place are there
+ * already, and have what was not settled.
+ */
+async function removeUnplanned(broker: Broker): Promise<void> {
+  for (const stream of new Set(consumerPlans.map((plan) => plan.stream))) {
+    const planned = new Set(consumerPlans.filter((plan) => plan.stream === stream).map(({ name }) => name));
+    for await (const { name, config } of broker.manager.consumers.list(stream)) {
+      if (config.durable_name === undefined || planned.has(name)) continue;
+      await broker.manager.consumers.delete(stream, name);
+    }
   }
 }
 

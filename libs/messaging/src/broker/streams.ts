@@ -6,6 +6,7 @@ import {
   StorageType,
   type StreamConfig,
 } from "@nats-io/jetstream";
+import { anyPartition, type LaneToken } from "./subjects.js";
 
 const seconds = (count: number): number => count * 1e9;
 const hours = (count: number): number => seconds(count * 3600);
@@ -127,21 +128,34 @@ export function streamConfig(of: StreamPlan, storeBytes: number): Partial<Stream
 export interface ConsumerPlan {
   stream: string;
   name: string;
+  lane: LaneToken;
   filter: string;
   /** Deliveries in flight over all replicas. */
   ackPendingMax: number;
 }
 
 export const consumerPlans: readonly ConsumerPlan[] = [
-  { stream: "RAW", name: "privacy-high", filter: "raw.high.any.>", ackPendingMax: 256 },
-  { stream: "RAW", name: "privacy-batch", filter: "raw.batch.any.>", ackPendingMax: 256 },
+  ...lanePlans("privacy", { stream: "RAW", prefix: "raw", ackPendingMax: 256 }),
   // A batch here is up to a second of work: 32 is plenty to keep every core busy.
-  { stream: "CLEAN", name: "inference-high", filter: "clean.high.any.>", ackPendingMax: 32 },
-  { stream: "CLEAN", name: "inference-batch", filter: "clean.batch.any.>", ackPendingMax: 32 },
-  { stream: "ENRICHED", name: "search", filter: "enriched.y.*.*.>", ackPendingMax: 256 },
-  { stream: "ENRICHED", name: "results", filter: "enriched.*.y.*.>", ackPendingMax: 256 },
-  { stream: "ENRICHED", name: "store", filter: "enriched.*.*.y.>", ackPendingMax: 256 },
+  ...lanePlans("inference", { stream: "CLEAN", prefix: "clean", ackPendingMax: 32 }),
+  ...lanePlans("search", { stream: "ENRICHED", prefix: "enriched.y.*.*", ackPendingMax: 256 }),
+  ...lanePlans("results", { stream: "ENRICHED", prefix: "enriched.*.y.*", ackPendingMax: 256 }),
+  ...lanePlans("store", { stream: "ENRICHED", prefix: "enriched.*.*.y", ackPendingMax: 256 }),
 ];
+
+/** A consumer a lane: in one for both, the high lane would queue behind the batch lane. */
+function lanePlans(
+  stage: string,
+  { stream, prefix, ackPendingMax }: { stream: string; prefix: string; ackPendingMax: number },
+): ConsumerPlan[] {
+  return (["high", "batch"] as const).map((lane) => ({
+    stream,
+    name: `${stage}-${lane}`,
+    lane,
+    filter: `${prefix}.${lane}.${anyPartition}.>`,
+    ackPendingMax,
+  }));
+}
 
 /**
  * Names are fixed: autoscalers and dashboards find them. Attempts are ours to count, so the broker never

@@ -6,6 +6,7 @@ import type { Broker } from "../broker/broker.js";
 import { ackWaitMs, consumerPlans } from "../broker/streams.js";
 import type { BatchPublisher } from "./batch-publisher.js";
 import type { DeadLetterWriter, RowFailure } from "./dead-letters.js";
+import type { LaneTurns } from "../lanes/lane-turns.js";
 import type { Outgoing, Published, Publisher } from "./publisher.js";
 import { inReceivedSpan } from "./trace-context.js";
 
@@ -63,6 +64,8 @@ export interface ConsumeOptions {
   verify?(open: OpenBatch): void | Promise<void>;
   /** The batch is settled and its body not needed any more. */
   release?(open: OpenBatch): void;
+  /** Where both lanes of a stage compete for what handling takes: whose turn it is. */
+  turns?: LaneTurns;
   /** Told when whole batches are dead, to count them. */
   onDead?(open: OpenBatch, rows: readonly number[]): Promise<void>;
   /** Deliveries in hand at most: this bound is the back-pressure. */
@@ -124,7 +127,8 @@ export function consumeBatches(options: ConsumeOptions): Component {
 
   const run = async (message: JsMsg): Promise<void> => {
     const opened = await options.open(message.data);
-    const outcome = await options.handle(opened, hard.signal);
+    const done = await options.turns?.take(plan.lane);
+    const outcome = await options.handle(opened, hard.signal).finally(done);
     const verify = (): void | Promise<void> => options.verify?.(opened);
     await verify();
     const [published] = await Promise.all([

@@ -1,7 +1,11 @@
+import { createTurnOrder } from "@millrace/messaging";
 import type { Sentiment } from "./sentiment-head.js";
 import type { TextKind } from "./text-model.js";
 
-/** Who goes first: somebody who waits (a search), then the high lane, then the batch lane. */
+/**
+ * Who goes first: somebody who waits (a search), then the high lane, then the batch lane. None is starved:
+ * see `createTurnOrder`.
+ */
 export type Priority = "interactive" | "high" | "bulk";
 
 export const priorities: readonly Priority[] = ["interactive", "high", "bulk"];
@@ -36,7 +40,7 @@ export interface TextQueue {
   /** Texts that wait, of one priority. */
   size(priority: Priority): number;
   push(request: Request): void;
-  /** The next text: by priority, requests in their order of arrival. */
+  /** The next text: by priority and age of the lanes, requests in their order of arrival. */
   take(): TextTask | undefined;
   /** Puts a text that a dying worker held back at the very front. */
   putBack(task: TextTask): void;
@@ -53,6 +57,7 @@ export function textQueue(): TextQueue {
     bulk: new Set(),
   };
   const returned: TextTask[] = [];
+  const order = createTurnOrder(priorities.length);
   const takeFrom = (lane: Set<Request>): TextTask | undefined => {
     for (const request of lane) {
       const index = request.waiting.pop();
@@ -68,8 +73,12 @@ export function textQueue(): TextQueue {
       return texts;
     },
     push: (request) => void lanes[request.priority].add(request),
-    take: () =>
-      returned.shift() ?? takeFrom(lanes.interactive) ?? takeFrom(lanes.high) ?? takeFrom(lanes.bulk),
+    take: () => {
+      const first = returned.shift();
+      if (first !== undefined) return first;
+      const priority = priorities[order.next(priorities.map((each) => lanes[each].size > 0))];
+      return priority === undefined ? undefined : takeFrom(lanes[priority]);
+    },
     putBack: (task) => void returned.push({ ...task, attempts: task.attempts + 1 }),
     forget: (request) => {
       lanes[request.priority].delete(request);
