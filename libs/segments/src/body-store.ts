@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { encodeBatch, idText, limits, type OpenBatch } from "@millrace/envelope";
 import { Batch, type SegmentRange } from "@millrace/proto/batch";
-import type { RecoveredFrame } from "./scan.js";
-import { type FramePlace, openSegmentLog, type SegmentLogOptions } from "./segment-log.js";
+import type { FramePlace, FrameToAppend } from "./log/frame-writer.js";
+import type { RecoveredFrame } from "./log/scan.js";
+import { openSegmentLog, type SegmentLogOptions } from "./log/segment-log.js";
 
 export interface PlacedBatch {
   id: string;
@@ -15,7 +16,10 @@ export interface PlacedBatch {
 
 /** Where the bodies of a service's own batches lie until nobody refers to them. */
 export interface BodyStore {
-  place(open: OpenBatch, subject: string): Promise<PlacedBatch>;
+  /**
+   * `verify` throws where the body is not any more what was opened: before a copy of it could become durable.
+   */
+  place(open: OpenBatch, subject: string, verify?: () => void | Promise<void>): Promise<PlacedBatch>;
   /** The batch's message is gone from the broker, or was never stored: its body can go. */
   release(id: string): Promise<void>;
   /**
@@ -65,10 +69,10 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
       inSegment: true,
     };
   });
-  const append = (open: OpenBatch, frame: { id: string; subject: string; batch: Uint8Array }) => {
+  const append = (frame: FrameToAppend): Promise<FramePlace> => {
     const { id } = frame;
     const appended = log
-      .append({ ...frame, body: open.body })
+      .append(frame)
       .then((place) => {
         held.set(id, place);
         return place;
@@ -82,7 +86,7 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
     damaged: log.damaged,
     liveBytes: log.liveBytes,
     close: log.close,
-    place: async (open, subject) => {
+    place: async (open, subject, verify) => {
       const id = idText(open.header.id);
       const inSegment = !travelsInline(open.body.length);
       const placed = { id, subject, messageCount: open.header.count, inSegment };
@@ -92,7 +96,8 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
       // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a
       // crash finds what the last life wrote, and the stored reference stays true.
       const batch = encodeBatch(open, undefined);
-      const place = held.get(id) ?? (await (appending.get(id) ?? append(open, { id, subject, batch })));
+      const frame = { id, subject, batch, body: open.body, verify };
+      const place = held.get(id) ?? (await (appending.get(id) ?? append(frame)));
       return { ...placed, bytes: withRange(batch, rangeOf(place)) };
     },
     release: async (id) => {

@@ -15,6 +15,11 @@ export const privacyConfig = z.strictObject({
     .strictObject({
       /** Where buffer's raw segments lie; read only. */
       rawDir: z.string().default(".millrace/data/raw"),
+      /** Bytes of raw segments that are mapped at most, beyond which bodies are copied; 0 copies each. */
+      mmapBytesMax: z
+        .int()
+        .min(0)
+        .default(1024 * 1024 * 1024),
       /** Where redacted bodies are written for the later stages. */
       cleanDir: z.string().default(".millrace/data/clean"),
       segmentBytes: z

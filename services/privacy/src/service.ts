@@ -29,7 +29,8 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   const tracker = createStoredTracker(broker, runtime);
   const ledger = await createLedger(broker, "privacy", runtime);
   const registry = await createStreamRegistry(broker);
-  const reader = createBodyReader({ dirs: { raw: config.segments.rawDir } });
+  const { rawDir, mmapBytesMax } = config.segments;
+  const reader = createBodyReader({ dirs: { raw: rawDir }, mmapBytesMax });
   const bodies = await openBodyStore({
     sideDir: config.segments.cleanDir,
     side: "clean",
@@ -55,6 +56,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
       deadLetters,
       consumer,
       open: reader.open,
+      verify: reader.stillTrue,
       release: reader.release,
       handle: filterBatch({
         filters,

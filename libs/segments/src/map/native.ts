@@ -13,7 +13,10 @@ export interface Native {
   blank(address: bigint, length: number): void;
   unmap(address: bigint, length: number): void;
   advise(address: bigint, length: number, how: "sequential" | "willNeed"): void;
-  /** Gives a file its blocks without writing them; false where the file system or the platform cannot. */
+  /**
+   * Gives a file its blocks without writing them; false where the file system or the platform cannot. Errors:
+   * ENOSPC and others of the disk.
+   */
   allocate(fd: number, length: number): boolean;
 }
 
@@ -72,15 +75,21 @@ function bind(ffi: typeof koffi, flags: { anonymous: number; noReserve: number }
     },
     unmap: (address, length) => zeroOrThrow("munmap", munmap(address, length)),
     advise: (address, length, how) => zeroOrThrow("madvise", madvise(address, length, advice[how])),
-    allocate: allocator(c),
+    allocate: allocator(c, ffi, failed),
   };
 }
 
-/** Only Linux has it. An error such as a full disk shows in the write that follows, under its own name. */
-function allocator(c: koffi.LibraryHandle): Native["allocate"] {
+/** Only Linux has it. */
+function allocator(c: koffi.LibraryHandle, ffi: typeof koffi, failed: (call: string) => Error) {
+  const { EOPNOTSUPP, ENOSYS, EINVAL } = ffi.os.errno;
+  const cannot = new Set([EOPNOTSUPP, ENOSYS, EINVAL]);
   try {
     const fallocate = c.func("fallocate", "int", ["int", "int", "int64_t", "int64_t"]);
-    return (fd, length) => fallocate(fd, 0, 0, length) === 0;
+    return (fd: number, length: number): boolean => {
+      if (fallocate(fd, 0, 0, length) === 0) return true;
+      if (cannot.has(ffi.errno())) return false;
+      throw failed("fallocate");
+    };
   } catch {
     return () => false;
   }

@@ -4,7 +4,7 @@ import { link, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createMemoryDisk, createRandom, type Fault, type MemoryDisk } from "./faults/memory-disk.js";
+import { createMemoryDisk, createRandom, type Fault, type MemoryDisk } from "@millrace/segments/testing";
 import { makeBatch } from "./faults/make-batch.js";
 import { type Disk, nodeDisk } from "./spool/disk.js";
 import type { Manifest } from "./spool/part.js";

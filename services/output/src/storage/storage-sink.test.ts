@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import type { CodedError } from "@millrace/errors";
-import { createMemoryDisk, type MemoryDisk } from "./faults/memory-disk.js";
+import { createMemoryDisk, type MemoryDisk } from "@millrace/segments/testing";
 import { makeBatch } from "./faults/make-batch.js";
 import { isSystemError } from "./spool/disk.js";
 import { openStorageSink, type StorageSink, type StorageSinkOptions } from "./storage-sink.js";

@@ -6,7 +6,7 @@ import { createLayout } from "../spool/layout.js";
 import type { Manifest } from "../spool/part.js";
 import { recoverSpools } from "../spool/recover.js";
 import { createSpool, type Spool } from "../spool/spool.js";
-import { createMemoryDisk, createRandom, type Fault, type MemoryDisk } from "./memory-disk.js";
+import { createMemoryDisk, createRandom, type Fault, type MemoryDisk } from "@millrace/segments/testing";
 
 const layout = createLayout({ root: "/store", tenant: "t", stream: "s", writer: "w1" });
 const now = (): number => 1_700_000_000_000;

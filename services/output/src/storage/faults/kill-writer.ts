@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { Framing } from "@millrace/proto/batch";
 import { openStorageSink } from "../storage-sink.js";
 import { makeBatch } from "./make-batch.js";
-import { createRandom } from "./memory-disk.js";
+import { createRandom } from "@millrace/segments/testing";
 
 /*
  * A process to be killed: stores rows from a position on and writes the position that it has reached, one

@@ -10,7 +10,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Manifest } from "../spool/part.js";
 import { openStorageSink } from "../storage-sink.js";
-import { createRandom } from "./memory-disk.js";
+import { createRandom } from "@millrace/segments/testing";
 
 const writer = fileURLToPath(new URL("./kill-writer.js", import.meta.url));
 const seeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createMemoryDisk, type MemoryDisk } from "../faults/memory-disk.js";
+import { createMemoryDisk, type MemoryDisk } from "@millrace/segments/testing";
 import { createLayout } from "./layout.js";
 import { recoverSpools, type Recovery } from "./recover.js";
 import { createSpool, type Spool } from "./spool.js";

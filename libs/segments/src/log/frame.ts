@@ -2,7 +2,18 @@ import { crc32 } from "node:zlib";
 import { assert } from "@millrace/errors";
 
 /*
- * A frame in a segment file, all numbers little endian, frames aligned to 8 bytes:
+ * A segment file, all numbers little endian: its head, then frames back to back, aligned to 8 bytes, then
+ * what its former life left.
+ *
+ *     0  u32  magic 'MRSG'
+ *     4  u16  version (1)
+ *     6  u16  who writes: 1 the log's owner, 2 a writer with a lease
+ *     8  u64  segment number, which is the file's generation: written before any frame of its life, so who
+ *               finds it unchanged after reading has read nothing of a later life
+ *    16  u32  crc32 of bytes 0–15
+ *    20  zero up to 64
+ *
+ * A frame:
  *
  *     0  u32  magic 'MRSF'
  *     4  u16  version (1)
@@ -21,12 +32,47 @@ import { assert } from "@millrace/errors";
  * See docs/specs/segments.md.
  */
 export const frameHeaderBytes = 56;
+/** Where the first frame begins. */
+export const segmentHeadBytes = 64;
+/** Where in a file its generation stands. */
+export const generationOffset = 8;
+const headMagic = 0x4753524d;
 const magic = 0x4653524d;
 const version = 1;
 const stateOffset = 6;
 const freedState = 0x7246;
 /** What is written over a frame's state to free it. */
 export const freedMark = Buffer.from([freedState & 0xff, freedState >> 8]);
+/** And to take a frame that was freed into use again, while its segment is still leased. */
+export const liveMark = Buffer.alloc(2);
+
+export type WrittenBy = "owner" | "lease";
+
+export interface SegmentHead {
+  segment: number;
+  writtenBy: WrittenBy;
+}
+
+export function encodeSegmentHead({ segment, writtenBy }: SegmentHead): Buffer {
+  const bytes = Buffer.alloc(segmentHeadBytes);
+  bytes.writeUInt32LE(headMagic, 0);
+  bytes.writeUInt16LE(version, 4);
+  bytes.writeUInt16LE(writtenBy === "owner" ? 1 : 2, 6);
+  bytes.writeBigUInt64LE(BigInt(segment), generationOffset);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, 16)), 16);
+  return bytes;
+}
+
+/** Undefined: the file has no head, or it is damaged. */
+export function decodeSegmentHead(bytes: Buffer): SegmentHead | undefined {
+  if (bytes.length < 20 || bytes.readUInt32LE(0) !== headMagic || bytes.readUInt16LE(4) !== version)
+    return undefined;
+  if (bytes.readUInt32LE(16) !== crc32(bytes.subarray(0, 16))) return undefined;
+  return {
+    segment: Number(bytes.readBigUInt64LE(generationOffset)),
+    writtenBy: bytes.readUInt16LE(6) === 2 ? "lease" : "owner",
+  };
+}
 
 export interface FrameHeader {
   freed: boolean;

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import fc from "fast-check";
-import { type FramePlace, openSegmentLog, type SegmentLog } from "./segment-log.js";
+import type { FramePlace } from "./frame-writer.js";
+import { openSegmentLog, type SegmentLog } from "./segment-log.js";
 
 const segmentBytes = 16 * 1024;
 const options = { segmentBytes, liveBytesMax: 6 * segmentBytes };

@@ -13,7 +13,7 @@ export interface GroupSync<F> {
   sync(file: F): Promise<void>;
 }
 
-export function createGroupSync<F extends { datasync(): Promise<void> }>(): GroupSync<F> {
+export function createGroupSync<F extends { fdatasync(): Promise<void> }>(): GroupSync<F> {
   const written = new Set<F>();
   let running: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
@@ -26,7 +26,7 @@ export function createGroupSync<F extends { datasync(): Promise<void> }>(): Grou
     written.clear();
     if (failure !== undefined) throw failure.cause;
     try {
-      await Promise.all(files.map((file) => file.datasync()));
+      await Promise.all(files.map((file) => file.fdatasync()));
     } catch (cause) {
       failure = { cause };
       throw cause;

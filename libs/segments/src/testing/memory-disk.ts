@@ -1,11 +1,18 @@
 import { dirname } from "node:path";
-import type { Disk, DiskFile } from "../spool/disk.js";
+import type { Disk, DiskFile } from "../disk/disk.js";
 
 /** What befalls the k-th call: an error, half a write, or the end of the process. */
 export type Fault = "EIO" | "ENOSPC" | "short" | "crash";
 
+export interface MemoryFile extends DiskFile {
+  links(): Promise<number>;
+  truncate(length: number): Promise<void>;
+}
+
 /** A disk that keeps apart what was synced from what was only written, and breaks where it is told to. */
 export interface MemoryDisk extends Disk {
+  open(path: string, mode: "create" | "existing"): Promise<MemoryFile>;
+  readFile(path: string): Promise<Uint8Array>;
   /** Names of files by directory, as a reader sees them now. */
   list(directory: string): string[];
   contents(path: string): Buffer;
@@ -71,7 +78,12 @@ function createBreaker(): Breaker {
   };
 }
 
-function openFile(inode: Inode, breaker: Breaker): DiskFile {
+function openFile(inode: Inode, breaker: Breaker): MemoryFile {
+  const resize = (length: number): void => {
+    const resized = Buffer.alloc(length);
+    inode.written.copy(resized);
+    inode.written = resized;
+  };
   return {
     writev: async (buffers, position) => {
       const all = Buffer.concat(buffers);
@@ -92,9 +104,11 @@ function openFile(inode: Inode, breaker: Breaker): DiskFile {
     links: async () => 1,
     truncate: async (length) => {
       breaker.step();
-      const cut = Buffer.alloc(length);
-      inode.written.copy(cut);
-      inode.written = cut;
+      resize(length);
+    },
+    allocate: async (length) => {
+      breaker.step();
+      if (length > inode.written.length) resize(length);
     },
     fdatasync: async () => {
       breaker.step();

@@ -1,0 +1,241 @@
+import { join } from "node:path";
+import { CodedError } from "@millrace/errors";
+import { type Disk, type DiskFile, isSystemError, nodeDisk, writeAll } from "../disk/disk.js";
+import { encodeSegmentHead, segmentHeadBytes, type WrittenBy } from "./frame.js";
+import { quarantine } from "./quarantine.js";
+import { type RecoveredFrame, scanSegment } from "./scan.js";
+
+/*
+ * The life of a segment file:
+ *
+ *     (new) ──► 00000012.seg ──sealed, no frame lives──► free-12.seg ──new number and head──► 00000013.seg
+ *                     │
+ *                     └──the same, but its writer may still hold it open──► gone-12.seg ──► (removed)
+ */
+export interface ShelfOptions {
+  dir: string;
+  /** Bytes of a segment file. */
+  segmentBytes: number;
+  /** Bytes of all segments that may hold live frames; beyond it appends are refused. */
+  liveBytesMax: number;
+  /**
+   * How long an append waits for a segment to become free before it is refused. Default 0. Waiting is the
+   * cheaper back-pressure: who is refused sends the same bytes again.
+   */
+  roomWaitMs?: number;
+  /** Told once when a write or sync failed: what the disk holds is only known after a new start. */
+  onBroken?: (error: CodedError) => void;
+  /** Files of the file system when absent. */
+  disk?: Disk;
+}
+
+/** One file while it holds frames. */
+export interface Segment {
+  number: number;
+  path: string;
+  file: DiskFile;
+  end: number;
+  live: number;
+  sealed: boolean;
+  /**
+   * Somebody who has no right to it any more may still hold it open, and write once more when he wakes: the
+   * file is never used again.
+   */
+  tainted: boolean;
+}
+
+/** Enough that a writer at full speed always finds one; each costs a segment's bytes of disk. */
+const freeFilesMax = 4;
+
+/** Segment files of a directory: opened anew, recycled, counted. */
+export interface Shelf {
+  segments: Map<number, Segment>;
+  recovered: RecoveredFrame[];
+  /** Frames and gaps that were not what was written; a copy of each lies in `quarantine/`. */
+  damaged: number;
+  /** Errors: `resource_exhausted` when there is no room after `waitMs`, or the disk is full. */
+  openNext(writtenBy: WrittenBy, waitMs: number): Promise<Segment>;
+  /** A sealed segment without live frames becomes a free file. */
+  recycleIfDone(segment: Segment): Promise<void>;
+  liveBytes(): number;
+  /** Bytes beside segments that count as live. */
+  count(bytes: number): void;
+  close(): Promise<void>;
+}
+
+const segmentPath = (dir: string, number: number): string =>
+  join(dir, `${String(number).padStart(8, "0")}.seg`);
+const freePath = (dir: string, number: number): string => join(dir, `free-${number}.seg`);
+const gonePath = (dir: string, number: number): string => join(dir, `gone-${number}.seg`);
+
+/** Numbers of the files of a directory, ascending. */
+interface Numbers {
+  used: number[];
+  free: number[];
+  gone: number[];
+}
+
+async function readNumbers(disk: Disk, dir: string): Promise<Numbers> {
+  const names = await disk.readdir(dir);
+  const numbered = (pattern: RegExp): number[] =>
+    names
+      .flatMap((name) => pattern.exec(name)?.[1] ?? [])
+      .map(Number)
+      .sort((a, b) => a - b);
+  return {
+    used: numbered(/^(\d{8,})\.seg$/),
+    free: numbered(/^free-(\d+)\.seg$/),
+    gone: numbered(/^gone-(\d+)\.seg$/),
+  };
+}
+
+/** Reads what earlier lives left in the directory. */
+export async function openShelf(options: ShelfOptions): Promise<Shelf> {
+  const { dir, segmentBytes } = options;
+  const disk = options.disk ?? nodeDisk;
+  await disk.makeDirectory(dir);
+  const { used, free, gone } = await readNumbers(disk, dir);
+  let lastNumber = Math.max(0, ...free, ...used, ...gone);
+  const room = createRoom(options, () => shelf.segments.size);
+
+  const recycleIfDone = async (segment: Segment): Promise<void> => {
+    if (!segment.sealed || segment.live > 0 || !shelf.segments.delete(segment.number)) return;
+    await segment.file.close();
+    if (segment.tainted) {
+      await disk.rename(segment.path, gonePath(dir, segment.number));
+      gone.push(segment.number);
+    } else {
+      await disk.rename(segment.path, freePath(dir, segment.number));
+      free.push(segment.number);
+      free.sort((a, b) => a - b);
+    }
+    room.freed();
+    const surplus = free.length > freeFilesMax ? free.shift() : undefined;
+    if (surplus !== undefined) await disk.unlink(freePath(dir, surplus));
+  };
+
+  const openNext = async (writtenBy: WrittenBy, waitMs: number): Promise<Segment> => {
+    await room.take(waitMs);
+    try {
+      lastNumber += 1;
+      const number = lastNumber;
+      const path = segmentPath(dir, number);
+      const head = encodeSegmentHead({ segment: number, writtenBy });
+      const file = await prepare(disk, { dir, path, recycled: free.pop(), segmentBytes, head });
+      const segment = { number, path, file, end: segmentHeadBytes, live: 0, sealed: false, tainted: false };
+      shelf.segments.set(number, segment);
+      // Not earlier: the highest number must stay on the disk, a restart knows numbers only by names.
+      for (const past of gone.splice(0)) await disk.unlink(gonePath(dir, past));
+      return segment;
+    } finally {
+      room.taken();
+    }
+  };
+
+  const shelf: Shelf = {
+    segments: new Map(),
+    recovered: [],
+    damaged: 0,
+    openNext,
+    recycleIfDone,
+    liveBytes: room.liveBytes,
+    count: room.count,
+    close: async () => {
+      await Promise.all([...shelf.segments.values()].map((segment) => segment.file.close()));
+      shelf.segments.clear();
+    },
+  };
+  for (const number of used) {
+    const path = segmentPath(dir, number);
+    const file = await disk.open(path, "existing");
+    const { frames, damages, end, writtenBy } = await scanSegment(file, number);
+    shelf.damaged += damages.length;
+    for (const damage of damages) await quarantine(disk, { dir, file, damage });
+    shelf.recovered.push(...frames);
+    const tainted = writtenBy !== "owner";
+    const segment: Segment = { number, path, file, end, live: frames.length, sealed: true, tainted };
+    shelf.segments.set(number, segment);
+    await recycleIfDone(segment);
+  }
+  return shelf;
+}
+
+interface Preparation {
+  dir: string;
+  path: string;
+  recycled: number | undefined;
+  segmentBytes: number;
+  head: Buffer;
+}
+
+/**
+ * A file under its new name, with all its blocks and its head; a new one where there is none to use again.
+ */
+async function prepare(
+  disk: Disk,
+  { dir, path, recycled, segmentBytes, head }: Preparation,
+): Promise<DiskFile> {
+  if (recycled !== undefined) await disk.rename(freePath(dir, recycled), path);
+  const file = await disk.open(path, recycled === undefined ? "create" : "existing");
+  try {
+    // A recycled file may be smaller, if that was set differently in its former life.
+    await file.allocate(segmentBytes);
+    await writeAll(file, [head], 0);
+    await disk.fsyncDir(dir);
+    return file;
+  } catch (cause) {
+    await file.close();
+    if (!isSystemError(cause, "ENOSPC")) throw cause;
+    await disk.unlink(path);
+    throw diskFull(cause);
+  }
+}
+
+/** A full disk is no broken one: nothing is half done, and it goes on when there is room. */
+export function diskFull(cause: unknown): CodedError {
+  return new CodedError("resource_exhausted", "append to segments: the disk is full", {
+    remedy: "Free space on the segment volume.",
+    retryAfterMs: 1_000,
+    cause,
+  });
+}
+
+/** Room for one more segment within the bound, and who waits for it. */
+function createRoom(options: ShelfOptions, segments: () => number) {
+  const { segmentBytes, liveBytesMax } = options;
+  const waiting: (() => void)[] = [];
+  let opening = 0;
+  let counted = 0;
+  const liveBytes = (): number => segments() * segmentBytes + counted;
+  const isFull = (): boolean => liveBytes() + (opening + 1) * segmentBytes > liveBytesMax;
+  /** Several may wait for one segment: who comes too late waits on. */
+  const untilRoom = async (waitMs: number): Promise<void> => {
+    let isOver = waitMs <= 0;
+    const timer = setTimeout(() => {
+      isOver = true;
+      wakeAll();
+    }, waitMs);
+    while (isFull() && !isOver) await new Promise<void>((wake) => waiting.push(wake));
+    clearTimeout(timer);
+  };
+  const wakeAll = (): void => {
+    for (const wake of waiting.splice(0)) wake();
+  };
+  return {
+    liveBytes,
+    count: (bytes: number): void => void (counted += bytes),
+    freed: wakeAll,
+    take: async (waitMs: number): Promise<void> => {
+      await untilRoom(waitMs);
+      if (isFull()) {
+        throw new CodedError("resource_exhausted", "append to segments: live segments are at their bound", {
+          field: "segments.liveBytesMax",
+          remedy: "Wait until consumers catch up, or raise the bound.",
+          retryAfterMs: 200,
+        });
+      }
+      opening += 1;
+    },
+    taken: (): void => void (opening -= 1),
+  };
+}

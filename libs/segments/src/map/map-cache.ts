@@ -1,0 +1,98 @@
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { type FileMap, mapFile } from "./open-map.js";
+
+/** A mapped file that is in use until it is given back. */
+export interface MappedFile {
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Maps of whole files, kept while they are used and as long as they fit into the bound. A file is known by
+ * its inode: one that is used again under a new name keeps its map, whose pages are in place already.
+ */
+export interface MapCache {
+  /** Undefined: the bound is reached by maps that are in use. Errors: those of opening the file. */
+  take(path: string): MappedFile | undefined;
+  give(file: MappedFile): void;
+  /** Bytes mapped now. */
+  bytes(): number;
+  /** Ends each map as soon as it is not in use. */
+  close(): void;
+}
+
+interface Entry extends MappedFile {
+  map: FileMap;
+  inode: string;
+  path: string;
+  uses: number;
+}
+
+export function createMapCache(mmapBytesMax: number): MapCache {
+  // In order of use, the least recent first.
+  const byInode = new Map<string, Entry>();
+  const byPath = new Map<string, Entry>();
+  let mapped = 0;
+  let bytesMax = mmapBytesMax;
+
+  const drop = (entry: Entry): void => {
+    byInode.delete(entry.inode);
+    if (byPath.get(entry.path) === entry) byPath.delete(entry.path);
+    mapped -= entry.bytes.length;
+    entry.map.close();
+  };
+  const makeRoom = (bytes: number): boolean => {
+    for (const entry of byInode.values()) {
+      if (mapped + bytes <= bytesMax) break;
+      if (entry.uses === 0) drop(entry);
+    }
+    return mapped + bytes <= bytesMax;
+  };
+  const use = (entry: Entry): Entry => {
+    entry.uses += 1;
+    byInode.delete(entry.inode);
+    byInode.set(entry.inode, entry);
+    return entry;
+  };
+  const open = (path: string): Entry | undefined => {
+    const fd = openSync(path, "r");
+    try {
+      const { dev, ino, size } = fstatSync(fd);
+      const inode = `${dev}:${ino}`;
+      const known = byInode.get(inode);
+      if (known?.bytes.length === size) {
+        byPath.delete(known.path);
+        known.path = path;
+        byPath.set(path, known);
+        return known;
+      }
+      // A file that became another size is no segment of ours; it is read plainly while its old map is in
+      // use.
+      if (known !== undefined && known.uses > 0) return undefined;
+      if (known !== undefined) drop(known);
+      if (!makeRoom(size)) return undefined;
+      const map = mapFile(fd);
+      mapped += size;
+      const entry: Entry = { bytes: map.bytes, map, inode, path, uses: 0 };
+      byInode.set(inode, entry);
+      byPath.set(path, entry);
+      return entry;
+    } finally {
+      closeSync(fd);
+    }
+  };
+  return {
+    take: (path) => {
+      const entry = byPath.get(path) ?? open(path);
+      return entry === undefined ? undefined : use(entry);
+    },
+    give: (file) => {
+      (file as Entry).uses -= 1;
+      makeRoom(0);
+    },
+    bytes: () => mapped,
+    close: () => {
+      bytesMax = 0;
+      makeRoom(0);
+    },
+  };
+}

@@ -1,0 +1,1 @@
+export { createMemoryDisk, createRandom, type Fault, type MemoryDisk } from "./memory-disk.js";
