@@ -1,4 +1,11 @@
 export { connect, type ConnectOptions, type MillraceClient, type TlsOptions } from "./connect.js";
+export {
+  type Chunk,
+  type MappedFile,
+  mmapFile,
+  type MmapOptions,
+} from "./large-file/mapped-file.js";
+export type { ChunkOptions } from "./large-file/part.js";
 export type { MessageFields, OutgoingMessage } from "./publish/outgoing.js";
 export { type Published, PublishRefused } from "./publish/publish-all.js";
 export type { Position } from "./publish/publisher.js";

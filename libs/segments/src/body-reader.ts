@@ -3,11 +3,10 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { CodedError } from "@millrace/errors";
 import { decodeBatch, type OpenBatch, openBatch } from "@millrace/envelope";
+import { createMapCache, type MappedFile, whyNoMaps } from "@millrace/files";
 import type { SegmentRange } from "@millrace/proto/batch";
 import { createBodyPool } from "./body-pool.js";
 import { generationOffset } from "./log/frame.js";
-import { createMapCache, type MappedFile } from "./map/map-cache.js";
-import { whyNoMaps } from "./map/open-map.js";
 
 export interface BodyReaderOptions {
   /** Directory of each side that this service may read; raw only for privacy. */

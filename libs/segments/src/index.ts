@@ -1,4 +1,3 @@
-export { type FileMap, type MapOptions, openMap, whyNoMaps } from "./map/index.js";
 export { type BodyPool, createBodyPool } from "./body-pool.js";
 export { type BodyReader, type BodyReaderOptions, createBodyReader } from "./body-reader.js";
 export {

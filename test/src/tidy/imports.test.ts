@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { type Finding, keep, lineAt, matches } from "./rule.js";
 import { isTest, isTypeScript, type SourceFile, sourceFile } from "./source-tree.js";
 
-const inService = ["errors", "proto", "envelope", "runtime", "messaging", "segments"];
+const inService = ["errors", "proto", "envelope", "files", "runtime", "messaging", "segments"];
 
 /**
  * Packages of ours that a package may import; a service, any of `inService`. `test` may import whatever it
@@ -11,11 +11,12 @@ const inService = ["errors", "proto", "envelope", "runtime", "messaging", "segme
 const directions: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   proto: [],
+  files: ["errors"],
   envelope: ["errors", "proto"],
   runtime: ["errors", "proto"],
   messaging: ["errors", "proto", "envelope", "runtime"],
-  segments: ["errors", "proto", "envelope"],
-  sdk: ["errors", "proto"],
+  segments: ["errors", "proto", "envelope", "files"],
+  sdk: ["errors", "proto", "files"],
   testkit: ["errors", "proto", "envelope", "runtime", "messaging", "segments", "sdk"],
   cli: ["errors", "proto", "envelope", "runtime", "messaging", "sdk", "examples"],
   examples: ["errors", "sdk"],

@@ -1,5 +1,5 @@
 import { type FileHandle, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
-import { native } from "../map/open-map.js";
+import { native } from "@millrace/files";
 
 /** What segments ask of a file system, and no more: narrow, so that tests can break each call. */
 export interface Disk {

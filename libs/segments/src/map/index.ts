@@ -1,1 +1,0 @@
-export { type FileMap, mapFile, type MapOptions, openMap, whyNoMaps } from "./open-map.js";
