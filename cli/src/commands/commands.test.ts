@@ -11,6 +11,10 @@ const stream: StreamInfo = {
   name: "live",
   processingMode: "real_time",
   batchSize: 1000,
+  memoryMapping: true,
+  mmapSize: 1_000_000_000,
+  zeroCopy: true,
+  workerThreads: 0,
   privacy: { detectorsOff: [], exempt: false },
   enrichments: { embeddings: true, sentiment: true, textField: "" },
   outputs: {
@@ -70,12 +74,13 @@ test("a status shows the conservation line and what waits", () => {
     sources: [],
     sinks: [],
     durability: "synced",
-    dataPath: "MAPPED",
+    dataPath: "mapped: in place",
   };
   assert.deepEqual(renderStatus(status), [
     "live: active, real_time, outputs results, search",
     "messages: in 5 = out 3 + dead 1 + dropped 0 + in flight 1: balanced",
-    "durability: synced, data path: MAPPED",
+    "durability: synced, data path: mapped: in place",
+    "worker threads: as each service is set",
     "",
     "STAGE    BATCHES WAITING",
     "privacy  2",

@@ -48,6 +48,7 @@ export function renderStatus(status: StreamStatus): string[] {
     `messages: ${sum}: ${balanced ? "balanced" : "NOT BALANCED"}`,
     ...(reasons.length === 0 ? [] : [`dropped: ${reasons.join(", ")}`]),
     `durability: ${status.durability}, data path: ${status.dataPath}`,
+    `worker threads: ${stream.workerThreads || "as each service is set"}`,
     ...section(
       ["STAGE", "BATCHES WAITING"],
       status.stages.map(({ stage, batches }) => [stage, String(batches)]),

@@ -48,7 +48,7 @@ export { createTurnOrder, type TurnOrder } from "./lanes/turn-order.js";
 export { isInferred, pastFilter } from "./delivery/past-filter.js";
 export { createPublisher, type Outgoing, type Published, type Publisher } from "./delivery/publisher.js";
 export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";
-export { cleanEndpoint, embedEndpoint, findEndpoint } from "./state/endpoints.js";
+export { cleanEndpoint, embedEndpoint, findEndpoint, readingEndpoint } from "./state/endpoints.js";
 export { createExemptions, exemptionEndMs, type Exemptions } from "./state/exemptions.js";
 export { purgeKept, readLast, readReports, storedNumbers, type StoredNumbers } from "./state/kept.js";
 export {

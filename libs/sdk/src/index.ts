@@ -24,7 +24,12 @@ export type {
 } from "./stream/artifact.js";
 export type { FileSourceOptions, SourceHandle, SourceStatus } from "./stream/file-source.js";
 export type { CreateOptions, ProcessorOptions, StreamOptions } from "./stream/options.js";
-export { attachStreamProcessor, createStreamProcessor, type StreamProcessor } from "./stream/processor.js";
+export {
+  attachStreamProcessor,
+  createStreamProcessor,
+  type ProcessorStatus,
+  type StreamProcessor,
+} from "./stream/processor.js";
 export type { Hit, SearchOptions, SearchResult } from "./stream/search.js";
 export type { StreamInfo, StreamSettings } from "./stream/settings.js";
 export type { Streams, StreamStatus } from "./stream/streams.js";

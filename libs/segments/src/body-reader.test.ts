@@ -5,11 +5,15 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { buildBatch } from "@millrace/envelope/testing";
 import { createBodyReader } from "./body-reader.js";
+import { Stream } from "@millrace/proto/stream";
 import { openBodyStore } from "./body-store.js";
+import { readingOf } from "./reading.js";
+
+type GivenStream = Parameters<typeof Stream.fromPartial>[0];
 
 const mib = 1024 * 1024;
 
-async function workbench(t: TestContext, mmapBytesMax: number) {
+async function workbench(t: TestContext, mmapBytesMax: number, stream?: GivenStream) {
   const sideDir = mkdtempSync(join(tmpdir(), "millrace-reader-"));
   const bodies = await openBodyStore({
     sideDir,
@@ -19,7 +23,8 @@ async function workbench(t: TestContext, mmapBytesMax: number) {
     segmentBytes: mib,
     liveBytesMax: 8 * mib,
   });
-  const reader = createBodyReader({ dirs: { raw: sideDir }, mmapBytesMax });
+  const reading = readingOf(stream && Stream.fromPartial(stream));
+  const reader = createBodyReader({ dirs: { raw: sideDir }, mmapBytesMax, reading: async () => reading });
   t.after(async () => {
     await reader.close();
     await bodies.close();
@@ -89,4 +94,64 @@ test("a segment that is gone is not found, mapped or not", async (t) => {
   const placed = await place(1);
   for (const name of readdirSync(dir)) rmSync(join(dir, name));
   await assert.rejects(reader.open(placed.bytes), { code: "not_found" });
+});
+
+/** Two bodies of 300,000 bytes that are held at once, and what was read of their stream then. */
+async function readTwo(t: TestContext, stream: GivenStream, mmapBytesMax = 8 * mib) {
+  const { reader, place } = await workbench(t, mmapBytesMax, stream);
+  const held = [
+    await reader.open((await place(1, "a")).bytes),
+    await reader.open((await place(2, "b")).bytes),
+  ];
+  const [first] = held;
+  assert.deepEqual(held.map(textOf), ["a".repeat(300_000), "b".repeat(300_000)]);
+  const read = () => {
+    const header = first?.header;
+    return reader.readBytes(header?.tenant ?? "", header?.stream ?? "");
+  };
+  return { reader, place, held, read };
+}
+
+test("a stream without memory mapping is read plainly", async (t) => {
+  const { read } = await readTwo(t, { memoryMapping: false });
+  assert.deepEqual(read(), { mapped: 0, read: 600_000, inline: 0 });
+});
+
+test("a stream has no more than its mapped bytes in use at once; the rest is read plainly", async (t) => {
+  const { reader, place, held, read } = await readTwo(t, { mmapBytes: 400_000 });
+  assert.deepEqual(read(), { mapped: 300_000, read: 300_000, inline: 0 });
+  for (const each of held) reader.release(each);
+  await reader.open((await place(3)).bytes);
+  assert.deepEqual(
+    read(),
+    { mapped: 600_000, read: 300_000, inline: 0 },
+    "what was given back is free again",
+  );
+});
+
+test("without zero copy a body stays what it was whatever becomes of its segment", async (t) => {
+  const { bodies, reader, place } = await workbench(t, 8 * mib, { zeroCopy: false });
+  const first = await place(1, "a");
+  const held = await reader.open(first.bytes);
+  await bodies.release(first.id);
+  for (let n = 2; n <= 9; n++) await bodies.release((await place(n, "z")).id);
+  assert.equal(textOf(held), "a".repeat(300_000));
+  assert.doesNotThrow(() => reader.stillTrue(held));
+  const { tenant, stream } = held.header;
+  assert.deepEqual(reader.readBytes(tenant, stream), { mapped: 300_000, read: 0, inline: 0 });
+});
+
+test("a body within its batch counts as such, and a stream that is gone as nothing", async (t) => {
+  const { bodies, reader } = await workbench(t, 8 * mib);
+  const { bytes } = await bodies.place(buildBatch({ texts: ["short"] }), "raw.batch.any.t.s");
+  const { tenant, stream } = (await reader.open(bytes)).header;
+  assert.deepEqual(reader.readBytes(tenant, stream), { mapped: 0, read: 0, inline: 5 });
+  reader.forget(tenant, stream);
+  assert.deepEqual(reader.readBytes(tenant, stream), { mapped: 0, read: 0, inline: 0 });
+});
+
+test("a reader that may map nothing says why", async (t) => {
+  const { reader, read } = await readTwo(t, {}, 0);
+  assert.equal(reader.unmappedReason, "segments.mmapBytesMax is 0");
+  assert.deepEqual(read(), { mapped: 0, read: 600_000, inline: 0 });
 });

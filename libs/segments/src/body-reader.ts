@@ -4,9 +4,10 @@ import { crc32 } from "node:zlib";
 import { CodedError } from "@millrace/errors";
 import { decodeBatch, type OpenBatch, openBatch } from "@millrace/envelope";
 import { createMapCache, type MappedFile, whyNoMaps } from "@millrace/files";
-import type { SegmentRange } from "@millrace/proto/batch";
+import type { Batch, Header, SegmentRange } from "@millrace/proto/batch";
 import { createBodyPool } from "./body-pool.js";
 import { generationOffset } from "./log/frame.js";
+import { createReadAccounts, type ReadBytes, type Reading, readingOf } from "./reading.js";
 
 export interface BodyReaderOptions {
   /** Directory of each side that this service may read; raw only for privacy. */
@@ -16,6 +17,8 @@ export interface BodyReaderOptions {
    * whoever asks for it asks `stillTrue` before what came of them is published.
    */
   mmapBytesMax?: number;
+  /** How the bodies of a batch's stream are to be read. Absent: as by default. */
+  reading?: (header: Header) => Promise<Reading>;
 }
 
 /** Fetches the bodies that batches refer to. */
@@ -29,6 +32,11 @@ export interface BodyReader {
   stillTrue(open: OpenBatch): void;
   /** The body of an opened batch is not needed any more; its memory is used again. */
   release(open: OpenBatch): void;
+  /** Why bodies are not mapped here, whatever their streams say; undefined where they are. */
+  readonly unmappedReason: string | undefined;
+  /** What was read of a stream so far, by how. */
+  readBytes(tenant: string, stream: string): ReadBytes;
+  forget(tenant: string, stream: string): void;
   close(): Promise<void>;
 }
 
@@ -39,6 +47,8 @@ const openFilesMax = 32;
 interface InUse {
   file: MappedFile;
   segment: number;
+  account: { held: number };
+  bytes: number;
 }
 
 /**
@@ -48,13 +58,16 @@ interface InUse {
 export function createBodyReader(options: BodyReaderOptions): BodyReader {
   const pool = createBodyPool();
   const files = openFiles();
-  const maps =
-    options.mmapBytesMax === undefined || options.mmapBytesMax === 0 || whyNoMaps() !== undefined
-      ? undefined
-      : createMapCache(options.mmapBytesMax);
+  const unmappedReason = whyUnmapped(options);
+  const maps = unmappedReason === undefined ? createMapCache(options.mmapBytesMax ?? 0) : undefined;
+  const accounts = createReadAccounts();
   const inUse = new WeakMap<OpenBatch, InUse>();
   // A batch that failed is never released: its map is given back when nobody holds the batch any more.
-  const lost = new FinalizationRegistry<InUse>(({ file }) => maps?.give(file));
+  const lost = new FinalizationRegistry<InUse>((use) => giveBack(use));
+  const giveBack = ({ file, account, bytes }: InUse): void => {
+    account.held -= bytes;
+    maps?.give(file);
+  };
 
   const copy = async (range: SegmentRange, path: string): Promise<Uint8Array> => {
     const file = await files.open(path, range);
@@ -63,12 +76,46 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
     if (bytesRead !== range.length || crc32(body) !== range.crc32) throw changed();
     return body;
   };
-  const view = (range: SegmentRange, file: MappedFile): Uint8Array => {
-    const body = file.bytes.subarray(range.offset, range.offset + range.length);
+  const checked = (body: Uint8Array, range: SegmentRange, file: MappedFile): Uint8Array => {
     if (generationOf(file) !== range.segment) {
       throw new CodedError("not_found", `read range of ${range.log}: its segment is gone`);
     }
     if (body.length !== range.length || crc32(body) !== range.crc32) throw changed();
+    return body;
+  };
+  const openRange = async (batch: Batch, range: SegmentRange): Promise<OpenBatch> => {
+    const { header } = batch;
+    const reading = (header && (await options.reading?.(header))) ?? readingOf(undefined);
+    const account = accounts.of(header?.tenant ?? "", header?.stream ?? "");
+    const path = pathOf(options.dirs, range);
+    const hasRoom = account.held + range.length <= reading.mappedBytesMax;
+    const file = reading.isMapped && hasRoom ? mapped(range, path) : undefined;
+    if (file === undefined) {
+      const body = await copy(range, path);
+      account.read += range.length;
+      return { ...openBatch(batch, body), bodyCrc32: range.crc32 };
+    }
+    const use = { file, segment: range.segment, account, bytes: range.length };
+    account.held += use.bytes;
+    let isHeld = false;
+    try {
+      const view = file.bytes.subarray(range.offset, range.offset + range.length);
+      const body = checked(reading.isCopied ? copyOf(view) : view, range, file);
+      const opened = { ...openBatch(batch, body), bodyCrc32: range.crc32 };
+      account.mapped += range.length;
+      isHeld = !reading.isCopied;
+      if (isHeld) {
+        inUse.set(opened, use);
+        lost.register(opened, use, opened);
+      }
+      return opened;
+    } finally {
+      if (!isHeld) giveBack(use);
+    }
+  };
+  const copyOf = (view: Uint8Array): Uint8Array => {
+    const body = pool.take(view.length).subarray(0, view.length);
+    body.set(view);
     return body;
   };
   const mapped = (range: SegmentRange, path: string): MappedFile | undefined => {
@@ -81,23 +128,10 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
   return {
     open: async (bytes) => {
       const batch = decodeBatch(bytes);
-      if (batch.body?.$case !== "range") return openBatch(batch, batch.body?.value ?? new Uint8Array());
-      const range = batch.body.value;
-      const path = pathOf(options.dirs, range);
-      const file = mapped(range, path);
-      if (file === undefined) {
-        return { ...openBatch(batch, await copy(range, path)), bodyCrc32: range.crc32 };
-      }
-      try {
-        const opened = { ...openBatch(batch, view(range, file)), bodyCrc32: range.crc32 };
-        const use = { file, segment: range.segment };
-        inUse.set(opened, use);
-        lost.register(opened, use, opened);
-        return opened;
-      } catch (cause) {
-        maps?.give(file);
-        throw cause;
-      }
+      if (batch.body?.$case === "range") return openRange(batch, batch.body.value);
+      const opened = openBatch(batch, batch.body?.value ?? new Uint8Array());
+      accounts.of(opened.header.tenant, opened.header.stream).inline += opened.body.length;
+      return opened;
     },
     stillTrue: (opened) => {
       const use = inUse.get(opened);
@@ -110,13 +144,24 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
       if (use === undefined) return pool.give(opened.body);
       inUse.delete(opened);
       lost.unregister(opened);
-      maps?.give(use.file);
+      giveBack(use);
     },
+    unmappedReason,
+    readBytes: (tenant, stream) => {
+      const { mapped: inPlace, read, inline } = accounts.of(tenant, stream);
+      return { mapped: inPlace, read, inline };
+    },
+    forget: accounts.forget,
     close: async () => {
       maps?.close();
       files.close();
     },
   };
+}
+
+function whyUnmapped({ mmapBytesMax }: BodyReaderOptions): string | undefined {
+  if (mmapBytesMax === undefined) return "this stage copies each";
+  return mmapBytesMax === 0 ? "segments.mmapBytesMax is 0" : whyNoMaps();
 }
 
 function changed(): CodedError {

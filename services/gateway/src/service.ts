@@ -15,6 +15,7 @@ import {
   purgeKept,
   readLast,
   readLedger,
+  readingEndpoint,
   readReports,
   revisionForNew,
   stageFilters,
@@ -29,6 +30,7 @@ import { backoffMs, type BuildService, createGrpcServer, type Runtime } from "@m
 import { context } from "@opentelemetry/api";
 import type { GatewayConfig } from "./config.js";
 import type { ArtifactParts } from "./handlers/get-artifact.js";
+import type { StatusParts } from "./handlers/get-status.js";
 import type { SearchParts } from "./handlers/search-text.js";
 import { createPublishing } from "./publish/publishing.js";
 import { type Api, apiServices } from "./api-services.js";
@@ -36,6 +38,9 @@ import { createBufferClient } from "./rpc/buffer-client.js";
 import { createOpenCalls } from "./rpc/open-calls.js";
 
 const tenant = defaultTenant;
+
+/** A status does not wait long for what it can do without. */
+const readingTimeoutMs = 1_000;
 
 /** The public API: streams and sources, publish, subscribe, events, artifacts, search. */
 export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
@@ -134,6 +139,7 @@ function onBroker(broker: Broker) {
 /** Requests to other services; what they hold is in memory only. */
 function requests(broker: Broker): Pick<SearchParts, "cleanText" | "embedQuery" | "findNearest"> & {
   cleanNames: ArtifactParts["cleanNames"];
+  askReading: StatusParts["askReading"];
 } {
   const atLeast = (timeoutMs: number): number => Math.max(1, Math.floor(timeoutMs));
   return {
@@ -145,6 +151,7 @@ function requests(broker: Broker): Pick<SearchParts, "cleanText" | "embedQuery" 
       const { texts } = await ask(broker, cleanEndpoint, request, atLeast(timeoutMs));
       return present(texts[0], "privacy's answer to a text");
     },
+    askReading: (of) => ask(broker, readingEndpoint, of, readingTimeoutMs),
     embedQuery: (text, timeoutMs) =>
       ask(broker, embedEndpoint, { texts: [text], query: true }, atLeast(timeoutMs)),
     findNearest: async (request, timeoutMs) =>

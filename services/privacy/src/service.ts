@@ -10,15 +10,17 @@ import {
   createPublisher,
   createStoredTracker,
   createStreamRegistry,
+  readingEndpoint,
   serveRequests,
 } from "@millrace/messaging";
 import type { BuildService } from "@millrace/runtime";
-import { createBodyPool, createBodyReader, openBodyStore } from "@millrace/segments";
+import { createBodyPool, createBodyReader, openBodyStore, readingOf } from "@millrace/segments";
 import type { PrivacyConfig } from "./config.js";
 import { createFilters } from "./filter/filters.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
 import { cleanTexts } from "./handlers/clean-texts.js";
 import { filterBatch } from "./handlers/filter-batch.js";
+import { tellReading } from "./handlers/tell-reading.js";
 
 /** The only reader of RAW: what leaves here holds no personal data that the stream's policy looks for. */
 export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
@@ -30,7 +32,11 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   const ledger = await createLedger(broker, "privacy", runtime);
   const registry = await createStreamRegistry(broker);
   const { rawDir, mmapBytesMax } = config.segments;
-  const reader = createBodyReader({ dirs: { raw: rawDir }, mmapBytesMax });
+  const reader = createBodyReader({
+    dirs: { raw: rawDir },
+    mmapBytesMax,
+    reading: async ({ tenant, stream }) => readingOf(await registry.find(tenant, stream)),
+  });
   const bodies = await openBodyStore({
     sideDir: config.segments.cleanDir,
     side: "clean",
@@ -71,7 +77,9 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
       inFlightMax: config.inFlightMax,
     });
   registry.onStream(({ tenant, name, stream }) => {
-    if (stream === undefined) ledger.forget(tenant, name);
+    if (stream !== undefined) return;
+    ledger.forget(tenant, name);
+    reader.forget(tenant, name);
   });
   return [
     broker,
@@ -80,6 +88,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     tracker,
     batches,
     serveRequests(broker, runtime, cleanEndpoint, cleanTexts({ filters, registry })),
+    serveRequests(broker, runtime, readingEndpoint, tellReading(reader)),
     lane("privacy-high"),
     lane("privacy-batch"),
   ];

@@ -89,6 +89,7 @@ const publishing = new Map<string, readonly ServiceUser[]>([
   ["$KV.LEDGER.store.default.s.f", ["output"]],
   ["$KV.REPORTS.default.s.f", ["ingestion"]],
   ["work.privacy.clean", ["gateway", "ingestion"]],
+  ["work.privacy.reading", ["gateway"]],
   ["work.privacy.other", []],
   ["work.inference.embed", ["gateway"]],
   ["work.semantic-search.find", ["gateway"]],

@@ -5,6 +5,8 @@ import {
   EmbedResponse,
   FindRequest,
   FindResponse,
+  ReadingRequest,
+  ReadingResponse,
 } from "@millrace/proto/work";
 import type { Endpoint } from "./requests.js";
 
@@ -13,6 +15,13 @@ export const cleanEndpoint: Endpoint<CleanRequest, CleanResponse> = {
   verb: "clean",
   request: CleanRequest,
   response: CleanResponse,
+};
+
+export const readingEndpoint: Endpoint<ReadingRequest, ReadingResponse> = {
+  service: "privacy",
+  verb: "reading",
+  request: ReadingRequest,
+  response: ReadingResponse,
 };
 
 export const embedEndpoint: Endpoint<EmbedRequest, EmbedResponse> = {

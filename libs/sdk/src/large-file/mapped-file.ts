@@ -79,6 +79,12 @@ export function mmapFile(path: string, options: MmapOptions = {}): MappedFile {
   return mappedFile({ path, fd, size, settings });
 }
 
+/** How `mmapFile` reads with these options, on this machine. */
+export function describeMapping(options: MmapOptions): Pick<MappedFile, "dataPath" | "reason"> {
+  const { isMapped, reason } = toSettings(options);
+  return { dataPath: isMapped ? "mapped" : "read", reason };
+}
+
 export function checkMmapOptions(options: MmapOptions): void {
   const { memoryMapping, mmapSize, zeroCopy } = options;
   if (memoryMapping !== undefined) checkBoolean(memoryMapping, "memoryMapping");

@@ -60,6 +60,31 @@ test("calls start in order, no more than parallelism at a time", async () => {
   await stopping;
 });
 
+test("without asyncProcessing one call runs at a time, whatever the parallelism", async () => {
+  await using gateway = await startGateway();
+  const options = { parallelism: 8, asyncProcessing: false };
+  const processor = await createStreamProcessor("live", gateway.connect(), options);
+  const started: string[] = [];
+  const finish: (() => void)[] = [];
+  const handler = processor.onTextMessage(async ({ id }) => {
+    started.push(id);
+    await new Promise<void>((resolve) => {
+      finish.push(resolve);
+      gateway.changed();
+    });
+  });
+  await handler.ready;
+  deliver(gateway, "a", "b", "c");
+  for (const count of [1, 2, 3]) {
+    await gateway.until(() => started.length === count);
+    assert.deepEqual((await processor.status()).handlers, { parallelism: 1, underWay: 1 });
+    assert.equal(started.length, count, "no other call has begun meanwhile");
+    finish[count - 1]?.();
+  }
+  await handler.stop();
+  assert.deepEqual((await processor.status()).handlers, { parallelism: 1, underWay: 0 });
+});
+
 test("a handler that throws is reported and stops nothing", async () => {
   await using gateway = await startGateway();
   const failed: (string | undefined)[] = [];

@@ -40,6 +40,8 @@ export interface Runner {
   start<Item>(job: Job<Item>): Handler;
   /** Whether the gateway listens for each handler. */
   readonly isReady: boolean;
+  /** Calls under way. */
+  readonly underWay: number;
   /** Resolves when it does; waits no longer than a call's deadline. */
   ready(): Promise<void>;
   stop(): Promise<void>;
@@ -101,6 +103,9 @@ export function createRunner(channel: Channel, { stream, parallelism, onError }:
     start,
     get isReady() {
       return unready.size === 0;
+    },
+    get underWay() {
+      return slots.taken;
     },
     async ready() {
       const waited = new AbortController();

@@ -4,6 +4,8 @@
 export interface Slots {
   acquire(): Promise<void>;
   release(): void;
+  /** Taken now. */
+  readonly taken: number;
 }
 
 export function createSlots(count: number): Slots {
@@ -18,6 +20,9 @@ export function createSlots(count: number): Slots {
       const next = waiting.shift();
       if (next === undefined) free += 1;
       else next();
+    },
+    get taken() {
+      return count - free;
     },
   };
 }

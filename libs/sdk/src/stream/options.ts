@@ -5,6 +5,7 @@ import {
   type Stream,
   StreamState,
 } from "@millrace/proto/stream";
+import { checkMmapOptions } from "../large-file/mapped-file.js";
 import type { OnError } from "../receive/runner.js";
 import { invalidArgument } from "../rpc/millrace-error.js";
 import { checkBoolean, checkCount, checkKeys, checkOneOf, checkTexts } from "../units/checks.js";
@@ -17,6 +18,17 @@ export interface StreamOptions {
   processingMode?: "real_time" | "batch";
   /** Messages a batch at most, 1 to 8192. Default 1000. */
   batchSize?: number;
+  /**
+   * False: bulk bytes come by plain reads rather than through a read-only map, in privacy and in `mmapFile`
+   * of this process. Default true, where files can be mapped; `status()` says what is done, and why.
+   */
+  memoryMapping?: boolean;
+  /** Bytes mapped at once at most, by privacy for this stream, and by each `mmapFile`. Default `"1GB"`. */
+  mmapSize?: Size;
+  /** False: mapped bytes are copied before they are worked on or handed over. Default true. */
+  zeroCopy?: boolean;
+  /** Threads beside the event loop for this stream's CPU work, a stage, 1 to 256. Default: the server's. */
+  workerThreads?: number;
   privacy?: {
     /** Detectors to switch off, such as `["IP"]`. Default: all are on. */
     detectorsOff?: readonly string[];
@@ -63,6 +75,8 @@ export interface StreamOptions {
 export interface ProcessorOptions {
   /** Handler calls under way at a time, 1 to 1024, all handlers together. Default 4. */
   parallelism?: number;
+  /** False: one handler call at a time, whatever `parallelism` says. Default true. */
+  asyncProcessing?: boolean;
   /** Told when a handler throws. Default: the client's logger. */
   onError?: OnError;
 }
@@ -72,16 +86,21 @@ export interface CreateOptions extends StreamOptions, ProcessorOptions {
   update?: boolean;
 }
 
-const settingKeys = ["processingMode", "batchSize", "privacy", "enrichments", "outputs"] as const;
-const processorKeys = ["parallelism", "onError"] as const;
+const settingKeys = [
+  "processingMode",
+  "batchSize",
+  "memoryMapping",
+  "mmapSize",
+  "zeroCopy",
+  "workerThreads",
+  "privacy",
+  "enrichments",
+  "outputs",
+] as const;
+const processorKeys = ["parallelism", "asyncProcessing", "onError"] as const;
 
 const notInThisRelease: Record<string, string> = {
   bufferSize: "The limit of a stream's live bytes is set by the server",
-  memoryMapping: "How bulk bytes are read is decided by the server",
-  mmapSize: "How bulk bytes are read is decided by the server",
-  zeroCopy: "How bulk bytes are read is decided by the server",
-  workerThreads: "Handlers run on the main thread; set parallelism",
-  asyncProcessing: "For one handler call at a time, set parallelism to 1",
 };
 
 /** Whether the caller says what the stream should be, rather than taking it as it is. */
@@ -92,6 +111,7 @@ export function namesSettings(options: CreateOptions): boolean {
 export function checkProcessorOptions(options: ProcessorOptions): void {
   checkKeys(options, processorKeys, "");
   if (options.parallelism !== undefined) checkCount(options.parallelism, "parallelism", [1, 1024]);
+  if (options.asyncProcessing !== undefined) checkBoolean(options.asyncProcessing, "asyncProcessing");
   if (options.onError !== undefined && typeof options.onError !== "function") {
     throw invalidArgument("onError", "is no function", "Give a function of (error, context).");
   }
@@ -104,15 +124,23 @@ export function checkCreateOptions(options: CreateOptions): void {
     if (instead !== undefined) throw invalidArgument(key, "is no option of this release", `${instead}.`);
   }
   checkKeys(options, [...settingKeys, ...processorKeys, "update"], "");
-  const { parallelism, onError } = options;
-  checkProcessorOptions({ ...(parallelism !== undefined && { parallelism }), ...(onError && { onError }) });
+  checkProcessorOptions(pick(options, processorKeys));
   if (options.update !== undefined) checkBoolean(options.update, "update");
   if (options.processingMode !== undefined) {
     checkOneOf(options.processingMode, "processingMode", ["real_time", "batch"]);
   }
   if (options.batchSize !== undefined) checkCount(options.batchSize, "batchSize", [1, 8192]);
+  if (options.workerThreads !== undefined) checkCount(options.workerThreads, "workerThreads", [1, 256]);
+  checkMmapOptions(options);
   checkPrivacy(options.privacy ?? {});
   checkEnrichments(options.enrichments ?? {});
+}
+
+/** The options of these names that are there. */
+function pick<Key extends keyof CreateOptions>(options: CreateOptions, names: readonly Key[]) {
+  const named: readonly string[] = names;
+  const entries = Object.entries(options).filter(([name]) => named.includes(name));
+  return Object.fromEntries(entries) as Pick<CreateOptions, Key>;
 }
 
 export function checkName(name: unknown): void {
@@ -123,7 +151,7 @@ export function checkName(name: unknown): void {
 
 /** The stream that checked options describe, defaults filled in. */
 export function toStream(name: string, options: StreamOptions): Stream {
-  const { processingMode = "real_time", batchSize = 1_000 } = options;
+  const { processingMode = "real_time", batchSize = 1_000, mmapSize, workerThreads = 0 } = options;
   const outputs = toOutputs(options);
   const isBatch = processingMode === "batch";
   return {
@@ -142,6 +170,10 @@ export function toStream(name: string, options: StreamOptions): Stream {
     outputs,
     state: StreamState.STREAM_STATE_UNSPECIFIED,
     createdMs: 0,
+    workerThreads,
+    memoryMapping: options.memoryMapping ?? true,
+    mmapBytes: mmapSize === undefined ? 0 : parseSize(mmapSize, "mmapSize"),
+    zeroCopy: options.zeroCopy ?? true,
   };
 }
 

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { connect } from "../connect.js";
+import type { Chunk } from "../large-file/mapped-file.js";
 import { MillraceError } from "../rpc/millrace-error.js";
 import { startGateway } from "../test-gateway/gateway.js";
 import { refusal } from "../test-gateway/refusal.js";
@@ -15,6 +19,10 @@ test("a stream is created with the documented defaults", async () => {
     name: "live",
     processingMode: "real_time",
     batchSize: 1000,
+    memoryMapping: true,
+    mmapSize: 0,
+    zeroCopy: true,
+    workerThreads: 0,
     privacy: { detectorsOff: [], exempt: false },
     enrichments: { embeddings: true, sentiment: true, textField: "" },
     outputs: {
@@ -34,6 +42,10 @@ test("every option reaches the server", async () => {
   const { settings } = await createStreamProcessor("live", gateway.connect(), {
     processingMode: "batch",
     batchSize: 8192,
+    memoryMapping: false,
+    mmapSize: "128MB",
+    zeroCopy: false,
+    workerThreads: 16,
     privacy: { detectorsOff: ["IP"] },
     enrichments: { embeddings: false, sentiment: false, textField: "body" },
     outputs: {
@@ -53,6 +65,39 @@ test("every option reaches the server", async () => {
   });
   assert.deepEqual([settings.processingMode, settings.batchSize], ["batch", 8192]);
   assert.deepEqual(settings.privacy.detectorsOff, ["IP"]);
+  const { memoryMapping, mmapSize, zeroCopy, workerThreads } = settings;
+  assert.deepEqual([memoryMapping, mmapSize, zeroCopy, workerThreads], [false, 128_000_000, false, 16]);
+});
+
+test("a stream's mapping options are those of its mapped files, and stand in the status", async (t) => {
+  await using gateway = await startGateway();
+  const client = gateway.connect();
+  const dir = mkdtempSync(join(tmpdir(), "millrace-processor-"));
+  t.after(() => rmSync(dir, { recursive: true }));
+  const path = join(dir, "file");
+  writeFileSync(path, Buffer.alloc(200_000, "x"));
+  const ways: [CreateOptions, "mapped" | "read", RegExp][] = [
+    [{}, "mapped", /chunks are views/],
+    [{ mmapSize: "100KB" }, "mapped", /chunks are views/],
+    [{ zeroCopy: false }, "mapped", /copied out of it, since zeroCopy is false/],
+    [{ memoryMapping: false }, "read", /memoryMapping is false/],
+  ];
+  for (const [options, dataPath, reason] of ways) {
+    await using processor = await createStreamProcessor("live", client, { ...options, update: true });
+    const { files } = await processor.status();
+    assert.equal(files.dataPath, dataPath);
+    assert.match(files.reason, reason);
+    using file = processor.mmapFile(path);
+    assert.deepEqual({ dataPath: file.dataPath, reason: file.reason }, files);
+    if (options.mmapSize !== undefined) {
+      assert.throws(() => file.iterChunks({ chunkSize: "150KB" }), { field: "chunkSize" });
+    }
+    const kept: Chunk[] = [];
+    for await (const chunk of file.iterChunks({ chunkSize: "50KB" })) kept.push(chunk);
+    assert.equal(kept.length, 4);
+    if (options.zeroCopy === false) assert.equal(kept[0]?.bytes[0], "x".charCodeAt(0));
+    else assert.throws(() => kept[0]?.bytes, { code: "failed_precondition" });
+  }
 });
 
 test("the same settings attach, others are refused by name unless update is true", async () => {
@@ -107,9 +152,13 @@ test("bad options are refused by name, with a remedy, before any call", async ()
     ["outputs.results.bytes", { outputs: { results: { bytes: "10 MB" } } }],
     ["outputs.storage.format", { outputs: { storage: { format: "csv" } } }],
     ["outputs", { outputs: { results: false, artifacts: false, search: false, events: false } }],
-    ...["bufferSize", "memoryMapping", "mmapSize", "zeroCopy", "workerThreads", "asyncProcessing"].map(
-      (name): [string, object] => [name, { [name]: 1 }],
-    ),
+    ["bufferSize", { bufferSize: 1 }],
+    ["memoryMapping", { memoryMapping: 1 }],
+    ["mmapSize", { mmapSize: "10 MB" }],
+    ["mmapSize", { mmapSize: 1_000 }],
+    ["zeroCopy", { zeroCopy: "no" }],
+    ["workerThreads", { workerThreads: 257 }],
+    ["asyncProcessing", { asyncProcessing: 0 }],
   ];
   for (const [field, options] of refused) {
     await assert.rejects(createStreamProcessor("live", client, options as CreateOptions), (error) => {

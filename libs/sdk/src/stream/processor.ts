@@ -1,5 +1,6 @@
 import { StreamServiceService } from "@millrace/proto/stream";
 import type { MillraceClient } from "../connect.js";
+import { describeMapping, type MappedFile, mmapFile } from "../large-file/mapped-file.js";
 import { type OutgoingMessage, toOutgoing } from "../publish/outgoing.js";
 import { publishAll, type Published, publishOne, type PublishTarget } from "../publish/publish-all.js";
 import { createPublisher } from "../publish/publisher.js";
@@ -21,12 +22,19 @@ import { search, type SearchOptions, type SearchResult } from "./search.js";
 import { describeDifferences, type StreamInfo, toStreamInfo } from "./settings.js";
 import type { StreamStatus } from "./streams.js";
 
+export interface ProcessorStatus extends StreamStatus {
+  /** Of this process: handler calls at a time at most, and those under way. */
+  handlers: { parallelism: number; underWay: number };
+  /** How `mmapFile` of this process reads. */
+  files: { dataPath: "mapped" | "read"; reason: string };
+}
+
 /** One stream, as this process works with it. `close` stops its handlers and sends what is pending. */
 export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner"> {
   readonly name: string;
   /** The stream's settings when it was created or attached to. */
   readonly settings: StreamInfo;
-  status(): Promise<StreamStatus>;
+  status(): Promise<ProcessorStatus>;
   /**
    * Resolves when the message is durable. Waits where the server has no credits: that is the back-pressure.
    */
@@ -34,6 +42,8 @@ export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner
   /** All in order; rejects with PublishRefused, once all are settled, if any was refused. */
   publish(messages: readonly OutgoingMessage[]): Promise<Published[]>;
   addFileSource(options: FileSourceOptions): Promise<SourceHandle>;
+  /** Opens a file of this machine as the stream's memoryMapping, mmapSize and zeroCopy say. */
+  mmapFile(path: string): MappedFile;
   /** The stream's results, from now on or from a resume token. */
   subscribe(options?: SubscribeOptions): Subscription;
   getOrCreateArtifact(sourceId: string): Promise<Artifact>;
@@ -103,7 +113,10 @@ async function differs(client: MillraceClient, { wanted, caught }: Conflict): Pr
 function processor(client: MillraceClient, settings: StreamInfo, options: ProcessorOptions): StreamProcessor {
   const { channel } = client;
   const stream = settings.name;
-  const { parallelism = 4, onError } = options;
+  const { asyncProcessing = true, onError } = options;
+  const parallelism = asyncProcessing ? (options.parallelism ?? 4) : 1;
+  const { memoryMapping, zeroCopy } = settings;
+  const mapping = { memoryMapping, zeroCopy, ...(settings.mmapSize > 0 && { mmapSize: settings.mmapSize }) };
   const { runner, ...register } = createHandlers(channel, {
     stream,
     parallelism,
@@ -131,12 +144,16 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
   return {
     name: stream,
     settings,
-    status: () => client.streams.status(stream),
+    async status() {
+      const handlers = { parallelism, underWay: runner.underWay };
+      return { ...(await client.streams.status(stream)), handlers, files: describeMapping(mapping) };
+    },
     publish,
     async addFileSource(source) {
       await ready();
       return addFileSource(channel, stream, source);
     },
+    mmapFile: (path) => mmapFile(path, mapping),
     onTextMessage(handle) {
       assertOutput(hasResults, "results");
       return register.onTextMessage(handle);

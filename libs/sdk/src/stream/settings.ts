@@ -12,6 +12,12 @@ export interface StreamSettings {
   name: string;
   processingMode: "real_time" | "batch";
   batchSize: number;
+  memoryMapping: boolean;
+  /** Bytes; zero is the server's default. */
+  mmapSize: number;
+  zeroCopy: boolean;
+  /** Zero: as the server is set. */
+  workerThreads: number;
   privacy: { detectorsOff: readonly string[]; exempt: boolean };
   enrichments: { embeddings: boolean; sentiment: boolean; textField: string };
   outputs: {
@@ -37,6 +43,10 @@ export function toStreamInfo(stream: Stream | undefined): StreamInfo {
     name: stream?.name ?? "",
     processingMode: stream?.processingMode === ProcessingMode.PROCESSING_MODE_BATCH ? "batch" : "real_time",
     batchSize: stream?.batchSize || 1_000,
+    memoryMapping: stream?.memoryMapping ?? true,
+    mmapSize: stream?.mmapBytes ?? 0,
+    zeroCopy: stream?.zeroCopy ?? true,
+    workerThreads: stream?.workerThreads ?? 0,
     privacy: { detectorsOff: privacy?.detectorsOff ?? [], exempt: privacy?.exempt ?? false },
     enrichments: {
       embeddings: enrichments?.embeddings ?? false,

@@ -1,6 +1,8 @@
 import type { GetStreamStatusRequest, GetStreamStatusResponse, Stream } from "@millrace/proto/stream";
 import type { SourceReport } from "@millrace/proto/source";
+import type { ReadingResponse } from "@millrace/proto/work";
 import { conserve, type LedgerEntry, sinkCounts, sinksOf, sourceStatuses } from "../stream/conservation.js";
+import { describeDataPath } from "../stream/data-path.js";
 import { type FindStream, requireStream } from "../stream/stream-name.js";
 
 export interface StatusParts {
@@ -11,14 +13,13 @@ export interface StatusParts {
   /** Batches that the broker stores for each stage. */
   countBatches(of: { tenant: string; stream: string }): Promise<{ stage: string; batches: number }[]>;
   durability: string;
+  /** How privacy reads the stream's bodies. Errors: `unavailable`. */
+  askReading(of: { tenant: string; stream: string }): Promise<ReadingResponse>;
   sleep(ms: number): Promise<void>;
 }
 
 /** The LEDGER is written up to 100 ms late, so a sum that does not add up is read again. */
 const rereads = { max: 3, afterMs: 150 };
-
-const dataPath =
-  "READ: up to 64 KiB a batch travels inline; larger bodies are read from segments by plain reads.";
 
 export const getStatus =
   (parts: StatusParts) =>
@@ -37,7 +38,12 @@ async function readStatus(parts: StatusParts, stream: Stream): Promise<GetStream
   const sinks = sinksOf(stream.outputs);
   // The counts before the LEDGER: what leaves the bus in between is in the entries by then, not in neither.
   const stages = await parts.countBatches(of);
-  const [entries, reports] = await Promise.all([parts.readLedger(of), parts.readReports(of)]);
+  const isRead = stream.privacy?.exempt !== true;
+  const [entries, reports, reading] = await Promise.all([
+    parts.readLedger(of),
+    parts.readReports(of),
+    isRead ? parts.askReading(of).catch(() => undefined) : undefined,
+  ]);
   const stored = stages.reduce((total, { batches }) => total + batches, 0);
   const failing = reports
     .filter(({ lastError }) => lastError !== "")
@@ -49,6 +55,6 @@ async function readStatus(parts: StatusParts, stream: Stream): Promise<GetStream
     sources: [...sourceStatuses(entries), ...failing],
     sinks: sinkCounts(entries, sinks),
     durability: parts.durability,
-    dataPath,
+    dataPath: describeDataPath(stream, reading),
   };
 }

@@ -12,6 +12,7 @@ test("every default is filled in", () => {
   const stream = settings({ outputs: { results: {}, storage: {} } });
   assert.equal(stream.processingMode, ProcessingMode.PROCESSING_MODE_REAL_TIME);
   assert.equal(stream.batchSize, 1_000);
+  assert.deepEqual([stream.memoryMapping, stream.mmapBytes, stream.zeroCopy], [true, 1_000_000_000, true]);
   assert.deepEqual(stream.outputs?.results, { age: { seconds: 3_600, nanos: 0 }, bytes: 256_000_000 });
   assert.deepEqual(stream.outputs?.storage, {
     format: StorageFormat.STORAGE_FORMAT_RECORDS,
@@ -30,6 +31,9 @@ test("settings are the same whatever their order, state and time", () => {
   const other = settings({ batchSize: 1_000, privacy: { detectorsOff: ["EMAIL", "IP", "IP"] } });
   assert.ok(isSameSettings({ ...one, createdMs: 5, state: 2 }, other));
   assert.ok(!isSameSettings(one, settings({})));
+  const before = { ...settings({}), memoryMapping: undefined, mmapBytes: 0, zeroCopy: undefined };
+  assert.ok(isSameSettings(before, settings({})), "a stream of before these settings");
+  assert.ok(!isSameSettings(before, settings({ zeroCopy: false })));
 });
 
 test("each bad setting is refused by its field, with what to do", () => {
@@ -39,6 +43,8 @@ test("each bad setting is refused by its field, with what to do", () => {
     ["stream.name", { name: "notes-" }],
     ["stream.name", { name: "n".repeat(65) }],
     ["stream.batch_size", { batchSize: 8_193 }],
+    ["stream.worker_threads", { workerThreads: 257 }],
+    ["stream.mmap_bytes", { mmapBytes: 65_535 }],
     ["stream.processing_mode", { processingMode: 9 as ProcessingMode }],
     ["stream.privacy.detectors_off", { privacy: { detectorsOff: ["SHOE_SIZE"] } }],
     ["stream.enrichments.text_field", { enrichments: { textField: "x".repeat(129) } }],

@@ -15,6 +15,8 @@ import { checkStreamName } from "./stream-name.js";
 
 const batchSizeDefault = 1_000;
 const batchSizeMax = 8_192;
+const workerThreadsMax = 256;
+const mmapBytes = { default: 1_000_000_000, min: 64 * 1024 };
 const textFieldCharsMax = 128;
 const resultsDefault = { ageSeconds: 3_600, bytes: 256_000_000 };
 /** One result message is 1 MiB at most: a smaller budget could hold none. */
@@ -44,13 +46,25 @@ export function completeSettings(given: Stream | undefined): Stream {
     outputs: completeOutputs(given.outputs, enrichments),
     state: StreamState.STREAM_STATE_ACTIVE,
     createdMs: 0,
+    workerThreads: completeWorkers(given.workerThreads),
+    memoryMapping: given.memoryMapping ?? true,
+    mmapBytes: completeMmapBytes(given.mmapBytes),
+    zeroCopy: given.zeroCopy ?? true,
   };
 }
 
 /** Whether both streams do the same; state and creation time are no settings. */
 export function isSameSettings(one: Stream, other: Stream): boolean {
   const settings = (stream: Stream): Uint8Array =>
-    Stream.encode({ ...stream, state: StreamState.STREAM_STATE_UNSPECIFIED, createdMs: 0 }).finish();
+    Stream.encode({
+      ...stream,
+      state: StreamState.STREAM_STATE_UNSPECIFIED,
+      createdMs: 0,
+      // Streams of before have none of these.
+      memoryMapping: stream.memoryMapping ?? true,
+      mmapBytes: completeMmapBytes(stream.mmapBytes),
+      zeroCopy: stream.zeroCopy ?? true,
+    }).finish();
   return Buffer.compare(settings(one), settings(other)) === 0;
 }
 
@@ -71,6 +85,18 @@ function completeBatchSize(size: number): number {
     );
   }
   return size === 0 ? batchSizeDefault : size;
+}
+
+function completeWorkers(threads: number): number {
+  if (threads <= workerThreadsMax) return threads;
+  const remedy = `Use 1 to ${workerThreadsMax}, or 0 for the service's own number.`;
+  throw invalid("stream.worker_threads", `is ${threads}`, remedy);
+}
+
+function completeMmapBytes(bytes: number): number {
+  if (bytes === 0) return mmapBytes.default;
+  if (bytes >= mmapBytes.min) return bytes;
+  throw invalid("stream.mmap_bytes", `is ${bytes}`, `Use at least ${mmapBytes.min}, or 0 for 1 GB.`);
 }
 
 function completeDetectors(names: readonly string[]): string[] {

@@ -59,6 +59,22 @@ export interface Stream {
   /** Set by the server. */
   state: StreamState;
   createdMs: number;
+  /** Threads beside the event loop that a stage may use for this stream's CPU work, 0 to 256. 0: as the service is set. */
+  workerThreads: number;
+  /**
+   * Whether privacy reads bodies in segments through a read-only map where it can; the later stages copy each. Default
+   * true; false: plain reads.
+   */
+  memoryMapping?:
+    | boolean
+    | undefined;
+  /**
+   * Bytes of this stream's bodies that privacy works on through maps at once at most; what is beyond is read plainly.
+   * At least 64 KiB. 0: 1 GB.
+   */
+  mmapBytes: number;
+  /** Whether mapped bodies are worked on where they lie. Default true; false: each is copied out of the map first. */
+  zeroCopy?: boolean | undefined;
 }
 
 export interface Privacy {
@@ -192,7 +208,7 @@ export interface GetStreamStatusResponse {
   sinks: SinkCount[];
   /** `synced`, or `unverified` where the broker can't be asked. */
   durability: string;
-  /** MAPPED or READ, and why: how bulk bytes are read by later stages. */
+  /** `mapped`, `read` or `unknown`, then why: how privacy reads bodies above 64 KiB, and what it read so far. */
   dataPath: string;
 }
 
@@ -241,6 +257,10 @@ function createBaseStream(): Stream {
     outputs: undefined,
     state: 0,
     createdMs: 0,
+    workerThreads: 0,
+    memoryMapping: undefined,
+    mmapBytes: 0,
+    zeroCopy: undefined,
   };
 }
 
@@ -269,6 +289,18 @@ export const Stream: MessageFns<Stream> = {
     }
     if (message.createdMs !== 0) {
       writer.uint32(64).uint64(message.createdMs);
+    }
+    if (message.workerThreads !== 0) {
+      writer.uint32(88).uint32(message.workerThreads);
+    }
+    if (message.memoryMapping !== undefined) {
+      writer.uint32(104).bool(message.memoryMapping);
+    }
+    if (message.mmapBytes !== 0) {
+      writer.uint32(112).uint64(message.mmapBytes);
+    }
+    if (message.zeroCopy !== undefined) {
+      writer.uint32(120).bool(message.zeroCopy);
     }
     return writer;
   },
@@ -350,6 +382,38 @@ export const Stream: MessageFns<Stream> = {
             message.createdMs = longToNumber(reader.uint64());
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.workerThreads = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.memoryMapping = reader.bool();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.mmapBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.zeroCopy = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -381,6 +445,10 @@ export const Stream: MessageFns<Stream> = {
       : undefined;
     message.state = object.state ?? 0;
     message.createdMs = object.createdMs ?? 0;
+    message.workerThreads = object.workerThreads ?? 0;
+    message.memoryMapping = object.memoryMapping ?? undefined;
+    message.mmapBytes = object.mmapBytes ?? 0;
+    message.zeroCopy = object.zeroCopy ?? undefined;
     return message;
   },
 };

@@ -22,6 +22,21 @@ export interface CleanResponse {
   names: string[];
 }
 
+/** How privacy reads the bodies of a stream. */
+export interface ReadingRequest {
+  tenant: string;
+  stream: string;
+}
+
+export interface ReadingResponse {
+  /** Why bodies in segments are not mapped. Empty: they are. */
+  unmappedReason: string;
+  /** Of the stream, since this replica was started: in place, by plain reads, and within the batch itself. */
+  mappedBytes: number;
+  readBytes: number;
+  inlineBytes: number;
+}
+
 export interface EmbedRequest {
   texts: string[];
   /** Queries and passages are embedded differently by some models. */
@@ -238,6 +253,164 @@ export const CleanResponse: MessageFns<CleanResponse> = {
     const message = createBaseCleanResponse();
     message.texts = object.texts?.map((e) => e) || [];
     message.names = object.names?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseReadingRequest(): ReadingRequest {
+  return { tenant: "", stream: "" };
+}
+
+export const ReadingRequest: MessageFns<ReadingRequest> = {
+  encode(message: ReadingRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.stream !== "") {
+      writer.uint32(18).string(message.stream);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadingRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadingRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadingRequest>): ReadingRequest {
+    return ReadingRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadingRequest>): ReadingRequest {
+    const message = createBaseReadingRequest();
+    message.tenant = object.tenant ?? "";
+    message.stream = object.stream ?? "";
+    return message;
+  },
+};
+
+function createBaseReadingResponse(): ReadingResponse {
+  return { unmappedReason: "", mappedBytes: 0, readBytes: 0, inlineBytes: 0 };
+}
+
+export const ReadingResponse: MessageFns<ReadingResponse> = {
+  encode(message: ReadingResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.unmappedReason !== "") {
+      writer.uint32(10).string(message.unmappedReason);
+    }
+    if (message.mappedBytes !== 0) {
+      writer.uint32(16).uint64(message.mappedBytes);
+    }
+    if (message.readBytes !== 0) {
+      writer.uint32(24).uint64(message.readBytes);
+    }
+    if (message.inlineBytes !== 0) {
+      writer.uint32(32).uint64(message.inlineBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadingResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadingResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.unmappedReason = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mappedBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.readBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.inlineBytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadingResponse>): ReadingResponse {
+    return ReadingResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadingResponse>): ReadingResponse {
+    const message = createBaseReadingResponse();
+    message.unmappedReason = object.unmappedReason ?? "";
+    message.mappedBytes = object.mappedBytes ?? 0;
+    message.readBytes = object.readBytes ?? 0;
+    message.inlineBytes = object.inlineBytes ?? 0;
     return message;
   },
 };
