@@ -3,7 +3,7 @@ import { CodedError } from "@millrace/errors";
 import type { PipelineMode } from "./pipeline/cases.js";
 
 export interface BenchOptions {
-  /** Bytes that pass through `pipeline`, in GB of 10^9 bytes; by mode where none are given. */
+  /** Bytes that pass through, in GB of 10^9 bytes; by bench and mode where none are given. */
   gb: number | undefined;
   /** Distinct input at most, in GB; it is read in a loop for more. */
   inputGb: number;
@@ -34,7 +34,8 @@ export interface BenchOptions {
 }
 
 export const usage = `npm run bench -- pipeline | growth | latency | publish | search [options]
-  --gb <n>         pipeline: GB that pass through (recycled 40, kept 28, exempt 64)
+  --gb <n>         pipeline: GB that pass through (recycled 40, kept 28, exempt 64); growth: the most, of which
+                   a quarter and a sixteenth come before (16)
   --input-gb <n>   pipeline, growth: GB of distinct input, read in a loop (4)
   --mode <m>       pipeline, growth: recycled | kept | exempt (recycled): parts in files that are taken back,
                    in files that stay, and in files that are taken back from a stream without filter

@@ -8,9 +8,8 @@ import { line, note, rounded, table } from "../report.js";
 import { type BenchResult, keepResult } from "../results.js";
 import { withSystem } from "../system/bench-system.js";
 
-const warmUpGb = 1;
-/** What grows. */
-const grownGb = [1, 4, 16] as const;
+/** The most, of which a quarter and a sixteenth come before. */
+const defaultGb = 16;
 const spreadMax = 0.1;
 
 /**
@@ -23,7 +22,9 @@ export async function runGrowth(context: BenchContext): Promise<void> {
   const touched = await touch(context);
   const lineBytes = options.sizes[0] ?? 1024;
   const { personal, mode } = options;
-  const amounts = [warmUpGb, ...grownGb];
+  const { gb: mostGb = defaultGb } = options;
+  const grownGb = [mostGb / 16, mostGb / 4, mostGb];
+  const amounts = [mostGb / 16, ...grownGb];
   const keptBytes = mode === "kept" ? amounts.reduce((sum, gb) => sum + gb * 1e9, 0) : 0;
   await requireSpace(workDir, keptBytes + 8e9);
   const inputOf = createInputs(context);

@@ -93,11 +93,12 @@ export async function measureStream(
       signal,
     });
     const mbPerMessage = bytes / lines / 1e6;
+    const settledAfter = Math.min(retainBytes / 1e6 / mbPerMessage, lines / 2);
     return {
       gb: bytes / 1e9,
       seconds,
       mbPerSecond: bytes / 1e6 / seconds,
-      steadyMbPerSecond: steadyRate(samples, retainBytes / 1e6 / mbPerMessage) * mbPerMessage,
+      steadyMbPerSecond: steadyRate(samples, settledAfter) * mbPerMessage,
       slowestMbPerSecond: slowestRate(samples, slowestMs) * mbPerMessage,
       watchingCpuShare: (cpu.user + cpu.system) / 1e6 / seconds,
       use,
