@@ -33,10 +33,10 @@ export interface BenchOptions {
   keep: boolean;
 }
 
-export const usage = `npm run bench -- pipeline | growth | latency | publish | search [options]
-  --gb <n>         pipeline: GB that pass through (recycled 40, kept 28, exempt 64); growth: the most, of which
-                   a quarter and a sixteenth come before (16)
-  --input-gb <n>   pipeline, growth: GB of distinct input, read in a loop (4)
+export const usage = `npm run bench -- pipeline | growth | latency | publish | peers | search [options]
+  --gb <n>         GB that pass through; pipeline: recycled 40, kept 28, exempt 64; peers: 40; growth: 16,
+                   after a sixteenth and a quarter of it
+  --input-gb <n>   pipeline, growth, peers: GB of distinct input, read in a loop (4); peers (1)
   --mode <m>       pipeline, growth: recycled | kept | exempt (recycled): parts in files that are taken back,
                    in files that stay, and in files that are taken back from a stream without filter
   --sizes <list>   pipeline, growth: bytes a message, such as 1024,16384 (1024)
@@ -87,7 +87,7 @@ export function parseBench(args: readonly string[]): { name: string; options: Be
   const [name = "", ...others] = positionals;
   if (others.length > 0) throw refused(`unknown argument ${others.join(" ")}`);
   const gb = given("gb");
-  const inputGb = given("input-gb") ?? 4;
+  const inputGb = given("input-gb") ?? (name === "peers" ? 1 : 4);
   if (gb === 0 || inputGb === 0) throw refused("--gb and --input-gb are above 0");
   return {
     name,

@@ -4,6 +4,7 @@ import { parseBench, refused } from "./bench-options.js";
 import { runGrowth } from "./growth/run-growth.js";
 import { runLatency } from "./latency/run-latency.js";
 import { runPipeline } from "./pipeline/run-pipeline.js";
+import { runPeers } from "./peers/run-peers.js";
 import { runPublish } from "./publish/run-publish.js";
 import { note } from "./report.js";
 import { runSearch } from "./search/run-search.js";
@@ -13,6 +14,7 @@ const benches: Readonly<Record<string, (context: BenchContext) => Promise<void>>
   growth: runGrowth,
   latency: runLatency,
   publish: runPublish,
+  peers: runPeers,
   search: runSearch,
 };
 

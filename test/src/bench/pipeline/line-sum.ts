@@ -50,18 +50,33 @@ export function difference(expected: LineSum, found: LineSum): string | undefine
 const readBytes = 4 * 1024 * 1024;
 const lineFeed = 0x0a;
 
-/** Adds the lines of a file; throws if it does not end with a line feed. */
-export async function addFile(sum: LineSum, path: string, signal: AbortSignal): Promise<void> {
+/**
+ * Adds the lines of a file, or what `lineOf` takes out of each; throws if it does not end with a line feed.
+ */
+export async function addFile(
+  sum: LineSum,
+  path: string,
+  signal: AbortSignal,
+  lineOf?: (line: Uint8Array) => Uint8Array,
+): Promise<void> {
   const file = await open(path, "r");
   try {
-    const rest = await addBytes(sum, file, signal);
+    const rest = await addBytes(
+      (line) => addLine(sum, lineOf === undefined ? line : lineOf(line)),
+      file,
+      signal,
+    );
     if (rest > 0) throw new Error(`${path} ends in the middle of a line`);
   } finally {
     await file.close();
   }
 }
 
-async function addBytes(sum: LineSum, file: FileHandle, signal: AbortSignal): Promise<number> {
+async function addBytes(
+  add: (line: Uint8Array) => void,
+  file: FileHandle,
+  signal: AbortSignal,
+): Promise<number> {
   const buffer = Buffer.allocUnsafe(2 * readBytes);
   let held = 0;
   for (;;) {
@@ -71,7 +86,7 @@ async function addBytes(sum: LineSum, file: FileHandle, signal: AbortSignal): Pr
     const seen = buffer.subarray(0, held + bytesRead);
     let from = 0;
     for (let feed = seen.indexOf(lineFeed); feed >= 0; feed = seen.indexOf(lineFeed, from)) {
-      addLine(sum, seen.subarray(from, feed));
+      add(seen.subarray(from, feed));
       from = feed + 1;
     }
     buffer.copy(buffer, 0, from, seen.length);
