@@ -47,6 +47,7 @@ export function renderStatus(status: StreamStatus): string[] {
     ...(stream.privacy.exempt ? ["privacy: EXEMPT from the filter, nothing is redacted"] : []),
     `messages: ${sum}: ${balanced ? "balanced" : "NOT BALANCED"}`,
     ...(reasons.length === 0 ? [] : [`dropped: ${reasons.join(", ")}`]),
+    ...renderBuffer(status.buffer),
     `durability: ${status.durability}, data path: ${status.dataPath}`,
     `worker threads: ${stream.workerThreads || "as each service is set"}`,
     ...section(
@@ -67,6 +68,16 @@ export function renderStatus(status: StreamStatus): string[] {
       status.sinks.map(({ sink, messages }) => [sink, String(messages)]),
     ),
   ];
+}
+
+/** How full the stream is and, where it is full, who waits for whom. */
+function renderBuffer(buffer: StreamStatus["buffer"]): string[] {
+  if (buffer === undefined) return ["buffer: does not answer"];
+  const { liveBytes, quotaBytes, waiting, lags } = buffer;
+  const held = `buffer: ${liveBytes} of ${quotaBytes} bytes`;
+  const behind = lags.map(({ sink, bytes }) => `${sink} lags by ${bytes} bytes`).join(", ");
+  if (waiting.length === 0) return [held];
+  return [`${held}, FULL: ${waiting.join(" and ")} wait${waiting.length === 1 ? "s" : ""}, since ${behind}`];
 }
 
 function section(heads: readonly string[], rows: readonly string[][]): string[] {

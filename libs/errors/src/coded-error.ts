@@ -5,6 +5,8 @@ export interface ErrorDetails {
   field?: string;
   /** What the user can do about it, as a sentence. */
   remedy?: string;
+  /** What is exhausted, as kind and name: `stream:orders`, `bus:CLEAN`. */
+  subject?: string;
   /** How long to wait before the same call may succeed, in milliseconds. */
   retryAfterMs?: number;
   cause?: unknown;
@@ -18,6 +20,7 @@ export class CodedError extends Error {
   readonly code: Code;
   readonly field: string | undefined;
   readonly remedy: string | undefined;
+  readonly subject: string | undefined;
   readonly retryAfterMs: number | undefined;
 
   constructor(code: Code, message: string, details: ErrorDetails = {}) {
@@ -26,6 +29,7 @@ export class CodedError extends Error {
     this.code = code;
     this.field = details.field;
     this.remedy = details.remedy;
+    this.subject = details.subject;
     this.retryAfterMs = details.retryAfterMs;
   }
 

@@ -33,6 +33,7 @@ export {
   type BatchPublisher,
   type Bodies,
   createBatchPublisher,
+  isSureRefusal,
   type Placed,
 } from "./delivery/batch-publisher.js";
 export {
@@ -61,6 +62,7 @@ export {
   readLedger,
   type Settlement,
 } from "./state/ledger.js";
+export { type LedgerWatch, watchLedger } from "./state/ledger-watch.js";
 export { ask, type Codec, type Endpoint, serveRequests } from "./state/requests.js";
 export { createStoredTracker, type StoredTracker } from "./state/stored-tracker.js";
 export {
@@ -76,6 +78,8 @@ export {
 export {
   countStored,
   hasStoredFrom,
+  inspectStored,
+  type StoredState,
   streamBounds,
   tailStream,
   type Tailed,

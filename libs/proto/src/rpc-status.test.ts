@@ -15,6 +15,7 @@ test("a status with all details survives the wire", () => {
       domain: "millrace",
       metadata: { remedy: "Send at least one character.", field: "messages[4].text" },
     },
+    quotaViolations: [{ subject: "stream:orders", description: "Send it again later." }],
     retryDelayMs: 61_250,
   };
   assert.deepEqual(decodeRpcStatus(encodeRpcStatus(status)), status);

@@ -6,13 +6,20 @@ import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 //   Any { 1: string type_url, 2: bytes value }
 //     BadRequest { 1: repeated FieldViolation { 1: string field, 2: string description } }
 //     ErrorInfo  { 1: string reason, 2: string domain, 3: map<string, string> metadata }
+//     QuotaFailure { 1: repeated Violation { 1: string subject, 2: string description } }
 //     RetryInfo  { 1: Duration retry_delay { 1: int64 seconds, 2: int32 nanos } }
 //
-// Hand-written, since three small messages are not worth a copy of Google's protos in this repository.
+// Hand-written, since four small messages are not worth a copy of Google's protos in this repository.
 
 export interface FieldViolation {
   /** The request field at fault, as the caller wrote it. */
   field: string;
+  description: string;
+}
+
+export interface QuotaViolation {
+  /** What is exhausted, as kind and name: `stream:orders`. */
+  subject: string;
   description: string;
 }
 
@@ -24,13 +31,14 @@ export interface ErrorInfo {
   metadata: Record<string, string>;
 }
 
-/** A google.rpc.Status with the three details that are understood; others are skipped. */
+/** A google.rpc.Status with the four details that are understood; others are skipped. */
 export interface RpcStatus {
   /** A gRPC status number. */
   code: number;
   message: string;
   fieldViolations?: FieldViolation[];
   errorInfo?: ErrorInfo;
+  quotaViolations?: QuotaViolation[];
   /** How long to wait before the same call may succeed, in milliseconds. */
   retryDelayMs?: number;
 }
@@ -43,7 +51,18 @@ export function encodeRpcStatus(status: RpcStatus): Uint8Array {
   if (status.code !== 0) writer.uint32(8).int32(status.code);
   if (status.message !== "") writer.uint32(18).string(status.message);
   if (status.fieldViolations !== undefined && status.fieldViolations.length > 0) {
-    writeDetail(writer, "BadRequest", encodeBadRequest(status.fieldViolations));
+    writeDetail(
+      writer,
+      "BadRequest",
+      encodePairs(status.fieldViolations.map(({ field, description }) => [field, description])),
+    );
+  }
+  if (status.quotaViolations !== undefined && status.quotaViolations.length > 0) {
+    writeDetail(
+      writer,
+      "QuotaFailure",
+      encodePairs(status.quotaViolations.map(({ subject, description }) => [subject, description])),
+    );
   }
   if (status.errorInfo !== undefined) writeDetail(writer, "ErrorInfo", encodeErrorInfo(status.errorInfo));
   if (status.retryDelayMs !== undefined)
@@ -73,11 +92,11 @@ function writeDetail(writer: BinaryWriter, type: string, value: Uint8Array): voi
     .join();
 }
 
-function encodeBadRequest(violations: FieldViolation[]): Uint8Array {
+/** BadRequest and QuotaFailure look alike. */
+function encodePairs(pairs: readonly (readonly [string, string])[]): Uint8Array {
   const writer = new BinaryWriter();
-  for (const violation of violations) {
-    writer.uint32(10).fork();
-    writer.uint32(10).string(violation.field).uint32(18).string(violation.description).join();
+  for (const [first, second] of pairs) {
+    writer.uint32(10).fork().uint32(10).string(first).uint32(18).string(second).join();
   }
   return writer.finish();
 }
@@ -108,20 +127,20 @@ function readDetail(bytes: Uint8Array, status: RpcStatus): void {
   let type = "";
   let value: Uint8Array = new Uint8Array();
   readFields(bytes, { 1: (reader) => (type = reader.string()), 2: (reader) => (value = reader.bytes()) });
-  if (type === `${typePrefix}BadRequest`) status.fieldViolations = decodeBadRequest(value);
+  if (type === `${typePrefix}BadRequest`) {
+    status.fieldViolations = decodePairs(value).map(([field, description]) => ({ field, description }));
+  }
+  if (type === `${typePrefix}QuotaFailure`) {
+    status.quotaViolations = decodePairs(value).map(([subject, description]) => ({ subject, description }));
+  }
   if (type === `${typePrefix}ErrorInfo`) status.errorInfo = decodeErrorInfo(value);
   if (type === `${typePrefix}RetryInfo`) status.retryDelayMs = decodeRetryInfo(value);
 }
 
-function decodeBadRequest(bytes: Uint8Array): FieldViolation[] {
-  const violations: FieldViolation[] = [];
-  readFields(bytes, {
-    1: (reader) => {
-      const [field, description] = readPair(reader.bytes());
-      violations.push({ field, description });
-    },
-  });
-  return violations;
+function decodePairs(bytes: Uint8Array): [string, string][] {
+  const pairs: [string, string][] = [];
+  readFields(bytes, { 1: (reader) => pairs.push(readPair(reader.bytes())) });
+  return pairs;
 }
 
 function decodeErrorInfo(bytes: Uint8Array): ErrorInfo {

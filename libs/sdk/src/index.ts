@@ -32,6 +32,6 @@ export {
 } from "./stream/processor.js";
 export type { Hit, SearchOptions, SearchResult } from "./stream/search.js";
 export type { StreamInfo, StreamSettings } from "./stream/settings.js";
-export type { Streams, StreamStatus } from "./stream/streams.js";
+export type { BufferStatus, Streams, StreamStatus } from "./stream/streams.js";
 export { type Duration, parseDuration } from "./units/duration.js";
 export { parseSize, type Size } from "./units/size.js";

@@ -18,8 +18,10 @@ import { createAcceptor } from "./accept/acceptor.js";
 import { createPaths } from "./accept/paths.js";
 import type { BufferConfig } from "./config.js";
 import { append } from "./handlers/append.js";
+import { getUsage } from "./handlers/get-usage.js";
 import { lastPosition } from "./handlers/last-position.js";
 import { reject } from "./handlers/reject.js";
+import { openQuota } from "./open-quota.js";
 
 /**
  * Takes batches from gateway and ingestion, makes them durable, and puts them on RAW in their lane; those of
@@ -55,7 +57,10 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   };
   const deadLetters = createDeadLetterWriter({ publisher, stage: "buffer", side: "raw", now: clock.now });
   const journal = await openAcceptJournal(join(rawDir, owner));
+  const parts = { broker, publisher, registry, runtime };
+  const { quota, watch } = await openQuota({ ...parts, dir: join(rawDir, owner) });
   const acceptor = createAcceptor({
+    quota,
     registry,
     exemptions: await createExemptions(broker, clock),
     paths: createPaths({
@@ -73,6 +78,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   });
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);
+    quota.onStream({ tenant, stream: name }, stream);
   });
   const server = createGrpcServer({
     listen: config.grpc,
@@ -87,9 +93,11 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
           append: unary("millrace.buffer.v1.BufferService/Append", log, append({ acceptor, durability })),
           lastPosition: unary("millrace.buffer.v1.BufferService/LastPosition", log, lastPosition({ ledger })),
           reject: unary("millrace.buffer.v1.BufferService/Reject", log, reject({ deadLetters, ledger })),
+          getUsage: unary("millrace.buffer.v1.BufferService/GetUsage", log, getUsage({ quota })),
         },
       },
     ],
   });
-  return [broker, registry, ledger, tracker, acceptor, batches.raw, batches.clean, server];
+  // The quota compares with the bus, so it begins when that has what the last life left.
+  return [broker, registry, ledger, tracker, acceptor, batches.raw, batches.clean, watch, quota, server];
 };

@@ -83,6 +83,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     revisionForNew: (of, name) => revisionForNew(broker, of, name),
     exemptAllowed: config.privacy.exemptAllowed,
     lastPosition: buffer.lastPosition,
+    bufferUsage: buffer.usage,
     durability,
     activeTrace: () => context.active(),
     now: clock.now,

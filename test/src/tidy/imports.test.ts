@@ -32,6 +32,7 @@ const pure = new Set([
   "createTurnOrder",
   "defaultTenant",
   "enrichedFlags",
+  "isSureRefusal",
   "isInferred",
   "laneToken",
   "pastFilter",

@@ -109,9 +109,11 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     read(buckets.config),
     read(buckets.ledger),
     write(buckets.ledger, "buffer.>"),
+    // Of later stages how much is left: whether a stream's bytes are still live.
     inspect("RAW", "CLEAN", "ENRICHED"),
     // Past the filter only what an exempt stream takes in.
-    publishTo("raw.>", "clean.>", "enriched.>", "dlq.raw.>", "event.*.*.dead_letter"),
+    publishTo("raw.>", "clean.>", "enriched.>", "dlq.raw.>"),
+    publishTo("event.*.*.dead_letter", "event.*.*.backpressure"),
   ],
   privacy: [
     consume("privacy-high"),

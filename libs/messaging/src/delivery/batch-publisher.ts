@@ -45,6 +45,8 @@ const refusals: ReadonlySet<Code> = new Set<Code>([
   "data_loss",
 ]);
 
+export const isSureRefusal = (code: Code): boolean => refusals.has(code);
+
 /** One at a time, 16,000 recovered batches would take minutes of synced publishes. */
 const recoveriesInFlightMax = 32;
 

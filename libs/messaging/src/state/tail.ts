@@ -73,6 +73,28 @@ export async function countStored(broker: Broker, jetStream: string, filter: str
   return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
 }
 
+/** What a stream stores under a filter, and the numbers that it has as a whole. */
+export interface StoredState {
+  /** Under the filter. */
+  count: number;
+  /** Of the whole stream; `first` is above `last` where it is empty. */
+  first: number;
+  last: number;
+  /** What it may hold. */
+  bytesMax: number;
+}
+
+/** Errors: `unavailable`. */
+export async function inspectStored(broker: Broker, jetStream: string, filter: string): Promise<StoredState> {
+  const { state, config } = await broker.manager.streams
+    .info(jetStream, { subjects_filter: filter })
+    .catch((cause: unknown) => {
+      throw new CodedError("unavailable", `inspect ${jetStream}: no answer from the broker`, { cause });
+    });
+  const count = Object.values(state.subjects ?? {}).reduce((sum, each) => sum + each, 0);
+  return { count, first: state.first_seq, last: state.last_seq, bytesMax: config.max_bytes };
+}
+
 /** Whether a message with this sequence number or a later one is stored under the filter. */
 export async function hasStoredFrom(
   broker: Broker,

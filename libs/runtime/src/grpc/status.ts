@@ -19,7 +19,13 @@ export function toStatus(caught: unknown): Partial<StatusObject> {
       domain: "millrace",
       metadata: { ...(field === undefined ? {} : { field }), ...(remedy === undefined ? {} : { remedy }) },
     },
-    ...(field === undefined ? {} : { fieldViolations: [{ field, description: remedy ?? message }] }),
+    // What is exhausted is no bad request, even where a setting is what to raise.
+    ...(field === undefined || error.subject !== undefined
+      ? {}
+      : { fieldViolations: [{ field, description: remedy ?? message }] }),
+    ...(error.subject === undefined
+      ? {}
+      : { quotaViolations: [{ subject: error.subject, description: remedy ?? message }] }),
     ...(error.retryAfterMs === undefined ? {} : { retryDelayMs: error.retryAfterMs }),
   };
   const metadata = new Metadata();
@@ -32,9 +38,11 @@ export function fromStatus(error: ServiceError, attempted: string): CodedError {
   const bytes = error.metadata?.get(detailsKey)[0];
   const details = bytes instanceof Uint8Array ? decodeRpcStatus(bytes) : undefined;
   const { field, remedy } = details?.errorInfo?.metadata ?? {};
+  const subject = details?.quotaViolations?.[0]?.subject;
   return new CodedError(codeOf(error.code), `${attempted}: ${error.details || error.message}`, {
     ...(field === undefined ? {} : { field }),
     ...(remedy === undefined ? {} : { remedy }),
+    ...(subject === undefined ? {} : { subject }),
     ...(details?.retryDelayMs === undefined ? {} : { retryAfterMs: details.retryDelayMs }),
     cause: error,
   });

@@ -11,6 +11,17 @@ export interface EventPayloads {
   source_failed: { source: string; reason: string };
   /** The stream is exempt from the privacy filter from now on, or, where false, no longer. */
   privacy_exempted: { exempt: boolean };
+  /** The stream is full, or, where `full` is false, has room again. */
+  backpressure: {
+    full: boolean;
+    /** Who waits: `ingestion`, `gateway`. */
+    waiting: readonly string[];
+    waitingFor: string;
+    /** What holds it up, such as `store lags by 1048576 bytes`. */
+    because: string;
+    liveBytes: number;
+    quotaBytes: number;
+  };
 }
 
 export type EventType = keyof EventPayloads;
@@ -29,6 +40,7 @@ export const eventTypes: readonly EventType[] = [
   "dead_letter",
   "source_failed",
   "privacy_exempted",
+  "backpressure",
 ];
 
 export interface WatchOptions {
@@ -73,6 +85,9 @@ function* fanOut(event: Event): Generator<StreamEvent> {
       return;
     case "privacyExempted":
       yield { ...head, type: "privacy_exempted", payload: event.payload.value };
+      return;
+    case "backpressure":
+      yield { ...head, type: "backpressure", payload: event.payload.value };
       return;
     case undefined:
     // An event of a kind that this version does not know is left out.

@@ -21,8 +21,11 @@ export interface FileSourceOptions {
 }
 
 export interface SourceStatus {
-  /** `starting`: ingestion has not reported yet. */
-  state: "starting" | "running" | "paused" | "failed";
+  /**
+   * `starting`: ingestion has not reported yet. `waiting`: what it depends on is full or away, `lastError`
+   * says what, and it goes on by itself.
+   */
+  state: "starting" | "running" | "waiting" | "paused" | "failed";
   files: number;
   /** Bytes of the source that are not read yet. */
   lagBytes: number;
@@ -102,6 +105,8 @@ function toState(state: SourceState): SourceStatus["state"] {
       return "running";
     case SourceState.SOURCE_STATE_PAUSED:
       return "paused";
+    case SourceState.SOURCE_STATE_WAITING:
+      return "waiting";
     case SourceState.SOURCE_STATE_FAILED:
       return "failed";
     default:

@@ -29,6 +29,11 @@ export interface StreamOptions {
   zeroCopy?: boolean;
   /** Threads beside the event loop for this stream's CPU work, a stage, 1 to 256. Default: the server's. */
   workerThreads?: number;
+  /**
+   * What the stream may hold from accept until every output has it, such as `"128MB"`; full, publishes are
+   * refused or wait, and sources pause. 1 MiB to 64 GiB. Default 256 MiB.
+   */
+  bufferSize?: Size;
   privacy?: {
     /** Detectors to switch off, such as `["IP"]`. Default: all are on. */
     detectorsOff?: readonly string[];
@@ -86,9 +91,13 @@ export interface CreateOptions extends StreamOptions, ProcessorOptions {
   update?: boolean;
 }
 
+/** The server's bounds: checked here too, so that the error names the option as it is written. */
+const bufferSizeBytes = { min: 2 ** 20, max: 64 * 2 ** 30 };
+
 const settingKeys = [
   "processingMode",
   "batchSize",
+  "bufferSize",
   "memoryMapping",
   "mmapSize",
   "zeroCopy",
@@ -98,10 +107,6 @@ const settingKeys = [
   "outputs",
 ] as const;
 const processorKeys = ["parallelism", "asyncProcessing", "onError"] as const;
-
-const notInThisRelease: Record<string, string> = {
-  bufferSize: "The limit of a stream's live bytes is set by the server",
-};
 
 /** Whether the caller says what the stream should be, rather than taking it as it is. */
 export function namesSettings(options: CreateOptions): boolean {
@@ -119,10 +124,6 @@ export function checkProcessorOptions(options: ProcessorOptions): void {
 
 /** Checks all options; throws a MillraceError that names the first one at fault and what to do. */
 export function checkCreateOptions(options: CreateOptions): void {
-  for (const key of Object.keys(options)) {
-    const instead = Object.hasOwn(notInThisRelease, key) ? notInThisRelease[key] : undefined;
-    if (instead !== undefined) throw invalidArgument(key, "is no option of this release", `${instead}.`);
-  }
   checkKeys(options, [...settingKeys, ...processorKeys, "update"], "");
   checkProcessorOptions(pick(options, processorKeys));
   if (options.update !== undefined) checkBoolean(options.update, "update");
@@ -132,6 +133,7 @@ export function checkCreateOptions(options: CreateOptions): void {
   if (options.batchSize !== undefined) checkCount(options.batchSize, "batchSize", [1, 8192]);
   if (options.workerThreads !== undefined) checkCount(options.workerThreads, "workerThreads", [1, 256]);
   checkMmapOptions(options);
+  if (options.bufferSize !== undefined) checkBufferSize(options.bufferSize);
   checkPrivacy(options.privacy ?? {});
   checkEnrichments(options.enrichments ?? {});
 }
@@ -174,7 +176,14 @@ export function toStream(name: string, options: StreamOptions): Stream {
     memoryMapping: options.memoryMapping ?? true,
     mmapBytes: mmapSize === undefined ? 0 : parseSize(mmapSize, "mmapSize"),
     zeroCopy: options.zeroCopy ?? true,
+    bufferBytes: options.bufferSize === undefined ? 0 : parseSize(options.bufferSize, "bufferSize"),
   };
+}
+
+function checkBufferSize(size: Size): void {
+  const bytes = parseSize(size, "bufferSize");
+  if (bytes >= bufferSizeBytes.min && bytes <= bufferSizeBytes.max) return;
+  throw invalidArgument("bufferSize", `is ${JSON.stringify(size)}`, 'Give "1MiB" to "64GiB".');
 }
 
 function checkPrivacy(privacy: NonNullable<StreamOptions["privacy"]>): void {

@@ -18,6 +18,8 @@ export interface StreamSettings {
   zeroCopy: boolean;
   /** Zero: as the server is set. */
   workerThreads: number;
+  /** Bytes. A zero is the server's default. */
+  bufferSize: number;
   privacy: { detectorsOff: readonly string[]; exempt: boolean };
   enrichments: { embeddings: boolean; sentiment: boolean; textField: string };
   outputs: {
@@ -47,6 +49,7 @@ export function toStreamInfo(stream: Stream | undefined): StreamInfo {
     mmapSize: stream?.mmapBytes ?? 0,
     zeroCopy: stream?.zeroCopy ?? true,
     workerThreads: stream?.workerThreads ?? 0,
+    bufferSize: stream?.bufferBytes ?? 0,
     privacy: { detectorsOff: privacy?.detectorsOff ?? [], exempt: privacy?.exempt ?? false },
     enrichments: {
       embeddings: enrichments?.embeddings ?? false,

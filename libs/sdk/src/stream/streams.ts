@@ -20,10 +20,22 @@ export interface StreamStatus {
   stages: readonly { stage: string; batches: number }[];
   sources: readonly { source: string; position: number; messages: number; lastError: string }[];
   sinks: readonly { sink: string; messages: number }[];
+  /** What it holds from accept until every output has it; undefined where buffer does not answer. */
+  buffer: BufferStatus | undefined;
   /** `synced`, or `unverified` where the broker can't be asked. */
   durability: string;
   /** How bulk bytes are read by later stages, and why. */
   dataPath: string;
+}
+
+export interface BufferStatus {
+  liveBytes: number;
+  /** In force: `bufferSize`, or less where the bus could not hold it. */
+  quotaBytes: number;
+  /** Who waits for room; none: the stream is not full. */
+  waiting: readonly string[];
+  /** Live bytes by the output that has not settled them, the most first. */
+  lags: readonly { sink: string; bytes: number }[];
 }
 
 /** The streams of a Millrace. Each call on a name that does not exist throws `not_found`. */
@@ -88,7 +100,7 @@ async function* listStreams(channel: Channel): AsyncGenerator<StreamInfo, void, 
 
 async function getStatus(channel: Channel, name: string, call: { attempted: string }): Promise<StreamStatus> {
   const status = await channel.unary(StreamServiceService.getStreamStatus, { name }, call);
-  const { conservation, stages, sources, sinks, durability, dataPath } = status;
+  const { conservation, stages, sources, sinks, buffer, durability, dataPath } = status;
   return {
     stream: toStreamInfo(status.stream),
     conservation: {
@@ -103,6 +115,7 @@ async function getStatus(channel: Channel, name: string, call: { attempted: stri
     stages,
     sources,
     sinks,
+    buffer,
     durability,
     dataPath,
   };

@@ -149,6 +149,7 @@ function streamService({ state }: Served, answer: Answer): StreamServiceServer {
       sinks: [{ sink: "results", messages: 3 }],
       durability: "synced",
       dataPath: "MAPPED",
+      buffer: { liveBytes: 7, quotaBytes: 9, waiting: ["gateway"], lags: [{ sink: "store", bytes: 7 }] },
     })),
   };
 }

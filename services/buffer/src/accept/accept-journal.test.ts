@@ -12,6 +12,7 @@ const entry = (from: number): Accepted => ({
   from,
   to: from + 10,
   count: 10,
+  bytes: 500,
 });
 
 describe("accept journal", () => {

@@ -5,7 +5,7 @@ import type { LedgerKey } from "@millrace/messaging";
 /*
  * What was accepted and may not be in the LEDGER yet, which is up to 100 ms late. Two files take turns:
  *
- *     <dir>/accepted-0.log, <dir>/accepted-1.log      a line each: tenant stream source from to count
+ *     <dir>/accepted-0.log, <dir>/accepted-1.log      a line each: tenant stream source from to count bytes
  *
  *     append ─► current file;   rotate: the other becomes current ─► ledger flushed ─► the old one is emptied
  *
@@ -17,6 +17,8 @@ export interface Accepted extends LedgerKey {
   from: number;
   to: number;
   count: number;
+  /** Of body and columns; 0 where a version before it wrote the line. */
+  bytes: number;
 }
 
 export interface AcceptJournal {
@@ -61,9 +63,10 @@ export async function openAcceptJournal(dir: string): Promise<AcceptJournal> {
 
   return {
     replayed: texts.flatMap((text) => text.split("\n").slice(0, -1).flatMap(parseLine)),
-    append: ({ tenant, stream, source, from, to, count }) =>
+    append: ({ tenant, stream, source, from, to, count, bytes: weight }) =>
       new Promise((resolve, reject) => {
-        waiting.push({ line: `${tenant} ${stream} ${source} ${from} ${to} ${count}\n`, resolve, reject });
+        const line = `${tenant} ${stream} ${source} ${from} ${to} ${count} ${weight}\n`;
+        waiting.push({ line, resolve, reject });
         writing ??= write();
       }),
     rotate: async (flushed) => {
@@ -84,7 +87,8 @@ export async function openAcceptJournal(dir: string): Promise<AcceptJournal> {
 
 /** A line that a crash cut short is no line: its message was not answered. */
 function parseLine(line: string): Accepted[] {
-  const [tenant = "", stream = "", source = "", from, to, count] = line.split(" ");
+  const [tenant = "", stream = "", source = "", from, to, count, bytes = "0"] = line.split(" ");
   if (count === undefined) return [];
-  return [{ tenant, stream, source, from: Number(from), to: Number(to), count: Number(count) }];
+  const numbers = { from: Number(from), to: Number(to), count: Number(count), bytes: Number(bytes) };
+  return [{ tenant, stream, source, ...numbers }];
 }

@@ -15,6 +15,7 @@ import {
   type Account,
   anyPartition,
   type Exemptions,
+  isSureRefusal,
   type Ledger,
   type Published,
   type StreamRegistry,
@@ -22,6 +23,7 @@ import {
 import { Batch, Lane } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import type { Component } from "@millrace/runtime";
+import { type Quota, weightOf } from "../quota/quota.js";
 import type { AcceptJournal } from "./accept-journal.js";
 import type { Paths } from "./paths.js";
 
@@ -45,6 +47,7 @@ export interface AcceptorOptions {
   /** Of this machine: bodies that lie elsewhere can't be referred to. */
   node: string;
   journal: AcceptJournal;
+  quota: Pick<Quota, "take" | "load" | "save" | "restore">;
   /** What the last life made durable: its positions count as accepted before anybody asks where to resume. */
   recovered: readonly { bytes: Uint8Array }[];
 }
@@ -57,7 +60,7 @@ const journalBytesMax = 512 * 1024;
  * answer.
  */
 export function createAcceptor(options: AcceptorOptions): Acceptor {
-  const { registry, exemptions, paths, ledger, journal } = options;
+  const { registry, exemptions, paths, ledger, journal, quota } = options;
   const accepting = new Map<string, Promise<Acceptance>>();
 
   /** Undefined: it goes through the filter. */
@@ -70,37 +73,49 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
     return undefined;
   };
 
-  const publish = async (
-    open: OpenBatch,
-    batch: Batch,
-    { account, of }: { account: Account; of: Stream },
-  ): Promise<Acceptance> => {
-    const id = idText(open.header.id);
-    const exemption = await exemptionOf(open, batch, of);
-    const published =
-      exemption === undefined
-        ? await paths.raw(open, batch.body)
-        : await paths.exempt(open, batch.body, exemption);
+  const publish = async ({ open, batch, stream }: Incoming): Promise<Published> => {
+    const exemption = await exemptionOf(open, batch, stream);
+    if (exemption === undefined) return paths.raw(open, batch.body);
+    return paths.exempt(open, batch.body, exemption);
+  };
+
+  const acceptNew = async (incoming: Incoming): Promise<Acceptance> => {
+    const { open, account } = incoming;
+    const held = await quota.take(open, incoming.stream);
+    const published = await publish(incoming).catch((caught: unknown) => {
+      // Refused, nothing is stored; after any other answer something may be, and counts until it is known.
+      if (isSureRefusal(CodedError.from(caught).code)) held.giveBack();
+      else held.keep();
+      throw caught;
+    });
     const { tenant, stream, source, positionFrom: from, positionTo: to } = open.header;
     const count = freshRows(open, account);
-    await journal.append({ tenant, stream, source, from, to, count }).catch((cause: unknown) => {
+    const accepted = { tenant, stream, source, from, to, count, bytes: weightOf(open) };
+    const noted = journal.append(accepted).catch((cause: unknown) => {
       // The message is stored: whatever the reason, the outcome must not look like a refusal.
       throw new CodedError("unavailable", "append: accepted, but not noted", { retryAfterMs: 500, cause });
     });
+    await noted.finally(held.keep);
     settle(open, count);
     if (journal.bytes() > journalBytesMax) rotate();
-    return { id, published };
+    return { id: idText(open.header.id), published };
   };
 
   const settle = ({ header }: OpenBatch, done: number): void => {
     ledger.settle(header, { intervals: [{ from: header.positionFrom, to: header.positionTo }], done });
   };
 
+  /** What the journal may forget then. */
+  const save = async (): Promise<void> => {
+    await ledger.flush();
+    await quota.save();
+  };
+
   let rotating: Promise<void> | undefined;
   const rotate = (): void => {
     // A ledger that can't be written keeps the journal growing; the next batch tries again.
     rotating ??= journal
-      .rotate(ledger.flush)
+      .rotate(save)
       .catch(() => undefined)
       .finally(() => {
         rotating = undefined;
@@ -109,14 +124,16 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
 
   /** What the last life answered and had not written to the ledger yet. */
   const replay = async (): Promise<void> => {
-    for (const { from, to, count, ...key } of journal.replayed) {
+    await quota.load();
+    for (const { from, to, count, bytes, ...key } of journal.replayed) {
       const { settled } = await ledger.account(key);
       if (settled.missing({ from, to }).length > 0)
         ledger.settle(key, { intervals: [{ from, to }], done: count });
       // Settling is done when the account is asked again: an interval may be in the journal twice.
       await ledger.account(key);
+      await quota.restore({ ...key, from, to, bytes });
     }
-    await journal.rotate(ledger.flush);
+    await journal.rotate(save);
   };
 
   return {
@@ -127,6 +144,8 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
         const batch = decodeBatch(bytes);
         const open = openBatch(batch, new Uint8Array());
         settle(open, freshRows(open, await ledger.account(open.header)));
+        const { tenant, stream, source, positionFrom: from, positionTo: to } = open.header;
+        await quota.restore({ tenant, stream, source, from, to, bytes: weightOf(open) });
       }
     },
     stop: async () => {
@@ -157,13 +176,19 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       header.schemaVersion = 1;
       header.streamCreatedMs = stream.createdMs;
       header.acceptedUs = Math.round(options.now() * 1000);
-      const accepted =
-        accepting.get(id) ??
-        publish(open, batch, { account, of: stream }).finally(() => accepting.delete(id));
+      const of = { open, batch, stream, account };
+      const accepted = accepting.get(id) ?? acceptNew(of).finally(() => accepting.delete(id));
       accepting.set(id, accepted);
       return accepted;
     },
   };
+}
+
+interface Incoming {
+  open: OpenBatch;
+  batch: Batch;
+  stream: Stream;
+  account: Account;
 }
 
 function freshRows(open: OpenBatch, account: Account): number {

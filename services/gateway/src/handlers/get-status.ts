@@ -1,4 +1,9 @@
-import type { GetStreamStatusRequest, GetStreamStatusResponse, Stream } from "@millrace/proto/stream";
+import type {
+  BufferUsage,
+  GetStreamStatusRequest,
+  GetStreamStatusResponse,
+  Stream,
+} from "@millrace/proto/stream";
 import type { SourceReport } from "@millrace/proto/source";
 import type { ReadingResponse } from "@millrace/proto/work";
 import { conserve, type LedgerEntry, sinkCounts, sinksOf, sourceStatuses } from "../stream/conservation.js";
@@ -12,6 +17,8 @@ export interface StatusParts {
   readReports(of: { tenant: string; stream: string }): Promise<SourceReport[]>;
   /** Batches that the broker stores for each stage. */
   countBatches(of: { tenant: string; stream: string }): Promise<{ stage: string; batches: number }[]>;
+  /** What buffer says that the stream holds; undefined where it does not answer in time. */
+  bufferUsage(of: { tenant: string; stream: string }): Promise<BufferUsage | undefined>;
   durability: string;
   /** How privacy reads the stream's bodies. Errors: `unavailable`. */
   askReading(of: { tenant: string; stream: string }): Promise<ReadingResponse>;
@@ -39,10 +46,11 @@ async function readStatus(parts: StatusParts, stream: Stream): Promise<GetStream
   // The counts before the LEDGER: what leaves the bus in between is in the entries by then, not in neither.
   const stages = await parts.countBatches(of);
   const isRead = stream.privacy?.exempt !== true;
-  const [entries, reports, reading] = await Promise.all([
+  const [entries, reports, reading, buffer] = await Promise.all([
     parts.readLedger(of),
     parts.readReports(of),
     isRead ? parts.askReading(of).catch(() => undefined) : undefined,
+    parts.bufferUsage(of),
   ]);
   const stored = stages.reduce((total, { batches }) => total + batches, 0);
   const failing = reports
@@ -56,5 +64,6 @@ async function readStatus(parts: StatusParts, stream: Stream): Promise<GetStream
     sinks: sinkCounts(entries, sinks),
     durability: parts.durability,
     dataPath: describeDataPath(stream, reading),
+    buffer,
   };
 }

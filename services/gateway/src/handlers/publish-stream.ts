@@ -97,7 +97,7 @@ async function open(
       // Settings and state as they are now, not as they were when the call began.
       stream = await activeStream(parts, name);
       session.take(next.kind.value);
-      await roomFor(session, budget, ended.signal);
+      await roomFor(session, { budget, of }, ended.signal);
     };
     return { session, take, close };
   } catch (caught) {

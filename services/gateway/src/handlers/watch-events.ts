@@ -19,7 +19,13 @@ export interface WatchParts {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
-const knownTypes: readonly string[] = ["new_data", "dead_letter", "source_failed", "privacy_exempted"];
+const knownTypes: readonly string[] = [
+  "new_data",
+  "dead_letter",
+  "source_failed",
+  "privacy_exempted",
+  "backpressure",
+];
 
 export const watchEvents =
   ({ tenant, find, tail, lastSeq, sleep }: WatchParts) =>

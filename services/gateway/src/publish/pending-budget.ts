@@ -1,41 +1,52 @@
 import { CodedError } from "@millrace/errors";
+import type { StreamName } from "@millrace/envelope";
 
-/** Bounds what is published and not yet durable, over all streams of the process. */
+/**
+ * Bounds what is published and not yet durable, over all streams of the process. A stream may hold as much as
+ * is left besides, so half of it alone and less beside others: those that are full leave room for the next.
+ */
 export interface PendingBudget {
   /** Errors: `resource_exhausted`. */
-  take(bytes: number): void;
+  take(of: StreamName, bytes: number): void;
   /** For what was let in as a whole when there was room. */
-  add(bytes: number): void;
-  give(bytes: number): void;
-  hasRoom(): boolean;
+  add(of: StreamName, bytes: number): void;
+  give(of: StreamName, bytes: number): void;
+  hasRoom(of: StreamName): boolean;
   /** Resolves when something was given back, or the signal is aborted. */
   change(signal: AbortSignal): Promise<void>;
   bytes(): number;
 }
 
 export function createPendingBudget(pendingBytesMax: number): PendingBudget {
+  const held = new Map<string, number>();
   let pending = 0;
   let waiting: (() => void)[] = [];
-  const hasRoom = (): boolean => pending < pendingBytesMax;
+  const keyOf = ({ tenant, stream }: StreamName): string => `${tenant}/${stream}`;
+  const heldBy = (of: StreamName): number => held.get(keyOf(of)) ?? 0;
+  const hasRoom = (of: StreamName): boolean => heldBy(of) < pendingBytesMax - pending;
+  const hold = (of: StreamName, bytes: number): void => {
+    pending += bytes;
+    const now = heldBy(of) + bytes;
+    if (now > 0) held.set(keyOf(of), now);
+    else held.delete(keyOf(of));
+  };
   return {
     hasRoom,
     bytes: () => pending,
-    take: (bytes) => {
+    take: (of, bytes) => {
       // One more than the bound is let in, so that a message larger than what is left is not refused for
       // ever.
-      if (!hasRoom()) {
+      if (!hasRoom(of)) {
         throw new CodedError("resource_exhausted", "publish: too much is waiting to become durable", {
           retryAfterMs: 500,
           remedy: "Wait and send it again.",
         });
       }
-      pending += bytes;
+      hold(of, bytes);
     },
-    add: (bytes) => {
-      pending += bytes;
-    },
-    give: (bytes) => {
-      pending -= bytes;
+    add: hold,
+    give: (of, bytes) => {
+      hold(of, -bytes);
       const woken = waiting;
       waiting = [];
       for (const wake of woken) wake();

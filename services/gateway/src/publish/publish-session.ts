@@ -1,4 +1,5 @@
 import { CodedError } from "@millrace/errors";
+import type { StreamName } from "@millrace/envelope";
 import type { PublishStreamResponse, Rejection, StreamedMessage } from "@millrace/proto/message";
 import type { Row } from "./outgoing-row.js";
 import type { PendingBudget } from "./pending-budget.js";
@@ -118,11 +119,11 @@ export function createPublishSession(options: SessionOptions): PublishSession {
  */
 export async function roomFor(
   session: PublishSession,
-  budget: PendingBudget,
+  { budget, of }: { budget: PendingBudget; of: StreamName },
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted && session.isFull()) await session.progress();
-  while (!signal.aborted && !budget.hasRoom()) await budget.change(signal);
+  while (!signal.aborted && !budget.hasRoom(of)) await budget.change(signal);
 }
 
 function invalid(field: string, problem: string, remedy: string): CodedError {

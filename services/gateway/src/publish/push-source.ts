@@ -125,7 +125,7 @@ export function createPushSource(options: PushSourceOptions): PushSource {
       const error = CodedError.from(caught, "append to buffer");
       for (const { reject } of waiting) reject(error);
     } finally {
-      budget.give(bytes);
+      budget.give(of, bytes);
     }
   };
 
@@ -146,8 +146,8 @@ export function createPushSource(options: PushSourceOptions): PushSource {
       new Promise((resolve, reject) => {
         const bytes = addition.row.content.length + addition.row.columnBytes;
         // A throw in here rejects the promise.
-        if (options.whenFull === "refuse") budget.take(bytes);
-        else budget.add(bytes);
+        if (options.whenFull === "refuse") budget.take(of, bytes);
+        else budget.add(of, bytes);
         enqueue({ ...addition, bytes, resolve, reject }, closing);
         const [head] = forming;
         if (wake !== undefined && head !== undefined && isReady(head)) wake();

@@ -2,6 +2,7 @@ import { type Context, context, type Link, SpanKind, SpanStatusCode, trace } fro
 import { CodedError } from "@millrace/errors";
 import type { Batch } from "@millrace/proto/batch";
 import { BufferServiceClient, type LastPositionRequest } from "@millrace/proto/buffer";
+import type { BufferUsage } from "@millrace/proto/stream";
 import { callUnary, type Component, insecure, internalChannel, type Runtime } from "@millrace/runtime";
 
 export interface BufferClient extends Component {
@@ -11,6 +12,8 @@ export interface BufferClient extends Component {
    */
   append(batch: Batch, traces: readonly unknown[]): Promise<string>;
   lastPosition(of: LastPositionRequest): Promise<number>;
+  /** What a stream holds of its quota; undefined where buffer does not say so at once. */
+  usage(of: { tenant: string; stream: string }): Promise<BufferUsage | undefined>;
   /** Whether buffer said lately that it is serving. */
   isServing(): boolean;
 }
@@ -18,6 +21,8 @@ export interface BufferClient extends Component {
 /** An append waits for a sync of the disk and of the broker; both may stall for seconds under load. */
 const appendDeadlineMs = 10_000;
 const askDeadlineMs = 5_000;
+/** A status is answered without it rather than late. */
+const usageDeadlineMs = 1_000;
 const probeIntervalMs = 500;
 const probeDeadlineMs = 1_000;
 /** Two probes that are lost in a row change nothing yet. */
@@ -71,6 +76,14 @@ export function createBufferClient(address: string, { clock, log }: Runtime): Bu
     lastPosition: async (of) => {
       const asked = call("ask buffer for the last position", askDeadlineMs);
       return (await callUnary(client.lastPosition.bind(client), of, asked)).position;
+    },
+    usage: async (of) => {
+      const asked = call("ask buffer what a stream holds", usageDeadlineMs);
+      try {
+        return (await callUnary(client.getUsage.bind(client), of, asked)).usage;
+      } catch {
+        return undefined;
+      }
     },
   };
 }

@@ -13,6 +13,7 @@ test("every default is filled in", () => {
   assert.equal(stream.processingMode, ProcessingMode.PROCESSING_MODE_REAL_TIME);
   assert.equal(stream.batchSize, 1_000);
   assert.deepEqual([stream.memoryMapping, stream.mmapBytes, stream.zeroCopy], [true, 1_000_000_000, true]);
+  assert.equal(stream.bufferBytes, 256 * 1024 * 1024);
   assert.deepEqual(stream.outputs?.results, { age: { seconds: 3_600, nanos: 0 }, bytes: 256_000_000 });
   assert.deepEqual(stream.outputs?.storage, {
     format: StorageFormat.STORAGE_FORMAT_RECORDS,
@@ -34,6 +35,8 @@ test("settings are the same whatever their order, state and time", () => {
   const before = { ...settings({}), memoryMapping: undefined, mmapBytes: 0, zeroCopy: undefined };
   assert.ok(isSameSettings(before, settings({})), "a stream of before these settings");
   assert.ok(!isSameSettings(before, settings({ zeroCopy: false })));
+  assert.ok(isSameSettings({ ...one, bufferBytes: 0 }, other), "a stream of before, without a quota");
+  assert.ok(!isSameSettings(one, { ...other, bufferBytes: 1024 ** 2 }));
 });
 
 test("each bad setting is refused by its field, with what to do", () => {
@@ -45,6 +48,8 @@ test("each bad setting is refused by its field, with what to do", () => {
     ["stream.batch_size", { batchSize: 8_193 }],
     ["stream.worker_threads", { workerThreads: 257 }],
     ["stream.mmap_bytes", { mmapBytes: 65_535 }],
+    ["stream.buffer_bytes", { bufferBytes: 1024 ** 2 - 1 }],
+    ["stream.buffer_bytes", { bufferBytes: 64 * 1024 ** 3 + 1 }],
     ["stream.processing_mode", { processingMode: 9 as ProcessingMode }],
     ["stream.privacy.detectors_off", { privacy: { detectorsOff: ["SHOE_SIZE"] } }],
     ["stream.enrichments.text_field", { enrichments: { textField: "x".repeat(129) } }],

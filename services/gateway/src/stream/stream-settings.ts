@@ -17,6 +17,8 @@ const batchSizeDefault = 1_000;
 const batchSizeMax = 8_192;
 const workerThreadsMax = 256;
 const mmapBytes = { default: 1_000_000_000, min: 64 * 1024 };
+/** Whatever a stream holds, one batch of 4 MiB is let in; below 1 MiB nothing else would be. */
+const bufferBytes = { default: 256 * 1024 ** 2, min: 1024 ** 2, max: 64 * 1024 ** 3 };
 const textFieldCharsMax = 128;
 const resultsDefault = { ageSeconds: 3_600, bytes: 256_000_000 };
 /** One result message is 1 MiB at most: a smaller budget could hold none. */
@@ -50,6 +52,7 @@ export function completeSettings(given: Stream | undefined): Stream {
     memoryMapping: given.memoryMapping ?? true,
     mmapBytes: completeMmapBytes(given.mmapBytes),
     zeroCopy: given.zeroCopy ?? true,
+    bufferBytes: completeBuffer(given.bufferBytes),
   };
 }
 
@@ -64,6 +67,7 @@ export function isSameSettings(one: Stream, other: Stream): boolean {
       memoryMapping: stream.memoryMapping ?? true,
       mmapBytes: completeMmapBytes(stream.mmapBytes),
       zeroCopy: stream.zeroCopy ?? true,
+      bufferBytes: completeBuffer(stream.bufferBytes),
     }).finish();
   return Buffer.compare(settings(one), settings(other)) === 0;
 }
@@ -97,6 +101,13 @@ function completeMmapBytes(bytes: number): number {
   if (bytes === 0) return mmapBytes.default;
   if (bytes >= mmapBytes.min) return bytes;
   throw invalid("stream.mmap_bytes", `is ${bytes}`, `Use at least ${mmapBytes.min}, or 0 for 1 GB.`);
+}
+
+function completeBuffer(bytes: number): number {
+  if (bytes === 0) return bufferBytes.default;
+  if (bytes >= bufferBytes.min && bytes <= bufferBytes.max) return bytes;
+  const remedy = `Use ${bufferBytes.min} to ${bufferBytes.max}, or 0 for 256 MiB.`;
+  throw invalid("stream.buffer_bytes", `is ${bytes}`, remedy);
 }
 
 function completeDetectors(names: readonly string[]): string[] {

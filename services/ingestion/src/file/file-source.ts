@@ -61,8 +61,11 @@ export interface FileSource {
 }
 
 export interface FileSourceStatus {
-  /** `failed`: the directory can't be read or an append is refused for a reason that waiting may not cure. */
-  state: "running" | "failed";
+  /**
+   * `failed`: the directory can't be read or an append is refused for a reason that waiting may not cure.
+   * `waiting`: an append is refused by what is full or away, as `lastError` says; nothing has failed.
+   */
+  state: "running" | "waiting" | "failed";
   files: number;
   /** Bytes of the files that are not appended yet. */
   lagBytes: number;
@@ -170,9 +173,11 @@ class PolledDirectory implements FileSource {
     const refused = [...this.#blocked.values()];
     const failed = this.#directoryError ?? refused.find((error) => !isWaiting(error));
     const fileFailed = files.find((file) => file.error !== undefined)?.error;
-    const lastError = failed ?? fileFailed ?? this.#entryErrors[0] ?? refused[0];
+    const error = failed ?? fileFailed ?? this.#entryErrors[0];
+    const lastError = error ?? refused[0];
+    const going = error === undefined && lastError !== undefined ? "waiting" : "running";
     return {
-      state: failed === undefined ? "running" : "failed",
+      state: failed === undefined ? going : "failed",
       files: files.length,
       lagBytes: files.reduce((sum, file) => sum + Math.max(0, file.size - file.appendedTo), 0),
       lastError: lastError?.toString(),

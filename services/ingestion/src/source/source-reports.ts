@@ -4,6 +4,7 @@ import { ask, type Broker, buckets, cleanEndpoint, type Publisher, subjects } fr
 import { Event } from "@millrace/proto/event";
 import { SourceReport, SourceState } from "@millrace/proto/source";
 import type { Component, Runtime } from "@millrace/runtime";
+import type { FileSourceStatus } from "../file/file-source.js";
 import type { SourceRunner } from "./source-runner.js";
 
 const intervalMs = 1_000;
@@ -45,15 +46,10 @@ export async function createSourceReports(
   const report = async (entry: ReturnType<SourceRunner["statuses"]>[number]): Promise<void> => {
     const { tenant, source, status, error } = entry;
     const lastError = await cleanError(tenant, source.id, error ?? status?.lastError ?? "");
-    const failed = error !== undefined || status?.state === "failed";
     const value: SourceReport = {
       id: source.id,
       stream: source.stream,
-      state: failed
-        ? SourceState.SOURCE_STATE_FAILED
-        : status === undefined
-          ? SourceState.SOURCE_STATE_PAUSED
-          : SourceState.SOURCE_STATE_RUNNING,
+      state: stateOf(status?.state, error),
       files: status?.files ?? 0,
       lagBytes: status?.lagBytes ?? 0,
       lastError,
@@ -64,7 +60,9 @@ export async function createSourceReports(
     value.timeMs = Math.round(runtime.clock.now());
     await bucket.put(`${tenant}.${source.stream}.${source.id}`, SourceReport.encode(value).finish());
     const isNew = !(told.get(source.id) ?? "").includes(JSON.stringify(lastError));
-    if (lastError !== "" && lastError !== notCleanYet && isNew) await tell(tenant, value);
+    // Whoever waits has not failed.
+    const hasFailed = lastError !== "" && value.state !== SourceState.SOURCE_STATE_WAITING;
+    if (hasFailed && lastError !== notCleanYet && isNew) await tell(tenant, value);
     told.set(source.id, content);
   };
 
@@ -106,4 +104,11 @@ export async function createSourceReports(
       await running;
     },
   };
+}
+
+/** A source without status is paused. */
+function stateOf(state: FileSourceStatus["state"] | undefined, error: string | undefined): SourceState {
+  if (error !== undefined || state === "failed") return SourceState.SOURCE_STATE_FAILED;
+  if (state === "waiting") return SourceState.SOURCE_STATE_WAITING;
+  return state === undefined ? SourceState.SOURCE_STATE_PAUSED : SourceState.SOURCE_STATE_RUNNING;
 }

@@ -21,7 +21,7 @@ import { Priority } from "../../message/v1/message.js";
 
 export interface Event {
   id: string;
-  /** new_data, dead_letter, source_failed or privacy_exempted. */
+  /** new_data, dead_letter, source_failed, privacy_exempted or backpressure. */
   type: string;
   stream: string;
   timeMs: number;
@@ -30,6 +30,7 @@ export interface Event {
     | { $case: "deadLetter"; value: DeadLettered }
     | { $case: "sourceFailed"; value: SourceFailed }
     | { $case: "privacyExempted"; value: PrivacyExempted }
+    | { $case: "backpressure"; value: Backpressure }
     | undefined;
 }
 
@@ -59,6 +60,20 @@ export interface SourceFailed {
 /** A stream that is exempt from the privacy filter, or stops being so. Told before it takes effect. */
 export interface PrivacyExempted {
   exempt: boolean;
+}
+
+/** A stream became full, or has room again. What passes within a few seconds is told as it ends. */
+export interface Backpressure {
+  /** Full: whoever sends has to wait. */
+  full: boolean;
+  /** Who waits, such as `ingestion`; none where nobody does any more. */
+  waiting: string[];
+  /** What for: `buffer quota`. */
+  waitingFor: string;
+  /** What holds it up, such as `store lags by 1048576 bytes`. */
+  because: string;
+  liveBytes: number;
+  quotaBytes: number;
 }
 
 export interface WatchEventsRequest {
@@ -105,6 +120,9 @@ export const Event: MessageFns<Event> = {
         break;
       case "privacyExempted":
         PrivacyExempted.encode(message.payload.value, writer.uint32(82).fork()).join();
+        break;
+      case "backpressure":
+        Backpressure.encode(message.payload.value, writer.uint32(90).fork()).join();
         break;
     }
     return writer;
@@ -187,6 +205,14 @@ export const Event: MessageFns<Event> = {
             message.payload = { $case: "privacyExempted", value: PrivacyExempted.decode(reader, reader.uint32()) };
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.payload = { $case: "backpressure", value: Backpressure.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -230,6 +256,12 @@ export const Event: MessageFns<Event> = {
       case "privacyExempted": {
         if (object.payload?.value !== undefined && object.payload?.value !== null) {
           message.payload = { $case: "privacyExempted", value: PrivacyExempted.fromPartial(object.payload.value) };
+        }
+        break;
+      }
+      case "backpressure": {
+        if (object.payload?.value !== undefined && object.payload?.value !== null) {
+          message.payload = { $case: "backpressure", value: Backpressure.fromPartial(object.payload.value) };
         }
         break;
       }
@@ -581,6 +613,121 @@ export const PrivacyExempted: MessageFns<PrivacyExempted> = {
   fromPartial(object: DeepPartial<PrivacyExempted>): PrivacyExempted {
     const message = createBasePrivacyExempted();
     message.exempt = object.exempt ?? false;
+    return message;
+  },
+};
+
+function createBaseBackpressure(): Backpressure {
+  return { full: false, waiting: [], waitingFor: "", because: "", liveBytes: 0, quotaBytes: 0 };
+}
+
+export const Backpressure: MessageFns<Backpressure> = {
+  encode(message: Backpressure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.full !== false) {
+      writer.uint32(8).bool(message.full);
+    }
+    for (const v of message.waiting) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.waitingFor !== "") {
+      writer.uint32(26).string(message.waitingFor);
+    }
+    if (message.because !== "") {
+      writer.uint32(34).string(message.because);
+    }
+    if (message.liveBytes !== 0) {
+      writer.uint32(40).uint64(message.liveBytes);
+    }
+    if (message.quotaBytes !== 0) {
+      writer.uint32(48).uint64(message.quotaBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Backpressure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackpressure();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.full = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.waiting.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.waitingFor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.because = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.liveBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.quotaBytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Backpressure>): Backpressure {
+    return Backpressure.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Backpressure>): Backpressure {
+    const message = createBaseBackpressure();
+    message.full = object.full ?? false;
+    message.waiting = object.waiting?.map((e) => e) || [];
+    message.waitingFor = object.waitingFor ?? "";
+    message.because = object.because ?? "";
+    message.liveBytes = object.liveBytes ?? 0;
+    message.quotaBytes = object.quotaBytes ?? 0;
     return message;
   },
 };

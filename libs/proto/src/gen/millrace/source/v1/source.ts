@@ -25,6 +25,8 @@ export enum SourceState {
   SOURCE_STATE_RUNNING = 1,
   SOURCE_STATE_PAUSED = 2,
   SOURCE_STATE_FAILED = 3,
+  /** SOURCE_STATE_WAITING - Nothing has failed: what it depends on is full or away, and last_error says what. It goes on by itself. */
+  SOURCE_STATE_WAITING = 4,
   UNRECOGNIZED = -1,
 }
 

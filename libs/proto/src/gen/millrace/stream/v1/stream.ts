@@ -74,7 +74,14 @@ export interface Stream {
    */
   mmapBytes: number;
   /** Whether mapped bodies are worked on where they lie. Default true; false: each is copied out of the map first. */
-  zeroCopy?: boolean | undefined;
+  zeroCopy?:
+    | boolean
+    | undefined;
+  /**
+   * Live bytes at most: what was accepted and is not settled yet at every declared output. Full, publishes are refused
+   * or wait, and sources pause. 1 MiB to 64 GiB; 0: 256 MiB.
+   */
+  bufferBytes: number;
 }
 
 export interface Privacy {
@@ -210,6 +217,25 @@ export interface GetStreamStatusResponse {
   durability: string;
   /** `mapped`, `read` or `unknown`, then why: how privacy reads bodies above 64 KiB, and what it read so far. */
   dataPath: string;
+  /** Absent where buffer does not answer. */
+  buffer: BufferUsage | undefined;
+}
+
+/** What a stream holds of its buffer_bytes. */
+export interface BufferUsage {
+  liveBytes: number;
+  /** In force: buffer_bytes, or less where the bus could not hold them. */
+  quotaBytes: number;
+  /** Whoever waits for room, such as `ingestion`; none: the stream is not full. */
+  waiting: string[];
+  /** What the live bytes wait for, by bytes; the outputs that lag most first. */
+  lags: SinkLag[];
+}
+
+/** Live bytes that a sink has not settled. */
+export interface SinkLag {
+  sink: string;
+  bytes: number;
 }
 
 /** in = out + dead + dropped + in_flight, in messages, from the LEDGER. */
@@ -261,6 +287,7 @@ function createBaseStream(): Stream {
     memoryMapping: undefined,
     mmapBytes: 0,
     zeroCopy: undefined,
+    bufferBytes: 0,
   };
 }
 
@@ -301,6 +328,9 @@ export const Stream: MessageFns<Stream> = {
     }
     if (message.zeroCopy !== undefined) {
       writer.uint32(120).bool(message.zeroCopy);
+    }
+    if (message.bufferBytes !== 0) {
+      writer.uint32(72).uint64(message.bufferBytes);
     }
     return writer;
   },
@@ -414,6 +444,14 @@ export const Stream: MessageFns<Stream> = {
             message.zeroCopy = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.bufferBytes = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -449,6 +487,7 @@ export const Stream: MessageFns<Stream> = {
     message.memoryMapping = object.memoryMapping ?? undefined;
     message.mmapBytes = object.mmapBytes ?? 0;
     message.zeroCopy = object.zeroCopy ?? undefined;
+    message.bufferBytes = object.bufferBytes ?? 0;
     return message;
   },
 };
@@ -1738,6 +1777,7 @@ function createBaseGetStreamStatusResponse(): GetStreamStatusResponse {
     sinks: [],
     durability: "",
     dataPath: "",
+    buffer: undefined,
   };
 }
 
@@ -1763,6 +1803,9 @@ export const GetStreamStatusResponse: MessageFns<GetStreamStatusResponse> = {
     }
     if (message.dataPath !== "") {
       writer.uint32(58).string(message.dataPath);
+    }
+    if (message.buffer !== undefined) {
+      BufferUsage.encode(message.buffer, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1836,6 +1879,14 @@ export const GetStreamStatusResponse: MessageFns<GetStreamStatusResponse> = {
             message.dataPath = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.buffer = BufferUsage.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1864,6 +1915,167 @@ export const GetStreamStatusResponse: MessageFns<GetStreamStatusResponse> = {
     message.sinks = object.sinks?.map((e) => SinkCount.fromPartial(e)) || [];
     message.durability = object.durability ?? "";
     message.dataPath = object.dataPath ?? "";
+    message.buffer = (object.buffer !== undefined && object.buffer !== null)
+      ? BufferUsage.fromPartial(object.buffer)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseBufferUsage(): BufferUsage {
+  return { liveBytes: 0, quotaBytes: 0, waiting: [], lags: [] };
+}
+
+export const BufferUsage: MessageFns<BufferUsage> = {
+  encode(message: BufferUsage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.liveBytes !== 0) {
+      writer.uint32(8).uint64(message.liveBytes);
+    }
+    if (message.quotaBytes !== 0) {
+      writer.uint32(16).uint64(message.quotaBytes);
+    }
+    for (const v of message.waiting) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.lags) {
+      SinkLag.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BufferUsage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBufferUsage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.liveBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.quotaBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.waiting.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.lags.push(SinkLag.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BufferUsage>): BufferUsage {
+    return BufferUsage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BufferUsage>): BufferUsage {
+    const message = createBaseBufferUsage();
+    message.liveBytes = object.liveBytes ?? 0;
+    message.quotaBytes = object.quotaBytes ?? 0;
+    message.waiting = object.waiting?.map((e) => e) || [];
+    message.lags = object.lags?.map((e) => SinkLag.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSinkLag(): SinkLag {
+  return { sink: "", bytes: 0 };
+}
+
+export const SinkLag: MessageFns<SinkLag> = {
+  encode(message: SinkLag, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sink !== "") {
+      writer.uint32(10).string(message.sink);
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(16).uint64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SinkLag {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSinkLag();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sink = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SinkLag>): SinkLag {
+    return SinkLag.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SinkLag>): SinkLag {
+    const message = createBaseSinkLag();
+    message.sink = object.sink ?? "";
+    message.bytes = object.bytes ?? 0;
     return message;
   },
 };

@@ -1,0 +1,67 @@
+import {
+  type Broker,
+  inspectStored,
+  type Publisher,
+  stageFilters,
+  type StreamRegistry,
+  watchLedger,
+} from "@millrace/messaging";
+import type { Component, Runtime } from "@millrace/runtime";
+import { waitedFor } from "./quota/backpressure.js";
+import { sinkNames, stageNames } from "./quota/live-bytes.js";
+import { createQuota, type Quota } from "./quota/quota.js";
+
+interface QuotaParts {
+  broker: Broker;
+  publisher: Publisher;
+  registry: StreamRegistry;
+  runtime: Runtime;
+  dir: string;
+}
+
+/** Of what the least of the shared streams may hold, so that a quota refuses before it is full. */
+const sharedPart = 0.8;
+
+/** The quota of each stream, and what tells it which positions are settled. */
+export async function openQuota(parts: QuotaParts): Promise<{ quota: Quota; watch: Component }> {
+  const { broker, publisher, registry, runtime } = parts;
+  const { metrics, clock, log } = runtime;
+  const live = metrics.gauge("millrace_stream_live_bytes", "Accepted and not settled everywhere.", [
+    "stream",
+  ]);
+  const most = metrics.gauge("millrace_stream_quota_bytes", "Live bytes a stream may hold.", ["stream"]);
+  const waiting = metrics.gauge("millrace_backpressure_waiting", "What waits for what.", ["waiter", "for"]);
+  const shared = await Promise.all(
+    ["RAW", "CLEAN", "ENRICHED"].map((jetStream) => inspectStored(broker, jetStream, "none")),
+  );
+  const bytesMax = shared.flatMap((of) => (of.bytesMax > 0 ? [of.bytesMax * sharedPart] : []));
+  const quota = createQuota({
+    dir: parts.dir,
+    find: registry.find,
+    quotaBytesMax: Math.floor(Math.min(Number.MAX_SAFE_INTEGER, ...bytesMax)),
+    clock,
+    log,
+    now: clock.now,
+    publish: publisher.publish,
+    placesOf: ({ tenant, stream }) => stageFilters(tenant, stream),
+    inspect: ({ jetStream, filter }) => inspectStored(broker, jetStream, filter),
+    countStored: async (jetStream, filter) => (await inspectStored(broker, jetStream, filter)).count,
+    onUsage: ({ stream }, usage) => {
+      if (usage === undefined) for (const gauge of [live, most]) gauge.remove({ stream });
+      else {
+        live.set({ stream }, usage.liveBytes);
+        most.set({ stream }, usage.quotaBytes);
+      }
+    },
+    onWaiting: (counts) => {
+      for (const waiter of ["ingestion", "gateway"])
+        waiting.set({ waiter, for: waitedFor }, counts.get(waiter) ?? 0);
+    },
+  });
+  const watch = watchLedger(broker, runtime, {
+    stages: [...stageNames, ...sinkNames],
+    isWanted: quota.isTracked,
+    onEntry: (stage, of, { settled }) => quota.settled(stage, of, settled),
+  });
+  return { quota, watch };
+}
