@@ -75,28 +75,20 @@ test("a status shows the conservation line and what waits", () => {
     sources: [],
     sinks: [],
     durability: "synced",
-<<<<<<< HEAD
     dataPath: "mapped: in place",
-=======
-    dataPath: "MAPPED",
     buffer: {
       liveBytes: 2_000_000,
       quotaBytes: 1_048_576,
       waiting: ["gateway", "ingestion"],
       lags: [{ sink: "store", bytes: 2_000_000 }],
     },
->>>>>>> 88df7a7 (buffer: bound what each stream holds by a quota)
   };
   assert.deepEqual(renderStatus(status), [
     "live: active, real_time, outputs results, search",
     "messages: in 5 = out 3 + dead 1 + dropped 0 + in flight 1: balanced",
-<<<<<<< HEAD
+    "buffer: 2000000 of 1048576 bytes, FULL: gateway and ingestion wait, since store lags by 2000000 bytes",
     "durability: synced, data path: mapped: in place",
     "worker threads: as each service is set",
-=======
-    "buffer: 2000000 of 1048576 bytes, FULL: gateway and ingestion wait, since store lags by 2000000 bytes",
-    "durability: synced, data path: MAPPED",
->>>>>>> 88df7a7 (buffer: bound what each stream holds by a quota)
     "",
     "STAGE    BATCHES WAITING",
     "privacy  2",

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import {
   type Arrived,
+  findAboveCap,
   findAltered,
   findDuplicated,
   findLost,
@@ -57,4 +58,15 @@ test("one changed byte, and a message that nobody sent, are altered", () => {
 test("two messages of one source that swap are out of order", () => {
   const swapped = arrived.toSpliced(10, 1).toSpliced(12, 0, ...arrived.slice(10, 11));
   assert.deepEqual(faults({ sent, arrived: swapped }), { ...none, outOfOrder: ["m10"] });
+});
+
+test("a figure above the cap, one that was not measured, and none at all are told", () => {
+  const figures = [
+    { name: "gateway", value: 120 },
+    { name: "buffer", value: 300 },
+  ];
+  assert.deepEqual(findAboveCap(figures, 300), []);
+  assert.deepEqual(findAboveCap(figures, 299), ["buffer: 300"]);
+  assert.deepEqual(findAboveCap([{ name: "gateway", value: 0 }], 300), ["gateway: 0"]);
+  assert.equal(findAboveCap([], 300).length, 1);
 });

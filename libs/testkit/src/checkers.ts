@@ -60,3 +60,9 @@ export function findOutOfOrder({ sent, arrived }: History): string[] {
     return place.position < last ? [id] : [];
   });
 }
+
+/** Figures above their cap, such as the most memory of each service; none is no figure. */
+export function findAboveCap(figures: readonly { name: string; value: number }[], cap: number): string[] {
+  if (figures.length === 0) return ["nothing was measured"];
+  return figures.flatMap(({ name, value }) => (value > 0 && value <= cap ? [] : [`${name}: ${value}`]));
+}

@@ -1,5 +1,6 @@
 export {
   type Arrived,
+  findAboveCap,
   findAltered,
   findDuplicated,
   findLost,

@@ -23,6 +23,7 @@ test("a stream is created with the documented defaults", async () => {
     mmapSize: 0,
     zeroCopy: true,
     workerThreads: 0,
+    bufferSize: 0,
     privacy: { detectorsOff: [], exempt: false },
     enrichments: { embeddings: true, sentiment: true, textField: "" },
     outputs: {
@@ -46,6 +47,7 @@ test("every option reaches the server", async () => {
     mmapSize: "128MB",
     zeroCopy: false,
     workerThreads: 16,
+    bufferSize: "128MB",
     privacy: { detectorsOff: ["IP"] },
     enrichments: { embeddings: false, sentiment: false, textField: "body" },
     outputs: {
@@ -64,6 +66,7 @@ test("every option reaches the server", async () => {
     events: false,
   });
   assert.deepEqual([settings.processingMode, settings.batchSize], ["batch", 8192]);
+  assert.equal(settings.bufferSize, 128_000_000);
   assert.deepEqual(settings.privacy.detectorsOff, ["IP"]);
   const { memoryMapping, mmapSize, zeroCopy, workerThreads } = settings;
   assert.deepEqual([memoryMapping, mmapSize, zeroCopy, workerThreads], [false, 128_000_000, false, 16]);
@@ -272,7 +275,10 @@ test("streams are listed over pages, paused, resumed and deleted", async () => {
   assert.deepEqual(names, ["a", "b", "c"]);
   assert.equal((await client.streams.pause("a")).state, "paused");
   assert.equal((await client.streams.resume("a")).state, "active");
-  assert.equal((await client.streams.status("a")).conservation.balanced, true);
+  const { conservation, buffer } = await client.streams.status("a");
+  assert.equal(conservation.balanced, true);
+  const lags = [{ sink: "store", bytes: 7 }];
+  assert.deepEqual(buffer, { liveBytes: 7, quotaBytes: 9, waiting: ["gateway"], lags });
   await client.streams.delete("a");
   await assert.rejects(client.streams.get("a"), { code: "not_found" });
 });

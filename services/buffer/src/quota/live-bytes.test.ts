@@ -123,6 +123,10 @@ function seeded(seed: number): (below: number) => number {
 const sinks = ["results", "store", "search"] as const;
 const done = -1;
 
+function forgetSinks(wanted: Map<number, number>, declared: number): void {
+  for (const [at, bits] of wanted) if (bits !== done) wanted.set(at, bits & declared);
+}
+
 /**
  * Batches of some sources come in any order, several times, are refused, given up, settled by each sink in
  * any order and piece by piece, while outputs come and go.
@@ -181,9 +185,7 @@ function run(seed: number, damage: (live: LiveBytes) => LiveBytes = (live) => li
     } else {
       declared = 1 + next(7);
       live.declare(of, { createdMs: 1, sinks: declared });
-      for (const { wanted } of sources) {
-        for (const [at, bits] of wanted) if (bits !== done) wanted.set(at, bits & declared);
-      }
+      for (const { wanted } of sources) forgetSinks(wanted, declared);
     }
     live.sweep();
     if (live.bytes(of) < lives() * 10) problems.push(`step ${step}: ${live.bytes(of)} < ${lives() * 10}`);
