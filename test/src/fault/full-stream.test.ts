@@ -124,7 +124,7 @@ describe("a stream that is full", () => {
     signal(system, "output", "SIGSTOP");
     const texts = Array.from({ length: 3_000 }, (_, at) => `push ${at} `.padEnd(1_000, "z"));
     const publishing = full.publish(texts.map((text) => ({ text })));
-    await until(async () => ((await full.status()).buffer?.waiting.length ?? 0) > 0, "it is full");
+    await until(() => isFull(full), "it is full");
     const before = await liveBytes(full);
     signal(system, "buffer", "SIGKILL");
     await until(async () => (await liveBytes(full)) !== undefined, "buffer is back");
@@ -147,7 +147,7 @@ describe("a stream that is full", () => {
     signal(system, "output", "SIGSTOP");
     const texts = Array.from({ length: 4_000 }, (_, at) => `push ${at} `.padEnd(1_000, "z"));
     const publishing = both.publish(texts.map((text) => ({ text })));
-    await until(async () => ((await both.status()).buffer?.waiting.length ?? 0) > 0, "it is full");
+    await until(() => isFull(both), "it is full");
     await using results = await createStreamProcessor("changed", system.client, {
       ...options,
       outputs: { ...outputs, storage: false },
@@ -159,7 +159,7 @@ describe("a stream that is full", () => {
     signal(system, "output", "SIGSTOP");
     const again = results.publish(texts.map((text) => ({ text })));
     const gone = assert.rejects(again);
-    await until(async () => ((await results.status()).buffer?.waiting.length ?? 0) > 0, "it is full again");
+    await until(() => isFull(results), "it is full again");
     await system.client.streams.delete("changed");
     await gone;
     signal(system, "output", "SIGCONT");
@@ -191,8 +191,15 @@ function signal(system: TestSystem, name: string, how: NodeJS.Signals): void {
   process.kill(pid, how);
 }
 
+/** Undefined: buffer does not answer, or gateway not in time. */
 async function liveBytes(processor: StreamProcessor): Promise<number | undefined> {
-  return (await processor.status()).buffer?.liveBytes;
+  const status = await processor.status().catch(() => undefined);
+  return status?.buffer?.liveBytes;
+}
+
+async function isFull(processor: StreamProcessor): Promise<boolean> {
+  const status = await processor.status().catch(() => undefined);
+  return (status?.buffer?.waiting.length ?? 0) > 0;
 }
 
 async function metricsOf(system: TestSystem, name: "buffer"): Promise<string> {

@@ -9,6 +9,8 @@ import type { Usage } from "./stream-quota.js";
 export interface Backpressure {
   /** Called again and again with how a stream is; tells what changed, at most once in 5 s. */
   watch(of: StreamId, usage: Usage): Promise<void>;
+  /** Streams that were last told to be full. */
+  toldFull(): StreamId[];
   forget(of: StreamId): void;
 }
 
@@ -26,6 +28,7 @@ export const waitedFor = "buffer quota";
 const betweenMs = 5_000;
 
 interface Told {
+  of: StreamId;
   full: boolean;
   atMs: number;
 }
@@ -56,8 +59,9 @@ export function createBackpressure(options: BackpressureOptions): Backpressure {
         data: Event.encode(event).finish(),
         id: event.id,
       });
-      told.set(keyOf(of), { full, atMs: nowMs });
+      told.set(keyOf(of), { of, full, atMs: nowMs });
     },
+    toldFull: () => [...told.values()].flatMap(({ of, full }) => (full ? [of] : [])),
     forget: (of) => void told.delete(keyOf(of)),
   };
 }

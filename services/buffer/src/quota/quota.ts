@@ -77,17 +77,14 @@ export function createQuota(options: QuotaOptions): Quota {
 
   const tell = async (): Promise<void> => {
     const senders = new Map<string, number>();
-    const held = new Map(quota.streams().map((of) => [keyOf(of), of]));
-    for (const [key, of] of shown) {
-      if (held.has(key)) continue;
-      shown.delete(key);
-      options.onUsage(of, streams.has(key) ? quota.usage(of) : undefined);
-      await backpressure.watch(of, quota.usage(of));
-    }
-    for (const [key, of] of held) {
+    // Also what was shown or told last time, so that its end is.
+    const known = [...shown.values(), ...backpressure.toldFull(), ...quota.streams()];
+    for (const [key, of] of new Map(known.map((each) => [keyOf(each), each]))) {
       const usage = quota.usage(of);
-      shown.set(key, of);
-      options.onUsage(of, usage);
+      const isHeld = usage.liveBytes > 0 || usage.waiting.length > 0;
+      if (isHeld) shown.set(key, of);
+      else shown.delete(key);
+      options.onUsage(of, streams.has(key) ? usage : undefined);
       for (const sender of usage.waiting) senders.set(sender, (senders.get(sender) ?? 0) + 1);
       await backpressure.watch(of, usage);
     }

@@ -1,7 +1,7 @@
 import { CodedError } from "@millrace/errors";
 import { findingName, type OpenBatch } from "@millrace/envelope";
 import type { Ledger, StreamRegistry } from "@millrace/messaging";
-import { type Stream, StorageFormat } from "@millrace/proto/stream";
+import { Storage, StorageFormat, type Stream } from "@millrace/proto/stream";
 import type { Component, Runtime } from "@millrace/runtime";
 import type { OutputConfig } from "../config.js";
 import { openStorageSink, type StorageSink } from "../storage/storage-sink.js";
@@ -29,24 +29,64 @@ interface Store {
   waiting: { resolve(): void; reject(error: unknown): void }[];
 }
 
+/** A store under its settings; with other ones it is closed and opened anew. */
+interface Entry {
+  settings: Uint8Array;
+  opened: Promise<Store>;
+  /** Once it is opened. */
+  store: Store | undefined;
+  /** Batches that are in it: it is closed behind the last one. */
+  users: number;
+}
+
 /** Idle stores are looked at this often, for files that are due by age. */
 const idleIntervalMs = 500;
 
 export function createStores(options: StoresOptions): Stores {
   const { config, ledger, registry, runtime } = options;
-  const stores = new Map<string, Promise<Store>>();
+  const stores = new Map<string, Entry>();
+  /** Stores that are being closed; one that is opened in their place waits, since they share their files. */
+  const retiring = new Map<string, Promise<void>>();
   let closed = false;
   let wake: (() => void) | undefined;
 
-  const open = (tenant: string, stream: Stream): Promise<Store> => {
+  /** The store of the stream as it is set up now. */
+  const open = (tenant: string, stream: Stream): Entry => {
     const key = `${tenant}/${stream.name}`;
-    let store = stores.get(key);
-    if (store === undefined) {
-      store = openStore(tenant, stream);
-      store.catch(() => stores.delete(key));
-      stores.set(key, store);
-    }
-    return store;
+    const settings = settingsOf(stream);
+    const known = stores.get(key);
+    if (known !== undefined && Buffer.compare(known.settings, settings) === 0) return known;
+    if (known !== undefined) retire(key, known);
+    const before = retiring.get(key) ?? Promise.resolve();
+    const opened = before.then(() => openStore(tenant, stream));
+    const entry: Entry = { settings, opened, store: undefined, users: 0 };
+    opened.then(
+      (store) => (entry.store = store),
+      () => stores.get(key) === entry && stores.delete(key),
+    );
+    stores.set(key, entry);
+    return entry;
+  };
+
+  /** Takes no more batches; what is in it is committed before it closes. */
+  const retire = (key: string, entry: Entry): void => {
+    stores.delete(key);
+    const before = retiring.get(key) ?? Promise.resolve();
+    const gone = before
+      .then(async () => {
+        const store = await entry.opened;
+        while (entry.users > 0) {
+          await commit(store);
+          await runtime.clock.sleep(config.commitIntervalMs);
+        }
+        await store.sink.close();
+      })
+      // It was never opened: there is nothing to close.
+      .catch(() => undefined)
+      .finally(() => {
+        if (retiring.get(key) === gone) retiring.delete(key);
+      });
+    retiring.set(key, gone);
   };
 
   const openStore = async (tenant: string, stream: Stream): Promise<Store> => {
@@ -107,6 +147,20 @@ export function createStores(options: StoresOptions): Stores {
     }
   };
 
+  const storeIn = async (store: Store, batch: OpenBatch): Promise<number[]> => {
+    const staged = await store.sink.stage(batch);
+    if (staged.repeated.length > 0) {
+      const dropped = { repeated_key: staged.repeated.length };
+      ledger.settle(batch.header, { intervals: staged.repeatedIntervals, dropped });
+    }
+    if (staged.stored > 0 || staged.settled > 0) {
+      const committed = new Promise<void>((resolve, reject) => store.waiting.push({ resolve, reject }));
+      if (store.sink.pendingBytes() >= config.commitBytes) wake?.();
+      await committed;
+    }
+    return staged.rejected;
+  };
+
   const loop = async (): Promise<void> => {
     let idleSince = 0;
     while (!closed) {
@@ -115,8 +169,8 @@ export function createStores(options: StoresOptions): Stores {
       const now = runtime.clock.monotonic();
       const lookAtIdle = now - idleSince >= idleIntervalMs;
       if (lookAtIdle) idleSince = now;
-      const opened = await Promise.all([...stores.values()].map((store) => store.catch(() => undefined)));
-      for (const store of opened) {
+      // One that is still being opened holds up no other.
+      for (const { store } of stores.values()) {
         if (store !== undefined && (store.waiting.length > 0 || lookAtIdle)) await commit(store);
       }
     }
@@ -125,15 +179,12 @@ export function createStores(options: StoresOptions): Stores {
   registry.onStream(({ tenant, name, stream }) => {
     const key = `${tenant}/${name}`;
     if (stream?.outputs?.storage !== undefined) {
-      open(tenant, stream).catch((caught: unknown) =>
+      open(tenant, stream).opened.catch((caught: unknown) =>
         runtime.fail(CodedError.from(caught, `open storage of ${name}`)),
       );
     } else {
-      void stores
-        .get(key)
-        ?.then((store) => store.sink.close())
-        .catch(() => undefined);
-      stores.delete(key);
+      const entry = stores.get(key);
+      if (entry !== undefined) retire(key, entry);
     }
   });
 
@@ -147,24 +198,26 @@ export function createStores(options: StoresOptions): Stores {
       closed = true;
       wake?.();
       await running;
-      for (const store of await Promise.all(stores.values())) {
+      await Promise.all(retiring.values());
+      for (const { opened } of stores.values()) {
+        const store = await opened;
         await commit(store);
         await store.sink.close();
       }
     },
     store: async (batch, stream) => {
-      const store = await open(batch.header.tenant, stream);
-      const staged = await store.sink.stage(batch);
-      if (staged.repeated.length > 0) {
-        const dropped = { repeated_key: staged.repeated.length };
-        ledger.settle(batch.header, { intervals: staged.repeatedIntervals, dropped });
+      const entry = open(batch.header.tenant, stream);
+      entry.users += 1;
+      try {
+        return await storeIn(await entry.opened, batch);
+      } finally {
+        entry.users -= 1;
       }
-      if (staged.stored > 0 || staged.settled > 0) {
-        const committed = new Promise<void>((resolve, reject) => store.waiting.push({ resolve, reject }));
-        if (store.sink.pendingBytes() >= config.commitBytes) wake?.();
-        await committed;
-      }
-      return staged.rejected;
     },
   };
+}
+
+function settingsOf(stream: Stream): Uint8Array {
+  const { storage } = stream.outputs ?? {};
+  return storage === undefined ? new Uint8Array() : Storage.encode(storage).finish();
 }
