@@ -2,6 +2,7 @@ import { CodedError } from "@millrace/errors";
 import { type BenchContext, inContext } from "./bench-context.js";
 import { parseBench, refused } from "./bench-options.js";
 import { runGrowth } from "./growth/run-growth.js";
+import { runLargeFile } from "./large-file/run-large-file.js";
 import { runLatency } from "./latency/run-latency.js";
 import { runPipeline } from "./pipeline/run-pipeline.js";
 import { runPeers } from "./peers/run-peers.js";
@@ -12,6 +13,7 @@ import { runSearch } from "./search/run-search.js";
 const benches: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   pipeline: runPipeline,
   growth: runGrowth,
+  largefile: runLargeFile,
   latency: runLatency,
   publish: runPublish,
   peers: runPeers,
