@@ -5,6 +5,7 @@ export {
   mmapFile,
   type MmapOptions,
 } from "./large-file/mapped-file.js";
+export type { LargeFileOptions } from "./large-file/find-large-files.js";
 export type { ChunkOptions } from "./large-file/part.js";
 export type { MessageFields, OutgoingMessage } from "./publish/outgoing.js";
 export { type Published, PublishRefused } from "./publish/publish-all.js";

@@ -1,3 +1,5 @@
+import { findLargeFiles, type LargeFileOptions, toLookOptions } from "../large-file/find-large-files.js";
+import { type MappedFile, mmapFile, type MmapOptions } from "../large-file/mapped-file.js";
 import type { Channel } from "../rpc/channel.js";
 import { invalidArgument } from "../rpc/millrace-error.js";
 import { checkOneOf } from "../units/checks.js";
@@ -10,12 +12,23 @@ export interface Handlers {
   onTextMessage(handle: (message: TextMessage) => unknown): Handler;
   onDataMessage(handle: (message: DataMessage) => unknown): Handler;
   onEvent<Type extends EventType>(type: Type, handle: (event: StreamEvent<Type>) => unknown): Handler;
+  /**
+   * Files of this machine that are large, each once in the life of this process, when it rested for a look;
+   * those that are there already too. The file is closed when the call ends. One that is replaced is another
+   * file. Beside the handler, file sources read such a file line by line like any other.
+   */
+  onLargeFile(handle: (file: MappedFile) => unknown, options?: LargeFileOptions): Handler;
   readonly runner: Runner;
 }
 
+export interface HandlersOptions extends RunnerOptions {
+  /** How large files are read. */
+  mapping: MmapOptions;
+}
+
 /** Handlers over subscriptions of this process, from now on: each message is handed over at most once. */
-export function createHandlers(channel: Channel, options: RunnerOptions): Handlers {
-  const { stream } = options;
+export function createHandlers(channel: Channel, options: HandlersOptions): Handlers {
+  const { stream, mapping } = options;
   const runner = createRunner(channel, options);
 
   function onKind<Kind extends ReceivedMessage["kind"]>(
@@ -49,10 +62,25 @@ export function createHandlers(channel: Channel, options: RunnerOptions): Handle
     });
   }
 
+  function onLargeFile(handle: (file: MappedFile) => unknown, given: LargeFileOptions = {}): Handler {
+    checkHandle(handle);
+    const look = toLookOptions(given);
+    return runner.start({
+      open: (signal, onOpen) => findLargeFiles(channel, { stream, look, signal, onOpen }),
+      handle: async ({ path, problem }) => {
+        if (problem !== undefined) throw problem;
+        using file = mmapFile(path, mapping);
+        await handle(file);
+      },
+      context: ({ path }) => ({ file: path }),
+    });
+  }
+
   return {
     onTextMessage: (handle) => onKind("text", handle),
     onDataMessage: (handle) => onKind("data", handle),
     onEvent,
+    onLargeFile,
     runner,
   };
 }

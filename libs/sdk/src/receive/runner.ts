@@ -11,10 +11,12 @@ export interface Handler extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** What a handler failed on; both are absent where the subscription itself ended for good. */
+/** What a handler failed on; all are absent where the subscription itself ended for good. */
 export interface HandlerContext {
   message?: ReceivedMessage;
   event?: StreamEvent;
+  /** Path of a large file, or of the directory that could not be looked through. */
+  file?: string;
 }
 
 export type OnError = (error: unknown, context: HandlerContext) => void;
@@ -125,7 +127,7 @@ interface Failure {
 }
 
 function logError(channel: Channel, stream: string, { error, context }: Failure): void {
-  const isSubscription = context.message === undefined && context.event === undefined;
+  const isSubscription = Object.values(context).every((each) => each === undefined);
   const id = context.message?.id ?? context.event?.id;
   const fields = { stream, ...(id !== undefined && { id }), error };
   channel.logger.error(fields, isSubscription ? "the subscription of a handler ended" : "a handler failed");

@@ -120,6 +120,7 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
   const { runner, ...register } = createHandlers(channel, {
     stream,
     parallelism,
+    mapping,
     ...(onError && { onError }),
   });
   const publisher = createPublisher(channel, stream);
@@ -162,6 +163,7 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
       assertOutput(hasResults, "results");
       return register.onDataMessage(handle);
     },
+    onLargeFile: register.onLargeFile,
     onEvent(type, handle) {
       assertOutput(type !== "new_data" || settings.outputs.events, "events");
       return register.onEvent(type, handle);

@@ -37,10 +37,14 @@ export function serveUnary(served: Served): UnaryServices {
   return {
     streams: streamService(served, answer),
     sources: {
-      addSource: answer("addSource", ({ source }) => ({ source: source && { ...source, id: "source-1" } })),
+      addSource: answer("addSource", ({ source }) => {
+        if (source === undefined) return { source };
+        state.sources.push({ ...source, id: "source-1" });
+        return { source: state.sources.at(-1) };
+      }),
       removeSource: answer("removeSource", () => ({})),
       listSources: answer("listSources", ({ stream }) => ({
-        sources: [],
+        sources: state.sources,
         reports: [
           {
             id: "source-1",

@@ -1,10 +1,12 @@
 import type { Event } from "@millrace/proto/event";
 import { type Message, Priority, type Rejection, type StreamedMessage } from "@millrace/proto/message";
+import type { Source } from "@millrace/proto/source";
 import type { Stream } from "@millrace/proto/stream";
 
 /** What the gateway of the tests keeps in memory; it outlives a restart of its server. */
 export interface State {
   streams: Map<string, Stream>;
+  sources: Source[];
   /** Accepted messages, by `<epoch>/<sequence>` or `key/<idempotency key>`. */
   accepted: Map<string, StreamedMessage>;
   /** Messages that came again after they were accepted. */
@@ -42,6 +44,7 @@ export interface Served {
 export function createState(): State {
   return {
     streams: new Map(),
+    sources: [],
     accepted: new Map(),
     duplicates: 0,
     epochs: [],

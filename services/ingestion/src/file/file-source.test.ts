@@ -15,9 +15,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { CodedError } from "@millrace/errors";
-import { scanDirectory } from "./directory-scan.js";
+import { compilePattern, scanDirectory } from "@millrace/files";
 import { checkFileSource, createFileSource, type FileSourceTuning, type SourceFile } from "./file-source.js";
-import { compilePattern } from "./glob.js";
 import { defaultFrameLimits, type Frame } from "./line-framer.js";
 
 interface Appended {

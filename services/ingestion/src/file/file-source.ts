@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { AssertionError, CodedError } from "@millrace/errors";
+import { compilePattern, fileError, type NamePattern, scanDirectory, type ScanLimits } from "@millrace/files";
 import {
   createAppendWindow,
   defaultRetryPolicy,
@@ -8,7 +9,6 @@ import {
   type RetryPolicy,
   type Timers,
 } from "./append-window.js";
-import { type ScanLimits, scanDirectory } from "./directory-scan.js";
 import { sourceKey } from "./file-identity.js";
 import {
   type BlockPool,
@@ -17,7 +17,6 @@ import {
   type LeasedItem,
   readFrames,
 } from "./file-reader.js";
-import { compilePattern, type NamePattern } from "./glob.js";
 import {
   createLineFramer,
   defaultFrameLimits,
@@ -26,7 +25,7 @@ import {
   type Rejection,
 } from "./line-framer.js";
 import { repeatFile } from "./repeat/repeated-file.js";
-import { checkRoot, fileError, openFile, refusal } from "./root.js";
+import { checkRoot, openFile, refusal } from "./root.js";
 import {
   checkLength,
   hasWork,

@@ -3,7 +3,7 @@ import { lstat, opendir } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "@millrace/errors";
 import type { NamePattern } from "./glob.js";
-import { fileError } from "./root.js";
+import { fileError } from "./file-error.js";
 
 export interface FoundFile {
   /** Relative to the source's directory. */
