@@ -85,7 +85,7 @@ async function open(
     const session = createPublishSession({
       acceptedBelow,
       check: (message) => toRow(message, stream, clock.now()),
-      add: (addition) => epoch.source.add(addition, closingOf(addition.row, stream)),
+      offer: (addition, settled) => epoch.source.offer(addition, closingOf(addition.row, stream), settled),
       respond: (response) => {
         if (!call.cancelled && !ended.signal.aborted) call.write(response);
       },

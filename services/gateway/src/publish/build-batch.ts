@@ -23,7 +23,7 @@ export interface PlacedRow {
 export function buildBatch(of: BatchOf, rows: readonly PlacedRow[]): Batch {
   const from = rows[0]?.position ?? 0;
   const to = from + rows.length;
-  const body = Buffer.concat(rows.map(({ row }) => row.content));
+  const body = bodyOf(rows);
   return {
     header: {
       ...of,
@@ -44,6 +44,18 @@ export function buildBatch(of: BatchOf, rows: readonly PlacedRow[]): Batch {
     annotations: undefined,
     passport: [],
   };
+}
+
+function bodyOf(rows: readonly PlacedRow[]): Buffer {
+  const bytes = rows.reduce((sum, { row }) => sum + row.contentBytes, 0);
+  const body = Buffer.allocUnsafe(bytes);
+  let at = 0;
+  for (const { row } of rows) {
+    if (typeof row.content === "string") body.write(row.content, at, "utf8");
+    else body.set(row.content, at);
+    at += row.contentBytes;
+  }
+  return body;
 }
 
 /** How much fits into one batch: it closes before the row that would pass one of these. */
@@ -67,7 +79,7 @@ function columnsOf(of: BatchOf, rows: readonly PlacedRow[]): Columns {
   const sourceIds = [...new Set(rows.map(({ row }) => row.sourceId))];
   const indexOf = new Map(sourceIds.map((sourceId, index) => [sourceId, index]));
   return {
-    lengths: columnBytes(Uint32Array.from(rows, ({ row }) => row.content.length)),
+    lengths: columnBytes(Uint32Array.from(rows, ({ row }) => row.contentBytes)),
     positionDeltas: new Uint8Array(),
     eventTimeBaseMs: base,
     eventTimeDeltasMs: deltas.every((delta) => delta === 0) ? [] : deltas,

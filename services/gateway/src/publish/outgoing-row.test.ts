@@ -14,7 +14,8 @@ test("what a message leaves out is filled in", () => {
   assert.deepEqual(row({}), {
     lane: Lane.LANE_HIGH,
     kind: Kind.KIND_TEXT,
-    content: Buffer.from("hi"),
+    content: "hi",
+    contentBytes: 2,
     sourceId: "notes",
     attributes: [],
     eventTimeMs: 1_700_000_000_000,

@@ -9,7 +9,10 @@ import { millisecondsOf } from "../stream/wire-duration.js";
 export interface Row {
   lane: Lane;
   kind: Kind;
-  content: Uint8Array;
+  /** A text stays one until its batch is put together: bytes of its own would only be copied once more. */
+  content: string | Uint8Array;
+  /** Its length in UTF-8. */
+  contentBytes: number;
   sourceId: string;
   attributes: readonly (readonly [name: string, value: string])[];
   eventTimeMs: number;
@@ -30,7 +33,7 @@ const attributeBytesMax = limits.columnsBytesMax / 4;
  * `invalid_argument`, with the field as the request names it.
  */
 export function toRow(message: StreamedMessage, stream: Stream, now: number): Row {
-  const { kind, content } = contentOf(message, stream);
+  const { kind, content, contentBytes } = contentOf(message, stream);
   const sourceId = message.sourceId === "" ? stream.name : message.sourceId;
   checkSourceId(sourceId);
   const attributes = Object.entries(message.attributes);
@@ -39,6 +42,7 @@ export function toRow(message: StreamedMessage, stream: Stream, now: number): Ro
     lane: laneOf(message.priority, stream),
     kind,
     content,
+    contentBytes,
     sourceId,
     attributes,
     eventTimeMs: eventTimeOf(message, now),
@@ -69,7 +73,7 @@ export function checkSourceId(sourceId: string): void {
   if (/[\0-\x1f\x7f]/.test(sourceId)) throw invalid("source_id", "has a control character", "Remove it.");
 }
 
-function contentOf(message: StreamedMessage, stream: Stream): { kind: Kind; content: Uint8Array } {
+function contentOf(message: StreamedMessage, stream: Stream): Pick<Row, "kind" | "content" | "contentBytes"> {
   if (message.content === undefined) {
     throw invalid("content", "is missing", "Give a text, or bytes as data.");
   }
@@ -80,16 +84,20 @@ function contentOf(message: StreamedMessage, stream: Stream): { kind: Kind; cont
       remedy: "Publish text or data; images come with their filter.",
     });
   }
-  const content = typeof value === "string" ? Buffer.from(value, "utf8") : value;
-  if (content.length > limits.messageBytesMax) {
+  const contentBytes = typeof value === "string" ? Buffer.byteLength(value) : value.length;
+  if (contentBytes > limits.messageBytesMax) {
     const remedy = `Split it into messages of at most ${limits.messageBytesMax} bytes.`;
-    throw invalid(field, `has ${content.length} bytes`, remedy);
+    throw invalid(field, `has ${contentBytes} bytes`, remedy);
   }
-  if (stream.outputs?.storage?.format === StorageFormat.STORAGE_FORMAT_LINES && content.includes(0x0a)) {
+  if (stream.outputs?.storage?.format === StorageFormat.STORAGE_FORMAT_LINES && holdsLineFeed(value)) {
     const remedy = "Remove it, or store the stream as STORAGE_FORMAT_RECORDS.";
     throw invalid(field, "has a line feed, which the stream's storage as lines cannot keep", remedy);
   }
-  return { kind: field === "text" ? Kind.KIND_TEXT : Kind.KIND_DATA, content };
+  return { kind: field === "text" ? Kind.KIND_TEXT : Kind.KIND_DATA, content: value, contentBytes };
+}
+
+function holdsLineFeed(content: string | Uint8Array): boolean {
+  return typeof content === "string" ? content.includes("\n") : content.includes(0x0a);
 }
 
 function checkAttributes(attributes: readonly [string, string][]): number {

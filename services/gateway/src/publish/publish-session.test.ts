@@ -26,7 +26,7 @@ function setUp(acceptedBelow = 0) {
   const session = createPublishSession({
     acceptedBelow,
     check: (message) => toRow(message, notesStream, 0),
-    add: (addition) => source.add(addition, { rowsMax: 1_000, lingerMs: 2 }),
+    offer: (addition, settled) => source.offer(addition, { rowsMax: 1_000, lingerMs: 2 }, settled),
     respond: (response) => told.push(response),
   });
   const take = (firstSequence: number, ...texts: string[]) =>

@@ -3,7 +3,7 @@ import type { StreamName } from "@millrace/envelope";
 import type { PublishStreamResponse, Rejection, StreamedMessage } from "@millrace/proto/message";
 import type { Row } from "./outgoing-row.js";
 import type { PendingBudget } from "./pending-budget.js";
-import type { Addition, Receipt } from "./push-source.js";
+import type { Addition, Settled } from "./push-source.js";
 
 /** Messages that a client may have unacknowledged. */
 export const creditsMax = 4_096;
@@ -13,7 +13,8 @@ export interface SessionOptions {
   acceptedBelow: number;
   /** Errors: what is wrong with a message; it is told as a rejection. */
   check(message: StreamedMessage): Row;
-  add(addition: Addition): Promise<Receipt>;
+  /** Errors: as those that `settled` is told, at once. */
+  offer(addition: Addition, settled: Settled): void;
   respond(response: PublishStreamResponse): void;
 }
 
@@ -78,13 +79,16 @@ export function createPublishSession(options: SessionOptions): PublishSession {
     }
     if (sequence < acceptedBelow) return;
     pending.add(sequence);
-    options
-      .add({ row, position: sequence })
-      .catch((caught: unknown) => reject(sequence, caught))
-      .finally(() => {
-        pending.delete(sequence);
-        tellSoon();
-      });
+    const settle = (error: unknown): void => {
+      if (error !== undefined) reject(sequence, error);
+      pending.delete(sequence);
+      tellSoon();
+    };
+    try {
+      options.offer({ row, position: sequence }, settle);
+    } catch (caught) {
+      settle(caught);
+    }
   };
 
   return {

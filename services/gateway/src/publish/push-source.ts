@@ -42,9 +42,17 @@ export interface PushSource {
    * end.
    */
   add(addition: Addition, closing: Closing): Promise<Receipt>;
+  /**
+   * As `add`, for many messages: told by a call instead of a promise, which costs several times as much.
+   * Errors: `resource_exhausted`, at once.
+   */
+  offer(addition: Addition, closing: Closing, settled: Settled): void;
   /** Resolves when nothing is pending. */
   idle(): Promise<void>;
 }
+
+/** What became of a message: durable at a position, or refused. */
+export type Settled = (error: CodedError | undefined, position: number, durability: string) => void;
 
 export interface PushSourceOptions {
   of: BatchOf;
@@ -59,10 +67,13 @@ export interface PushSourceOptions {
   signal: AbortSignal;
 }
 
-interface Waiting extends Addition {
+interface Waiting {
+  row: Row;
+  position: number | undefined;
+  id: string | undefined;
+  trace: unknown;
   bytes: number;
-  resolve(receipt: Receipt): void;
-  reject(error: CodedError): void;
+  settled: Settled;
 }
 
 /** A batch that is not closed yet; all but the last one only wait for their turn. */
@@ -82,14 +93,14 @@ export function createPushSource(options: PushSourceOptions): PushSource {
   let wake: (() => void) | undefined;
 
   const enqueue = (waiting: Waiting, closing: Closing): void => {
-    const { content, columnBytes } = waiting.row;
+    const { contentBytes, columnBytes } = waiting.row;
     const last = forming.at(-1);
     if (last === undefined || !joins(last, waiting)) {
-      forming.push({ waiting: [waiting], closing, bodyBytes: content.length, columnBytes });
+      forming.push({ waiting: [waiting], closing, bodyBytes: contentBytes, columnBytes });
       return;
     }
     last.waiting.push(waiting);
-    last.bodyBytes += content.length;
+    last.bodyBytes += contentBytes;
     last.columnBytes += columnBytes;
   };
 
@@ -118,12 +129,12 @@ export function createPushSource(options: PushSourceOptions): PushSource {
     const bytes = waiting.reduce((total, each) => total + each.bytes, 0);
     try {
       const durability = await untilAnswered(options, () => options.append(batch, traces));
-      for (const [index, { resolve }] of waiting.entries()) {
-        resolve({ source: of.source, position: rows[index]?.position ?? 0, durability });
+      for (const [index, each] of waiting.entries()) {
+        each.settled(undefined, rows[index]?.position ?? 0, durability);
       }
     } catch (caught) {
       const error = CodedError.from(caught, "append to buffer");
-      for (const { reject } of waiting) reject(error);
+      for (const { settled } of waiting) settled(error, 0, "");
     } finally {
       budget.give(of, bytes);
     }
@@ -141,19 +152,27 @@ export function createPushSource(options: PushSourceOptions): PushSource {
     for (const call of calls) call();
   };
 
+  const offer = ({ row, position, id, trace }: Addition, closing: Closing, settled: Settled): void => {
+    const bytes = row.contentBytes + row.columnBytes;
+    if (options.whenFull === "refuse") budget.take(of, bytes);
+    else budget.add(of, bytes);
+    enqueue({ row, position, id, trace, bytes, settled }, closing);
+    const head = forming[0];
+    if (wake !== undefined && head !== undefined && isReady(head)) wake();
+    if (isRunning) return;
+    isRunning = true;
+    void run();
+  };
+
   return {
+    offer,
     add: (addition, closing) =>
       new Promise((resolve, reject) => {
-        const bytes = addition.row.content.length + addition.row.columnBytes;
         // A throw in here rejects the promise.
-        if (options.whenFull === "refuse") budget.take(of, bytes);
-        else budget.add(of, bytes);
-        enqueue({ ...addition, bytes, resolve, reject }, closing);
-        const [head] = forming;
-        if (wake !== undefined && head !== undefined && isReady(head)) wake();
-        if (isRunning) return;
-        isRunning = true;
-        void run();
+        offer(addition, closing, (error, position, durability) => {
+          if (error === undefined) resolve({ source: of.source, position, durability });
+          else reject(error);
+        });
       }),
     idle: () => (isRunning ? new Promise((resolve) => idleCalls.push(resolve)) : Promise.resolve()),
   };
@@ -168,7 +187,7 @@ function joins(batch: Forming, { row, position }: Waiting): boolean {
   if (position !== undefined && position !== (before.position ?? 0) + 1) return false;
   const size = {
     rows: batch.waiting.length + 1,
-    bodyBytes: batch.bodyBytes + row.content.length,
+    bodyBytes: batch.bodyBytes + row.contentBytes,
     columnBytes: batch.columnBytes + row.columnBytes,
   };
   return fits(size, batch.closing.rowsMax);

@@ -10,7 +10,8 @@ export function textRow(text: string, more: Partial<Row> = {}): Row {
   return {
     lane: Lane.LANE_HIGH,
     kind: Kind.KIND_TEXT,
-    content: Buffer.from(text),
+    content: text,
+    contentBytes: Buffer.byteLength(text),
     sourceId: "a",
     attributes: [],
     eventTimeMs: 1_000,
