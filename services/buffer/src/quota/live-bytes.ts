@@ -205,22 +205,40 @@ export function createLiveBytes(): LiveBytes {
   };
 }
 
-/** Whether nobody waits for a range any more. */
+/** Whether nobody waits for a range any more; to be asked of ranges in their order. */
 function settledBy(
   settled: ReadonlyMap<string, IntervalSet>,
 ): (from: number, to: number, sinks: number) => boolean {
-  const above = stageNames.flatMap((name) => settled.get(name) ?? []);
-  const bySink = sinkNames.map((name) => settled.get(name));
+  const bySinks = new Map<number, { done: readonly Interval[]; at: number }>();
   return (from, to, sinks) => {
-    let rest: Interval[] = [{ from, to }];
-    for (const given of above) rest = rest.flatMap((piece) => given.missing(piece));
-    if (rest.length === 0) return true;
-    // With no sink left the LEDGER can't tell.
-    if (sinks === 0) return false;
-    return bySink.every(
-      (of, bit) => (sinks & (1 << bit)) === 0 || rest.every((piece) => of?.missing(piece).length === 0),
-    );
+    let walk = bySinks.get(sinks);
+    if (walk === undefined) {
+      walk = { done: settledFor(settled, sinks), at: 0 };
+      bySinks.set(sinks, walk);
+    }
+    const { done } = walk;
+    while (walk.at < done.length && (done[walk.at] as Interval).to < to) walk.at += 1;
+    const next = done[walk.at];
+    return next !== undefined && next.from <= from && next.to >= to;
   };
+}
+
+/** What a stage above gave up, and what all of these sinks have; with none of them the LEDGER can't tell. */
+function settledFor(settled: ReadonlyMap<string, IntervalSet>, sinks: number): Interval[] {
+  const done = createIntervalSet();
+  for (const name of stageNames) done.addAll(settled.get(name)?.intervals() ?? []);
+  if (sinks === 0) return done.intervals();
+  // What was given up above never reaches a sink: it counts as settled there.
+  const bySink = sinkNames.flatMap((name, bit) => {
+    if ((sinks & (1 << bit)) === 0) return [];
+    const of = createIntervalSet(done.intervals());
+    of.addAll(settled.get(name)?.intervals() ?? []);
+    return [of];
+  });
+  const [first, ...others] = bySink;
+  let all = first?.intervals() ?? [];
+  for (const other of others) all = all.flatMap((interval) => other.overlap(interval));
+  return all;
 }
 
 function lagsOf(stream: Stream | undefined): { sink: SinkName; bytes: number }[] {
