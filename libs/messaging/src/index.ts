@@ -51,7 +51,14 @@ export { createPublisher, type Outgoing, type Published, type Publisher } from "
 export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";
 export { cleanEndpoint, embedEndpoint, findEndpoint, readingEndpoint } from "./state/endpoints.js";
 export { createExemptions, exemptionEndMs, type Exemptions } from "./state/exemptions.js";
-export { purgeKept, readLast, readReports, storedNumbers, type StoredNumbers } from "./state/kept.js";
+export {
+  purgeKept,
+  readLast,
+  readReports,
+  storedNumbers,
+  type StoredNumbers,
+  storedSizes,
+} from "./state/kept.js";
 export {
   type Account,
   countDead,

@@ -9,6 +9,7 @@ import {
   type Handler,
   type LaneToken,
   type Ledger,
+  storedSizes,
 } from "@millrace/messaging";
 import type { BuildService, Component } from "@millrace/runtime";
 import { createBodyReader } from "@millrace/segments";
@@ -39,7 +40,11 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     registry,
     runtime,
   });
-  const budget = createResultBudget(broker, runtime);
+  const budget = createResultBudget({
+    storedSizes: (subject) => storedSizes(broker, "RESULT", subject),
+    purge: async (filter, seq) => void (await broker.manager.streams.purge("RESULT", { filter, seq })),
+    onError: (what, error) => log.warn(what, { error: String(error) }),
+  });
   const lane = (stage: "results" | "store", lane: LaneToken, { ledger, handle }: Sink): Component =>
     consumeBatches({
       broker,
@@ -57,6 +62,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     if (stream !== undefined) return;
     results.forget(tenant, name);
     stored.forget(tenant, name);
+    budget.forget(tenant, name);
   });
   const { version } = runtime;
   const toResults: Sink = {

@@ -17,7 +17,7 @@ const deadLetterWriters: ServiceUser[] = ["buffer", ...servers, "output"];
 
 /** Who may read a stream by an ephemeral consumer of its own. */
 const tails: Record<string, ServiceUser[]> = {
-  RESULT: ["gateway"],
+  RESULT: ["gateway", "output"],
   EVENTS: ["gateway"],
   EMBEDDINGS: ["semantic-search"],
   KV_CONFIG: everyone,

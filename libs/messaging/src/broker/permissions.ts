@@ -154,6 +154,8 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     read(buckets.config),
     read(buckets.ledger),
     write(buckets.ledger, "results.>", "store.>"),
+    // How large what it wrote is, to keep each stream's budget over a restart.
+    tail("RESULT"),
     purge("RESULT"),
     publishTo("result.>", "content.>", "event.*.*.new_data", "event.*.*.dead_letter", "dlq.clean.>"),
   ],

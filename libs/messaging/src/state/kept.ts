@@ -3,6 +3,7 @@ import { SourceReport } from "@millrace/proto/source";
 import type { Broker } from "../broker/broker.js";
 import { buckets } from "../broker/streams.js";
 import { subjects } from "../broker/subjects.js";
+import { countStored } from "./tail.js";
 
 interface StreamOf {
   tenant: string;
@@ -66,4 +67,30 @@ export async function storedNumbers(broker: Broker, jetStream: string): Promise<
       throw new CodedError("unavailable", `inspect ${jetStream}: no answer from the broker`, { cause });
     });
   return { first: state.first_seq, last: state.last_seq, deleted: new Set(state.deleted ?? []) };
+}
+
+/** Number and size of each stored message of a subject, in order; what is in them stays with the broker. */
+export async function storedSizes(
+  broker: Broker,
+  jetStream: string,
+  subject: string,
+): Promise<{ seq: number; bytes: number }[]> {
+  const sizes: { seq: number; bytes: number }[] = [];
+  try {
+    const count = await countStored(broker, jetStream, subject);
+    if (count === 0) return sizes;
+    const consumer = await broker.js.consumers.get(jetStream, {
+      filter_subjects: subject,
+      headers_only: true,
+    });
+    const messages = await consumer.consume();
+    for await (const message of messages) {
+      sizes.push({ seq: message.seq, bytes: Number(message.headers?.get("Nats-Msg-Size") ?? 0) });
+      if (message.info.pending === 0) break;
+    }
+    await consumer.delete().catch(() => false);
+    return sizes;
+  } catch (cause) {
+    throw new CodedError("unavailable", `read sizes of ${jetStream}: no answer from the broker`, { cause });
+  }
 }
