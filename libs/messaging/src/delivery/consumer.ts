@@ -34,7 +34,7 @@ export interface Outcome {
   /**
    * Runs when all that is published is stored, before the ack, with the answers to `publish`: ledger entries.
    */
-  after?(published: readonly Published[]): void;
+  after?(published: readonly Published[]): void | Promise<void>;
 }
 
 export interface OutgoingBatch {
@@ -144,7 +144,7 @@ export function consumeBatches(options: ConsumeOptions): Component {
     const dead = failures.map((failure) => failure.row);
     if (dead.length > 0) await options.onDead?.(opened, dead);
     if (outcome.dropped !== undefined) drops.inc({ consumer, reason: outcome.dropped }, opened.header.count);
-    outcome.after?.(published);
+    await outcome.after?.(published);
     messages.inc({ consumer }, opened.header.count);
     options.release?.(opened);
   };

@@ -46,6 +46,22 @@ test("flush resolves when all that was settled before is stored, also beside ano
   }
 });
 
+test("what waits to be acknowledged shares a write, and goes on when that is stored", async () => {
+  const clock = createFakeClock();
+  const ledger = await createLedger(await bench.connect("buffer"), "buffer", testRuntime({ clock }));
+  await ledger.account(key("shared"));
+  const waiting: Promise<void>[] = [];
+  for (let n = 0; n < 5; n++) {
+    ledger.settle(key("shared"), { intervals: [{ from: n, to: n + 1 }], done: 1 });
+    waiting.push(ledger.stored());
+  }
+  assert.equal(clock.sleeping(), 1);
+  assert.equal(await storedEntry("shared"), undefined);
+  await clock.advance(20);
+  await Promise.all(waiting);
+  assert.equal((await storedEntry("shared"))?.done, 5);
+});
+
 test("two writers of one account add up", async () => {
   const one = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());
   const two = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());

@@ -41,6 +41,11 @@ export interface Ledger extends Component {
   account(key: LedgerKey): Promise<Account>;
   /** Adds to an account; written within 100 ms. */
   settle(key: LedgerKey, settlement: Settlement): void;
+  /**
+   * Resolves when all that is settled by now is stored; calls within 20 ms share a write. A delivery that is
+   * acknowledged earlier and lost its entry in a crash never comes again, so it would be in flight for ever.
+   */
+  stored(): Promise<void>;
   /** Writes all that is pending. Resolves when stored. */
   flush(): Promise<void>;
   /** Forgets what is held of a deleted stream, without writing it. */
@@ -48,6 +53,8 @@ export interface Ledger extends Component {
 }
 
 const flushIntervalMs = 100;
+/** Longer, deliveries that wait for their ack would fill their bound; shorter, writes would be many. */
+const gatherMs = 20;
 const writesInFlightMax = 16;
 /** Rounds of a flush; what is still dirty then waits for the next one, 100 ms later. */
 const mergesMax = 8;
@@ -127,6 +134,15 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
     return flushing;
   };
 
+  let gathering: Promise<void> | undefined;
+  const stored = (): Promise<void> => {
+    gathering ??= runtime.clock.sleep(gatherMs).then(() => {
+      gathering = undefined;
+      return flush();
+    });
+    return gathering;
+  };
+
   let ticking: Promise<void> | undefined;
   const tick = async (): Promise<void> => {
     while (!closed) {
@@ -162,6 +178,7 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
         (caught: unknown) => runtime.fail(CodedError.from(caught, "read ledger")),
       );
     },
+    stored,
     flush,
     forget: (tenant, stream) => {
       const prefix = `${stage}.${tenant}.${stream}.`;
@@ -183,6 +200,7 @@ export const countDead =
       .map((row) => ({ from: positions[row] as number, to: positions[row + 1] as number }))
       .filter(({ from }) => !settled.has(from));
     ledger.settle(open.header, { intervals, dead: intervals.length });
+    await ledger.stored();
   };
 
 function apply(book: Book, settlement: Settlement): void {

@@ -38,6 +38,7 @@ export const publishResults =
           budget.add(header.tenant, stream, published[at]?.seq ?? 0, frame.data.length),
         );
         ledger.settle(header, { intervals, done });
+        return ledger.stored();
       },
     };
   };

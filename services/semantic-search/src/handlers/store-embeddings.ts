@@ -24,7 +24,10 @@ export const storeEmbeddings =
     const intervals = [{ from: header.positionFrom, to: header.positionTo }];
     return {
       publish: [...embeddingsOf(enriched, positions)],
-      after: () => ledger.settle(header, { intervals, done: fresh }),
+      after: () => {
+        ledger.settle(header, { intervals, done: fresh });
+        return ledger.stored();
+      },
     };
   };
 
