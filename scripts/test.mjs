@@ -7,9 +7,13 @@ import { runTests } from "./lib/test-run.mjs";
 
 const unitTimeoutMs = 120_000;
 const wholeTimeoutMs = 600_000;
+/** Of the full fault lane, which waits through long outages and repeats power cuts. */
+const fullTimeoutMs = 3_600_000;
 
 await runMain(async () => {
-  const filters = process.argv.slice(2);
+  const isFull = process.argv.includes("--full");
+  const filters = process.argv.slice(2).filter((argument) => argument !== "--full");
+  if (isFull) process.env.MILLRACE_FAULT_LANE = "full";
   await setUp();
   const { natsServer } = await obtainForTests();
   // Every test file is a process of its own and finds both by these.
@@ -20,19 +24,23 @@ await runMain(async () => {
   say(`test: ${units.length} files beside the code, two at a time`);
   const first = await runTests(units, { concurrency: 2, timeoutMs: unitTimeoutMs });
   say(`test: ${whole.length} files of the whole pipeline, one at a time`);
-  const second = await runTests(whole, { concurrency: 1, timeoutMs: wholeTimeoutMs });
+  const second = await runTests(whole, {
+    concurrency: 1,
+    timeoutMs: isFull ? fullTimeoutMs : wholeTimeoutMs,
+  });
 
   const failures = [...first.failures, ...second.failures];
   const passed = first.passed + second.passed;
-  const skipped = first.skipped + second.skipped;
+  for (const note of [...first.notes, ...second.notes]) console.log(`note: ${note}`);
   for (const { file, name, error } of failures) {
     console.log(`FAILED ${file}\n  ${name}\n${error.replaceAll(/^/gm, "    ")}\n`);
   }
-  if (skipped > 0) console.log(`${skipped} skipped`);
+  for (const reason of [...first.notRun, ...second.notRun]) console.log(`NOT RUN ${reason}`);
   if (passed + failures.length === 0) {
     console.log(filters.length > 0 ? `no test file matches ${filters.join(" or ")}` : "no test was found");
   }
   say(`test: done in ${seconds(performance.now() - started)}`);
-  console.log(`${passed} passed, ${failures.length} failed`);
+  const notRun = first.notRun.length + second.notRun.length;
+  console.log(`${passed} passed, ${failures.length} failed${notRun > 0 ? `, ${notRun} not run` : ""}`);
   return failures.length > 0 || passed === 0 ? 1 : 0;
 });

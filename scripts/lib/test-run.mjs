@@ -10,7 +10,8 @@ import { root } from "./places.mjs";
  *
  * @typedef {object} TestCount
  * @property {number} passed
- * @property {number} skipped
+ * @property {string[]} notRun tests that said why they cannot run here
+ * @property {string[]} notes what tests told of their run: seeds, figures, what a longer lane adds
  * @property {Failure[]} failures
  */
 
@@ -26,7 +27,12 @@ const stderrCharsMax = 8_000;
  * @returns {Promise<TestCount>}
  */
 export async function runTests(files, options) {
-  const count = { passed: 0, skipped: 0, failures: /** @type {Failure[]} */ ([]) };
+  const count = {
+    passed: 0,
+    notRun: /** @type {string[]} */ ([]),
+    notes: /** @type {string[]} */ ([]),
+    failures: /** @type {Failure[]} */ ([]),
+  };
   const waiting = [...files];
   const work = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
@@ -49,6 +55,10 @@ async function runFile(path, timeoutMs, count) {
   try {
     for await (const event of run({ files: [path], signal: late.signal })) {
       if (event.type === "test:stderr") keepStderr(stderr, event.data);
+      // Node's own summary has no file.
+      if (event.type === "test:diagnostic" && event.data.file !== undefined) {
+        count.notes.push(event.data.message);
+      }
       if (late.signal.aborted) break;
       if (event.type === "test:pass" || event.type === "test:fail") {
         countTest(count, { passed: event.type === "test:pass", ...event.data }, stderr);
@@ -68,8 +78,8 @@ async function runFile(path, timeoutMs, count) {
  * and a test that failed only because of its subtests, repeat what is counted already.
  *
  * @param {TestCount} count
- * @param {{ passed: boolean, name: string, file?: string, skip?: unknown, details: { type?: string, error?:
- * unknown } }} test
+ * @param {{ passed: boolean, name: string, file?: string, skip?: string | boolean, details: { type?: string,
+ * error?: unknown } }} test
  * @param {Map<string, string>} stderr by file
  */
 function countTest(count, test, stderr) {
@@ -78,7 +88,7 @@ function countTest(count, test, stderr) {
   const failure = /** @type {{ failureType?: string, cause?: unknown } | undefined} */ (test.details.error);
   if (test.details.type === "suite" && failure?.failureType !== "hookFailed") return;
   if (failure?.failureType === "subtestsFailed") return;
-  if (test.skip !== undefined && test.skip !== false) count.skipped += 1;
+  if (test.skip !== undefined && test.skip !== false) count.notRun.push(`${test.name}: ${test.skip}`);
   else if (test.passed && !isFile) count.passed += 1;
   else {
     const shown = relative(root, file);

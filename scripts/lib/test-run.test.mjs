@@ -8,7 +8,7 @@ import { runTests } from "./test-run.mjs";
 test("passing tests and subtests are counted, suites are not", async (t) => {
   const body = `test("one", (t) => t.test("inner", () => {}));
     describe("suite", () => { it("two", () => {}); });`;
-  assert.deepEqual(await count(t, body), { passed: 3, skipped: 0, failures: [] });
+  assert.deepEqual(await count(t, body), { passed: 3, notRun: [], notes: [], failures: [] });
 });
 
 test("a failing subtest is counted once, with its error", async (t) => {
@@ -58,12 +58,18 @@ test("a file without a test is a failure", async (t) => {
   assert.match(failures[0]?.error ?? "", /holds no test/);
 });
 
-test("a skipped test is neither passed nor failed", async (t) => {
-  assert.deepEqual(await count(t, `test("later", { skip: true }, () => {});`), {
+test("a test that cannot run here is neither passed nor failed, and its reason is kept", async (t) => {
+  assert.deepEqual(await count(t, `test("later", (t) => t.skip("no such disk"));`), {
     passed: 0,
-    skipped: 1,
+    notRun: ["later: no such disk"],
+    notes: [],
     failures: [],
   });
+});
+
+test("what a test tells of its run is kept, Node's own summary is not", async (t) => {
+  const { notes } = await count(t, `test("told", (t) => t.diagnostic("seed 7"));`);
+  assert.deepEqual(notes, ["seed 7"]);
 });
 
 /**

@@ -9,6 +9,16 @@ export {
   type Sent,
 } from "./checkers.js";
 export { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from "./otlp-receiver.js";
+export { type Operation, readOperations } from "./operations.js";
+export {
+  findBehind,
+  findGrown,
+  findRedelivered,
+  type Held,
+  type HeldBounds,
+  type Lag,
+  type StageInput,
+} from "./run-checkers.js";
 export { type ServiceProcess, type ServiceToStart, startService } from "./service-process.js";
 // What the libs' own tests need lies in them, since they stand below this one; everybody else takes it from
 // here.

@@ -57,7 +57,7 @@ export async function startTestSystem(options: TestSystemOptions = {}): Promise<
       manifestPath: model.manifestPath,
       directory: model.modelsDirectory,
       name: model.name,
-      dimensions: await dimensionsOf(model.manifestPath, model.name),
+      dimensions: await modelDimensions(model.manifestPath, model.name),
     },
     modelWorkers: 1,
     exemptAllowed: options.exemptAllowed ?? false,
@@ -93,7 +93,8 @@ export async function startTestSystem(options: TestSystemOptions = {}): Promise<
   };
 }
 
-async function dimensionsOf(path: string, name: string): Promise<number> {
+/** Of the vectors that a model of the manifest makes. */
+export async function modelDimensions(path: string, name: string): Promise<number> {
   const manifest = JSON.parse(await readFile(path, "utf8")) as {
     models: { name: string; io: { dimensions: number } }[];
   };

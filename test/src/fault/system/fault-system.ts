@@ -1,0 +1,205 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  cacheDir,
+  localPorts,
+  type LocalSystem,
+  manifestPath,
+  obtainNatsServer,
+  prepareState,
+  resolveTextModel,
+  streamBytes,
+} from "@millrace/cli/local";
+import {
+  adminUser,
+  type Broker,
+  connectBroker,
+  provision,
+  seedFile,
+  type ServiceUser,
+  serviceUsers,
+} from "@millrace/messaging";
+import { silentLogger } from "@millrace/runtime";
+import { connect, type MillraceClient } from "@millrace/sdk";
+import { until } from "../../system/observe.js";
+import { freePortBlock, modelDimensions, workspace } from "../../system/local-system.js";
+import { defineProgram, type Program, type ProgramExit } from "./program.js";
+
+export type ProgramName = ServiceUser | "nats-server";
+
+/** The whole real system, each program in the hands of the test, to be ended, stopped or left down. */
+export interface FaultSystem {
+  readonly described: LocalSystem;
+  readonly stateDir: string;
+  /** Below it `<tenant>/<stream>/part-….jsonl`. */
+  readonly outputDir: string;
+  readonly grpcAddress: string;
+  client: MillraceClient;
+  program(name: ProgramName): Program;
+  services(): Program[];
+  /** `livez`, `readyz` or `metrics` of a service. */
+  url(service: ServiceUser, path: string): string;
+  /** Connected as the operator; stays through restarts of the broker. */
+  admin(): Broker;
+  /** Broker first, then streams and consumers, then all services. */
+  start(): Promise<void>;
+  /** SIGKILL to all, as when power is lost. */
+  killAll(): Promise<void>;
+  /** Ends that nobody asked for, of all programs. */
+  unasked(): ProgramExit[];
+  stop(): Promise<void>;
+}
+
+export interface FaultSystemOptions {
+  /** Runs before anything is started: mounts volumes below the state's directory. */
+  prepare?(stateDir: string): Promise<void>;
+  /** Changes a service's configuration. */
+  configure?: Partial<Record<ServiceUser, (config: Config) => void>>;
+  /** Changes the broker's. */
+  configureBroker?(config: Config): void;
+  /** Added to the environment of the services. */
+  env?: NodeJS.ProcessEnv;
+  /** Runs when everything has ended, before the state's directory is removed. */
+  cleanUp?(stateDir: string): Promise<void>;
+}
+
+/** As it is written to its file. */
+export type Config = Record<string, Record<string, unknown>>;
+
+export async function startFaultSystem(options: FaultSystemOptions = {}): Promise<FaultSystem> {
+  const stateDir = await mkdtemp(join(tmpdir(), "millrace-fault-"));
+  const { described, natsServer } = await describeSystem(stateDir);
+  const { ports } = described;
+  await options.prepare?.(stateDir);
+  const { brokerConfig, serviceConfigs } = await prepareState(described);
+  if (options.configureBroker !== undefined) await edit(brokerConfig, options.configureBroker);
+  for (const name of serviceUsers) {
+    const change = options.configure?.[name];
+    if (change !== undefined) await edit(serviceConfigs[name], change);
+  }
+  await mkdir(join(stateDir, "logs"));
+  const logFile = (name: string): string => join(stateDir, "logs", `${name}.log`);
+  const programs = new Map<ProgramName, Program>();
+  programs.set(
+    "nats-server",
+    defineProgram({
+      name: "nats-server",
+      command: natsServer,
+      args: ["--config", brokerConfig],
+      readyUrl: `http://127.0.0.1:${ports.natsMonitor}/healthz`,
+      logFile: logFile("nats-server"),
+    }),
+  );
+  for (const name of serviceUsers) {
+    const main = join(workspace, "services", name, "dist", "main.js");
+    const spec = {
+      name,
+      command: process.execPath,
+      args: [main, "--config", serviceConfigs[name]],
+      readyUrl: `http://127.0.0.1:${ports.http[name]}/readyz`,
+      logFile: logFile(name),
+    };
+    programs.set(name, defineProgram(spec));
+  }
+  const system = assemble(described, programs, options);
+  try {
+    await system.start();
+  } catch (caught) {
+    // Whoever gets no system can't stop it.
+    await system.stop();
+    throw caught;
+  }
+  return system;
+}
+
+function assemble(
+  described: LocalSystem,
+  programs: ReadonlyMap<ProgramName, Program>,
+  options: FaultSystemOptions,
+): FaultSystem {
+  const { stateDir, ports } = described;
+  const grpcAddress = `127.0.0.1:${ports.grpc}`;
+  const client = connect({ address: grpcAddress });
+  let admin: Broker | undefined;
+  const program = (name: ProgramName): Program => {
+    const known = programs.get(name);
+    if (known === undefined) throw new Error(`no program ${name}`);
+    return known;
+  };
+  const services = (): Program[] => serviceUsers.map(program);
+  const killAll = async (): Promise<void> => {
+    const alive = [...programs.values()].filter((each) => each.pid() !== 0);
+    await Promise.all(alive.map((each) => each.end("SIGKILL")));
+  };
+  return {
+    described,
+    stateDir,
+    outputDir: join(stateDir, "data", "output"),
+    grpcAddress,
+    client,
+    program,
+    services,
+    url: (service, path) => `http://127.0.0.1:${ports.http[service]}/${path}`,
+    admin: () => {
+      if (admin === undefined) throw new Error("the system is not started");
+      return admin;
+    },
+    start: async () => {
+      await program("nats-server").start();
+      const broker = (admin ??= await connectAdmin(described));
+      await until(() => broker.isConnected(), "the operator is connected again");
+      await provision(broker, { storeBytes: streamBytes });
+      await Promise.all(services().map((service) => service.start(options.env)));
+    },
+    killAll,
+    unasked: () => [...programs.values()].flatMap((each) => each.unasked()),
+    stop: async () => {
+      await client.close();
+      await admin?.connection.close();
+      await killAll();
+      await options.cleanUp?.(stateDir);
+      await rm(stateDir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function describeSystem(stateDir: string): Promise<{ described: LocalSystem; natsServer: string }> {
+  const request = { cacheDir: cacheDir(workspace, process.env), log: () => undefined };
+  const server = await obtainNatsServer({ ...request, env: { ...process.env, NATS_URL: "" } });
+  if (!("path" in server)) throw new Error("no nats-server to start");
+  const model = await resolveTextModel({ ...request, manifestPath: manifestPath(workspace) });
+  const ports = localPorts(await freePortBlock());
+  const described: LocalSystem = {
+    stateDir,
+    ports,
+    natsUrl: `nats://127.0.0.1:${ports.nats}`,
+    natsMonitorUrl: `http://127.0.0.1:${ports.natsMonitor}`,
+    keysDir: join(stateDir, "keys"),
+    roots: [stateDir],
+    model: {
+      manifestPath: model.manifestPath,
+      directory: model.modelsDirectory,
+      name: model.name,
+      dimensions: await modelDimensions(model.manifestPath, model.name),
+    },
+    modelWorkers: 1,
+  };
+  return { described, natsServer: server.path };
+}
+
+function connectAdmin({ natsUrl, keysDir = "" }: LocalSystem): Promise<Broker> {
+  return connectBroker({
+    url: natsUrl,
+    user: adminUser,
+    seedFile: seedFile(keysDir, adminUser),
+    log: silentLogger,
+    onClosed: () => undefined,
+  });
+}
+
+async function edit(path: string, change: (config: Config) => void): Promise<void> {
+  const config = JSON.parse(await readFile(path, "utf8")) as Config;
+  change(config);
+  await writeFile(path, JSON.stringify(config));
+}
