@@ -186,6 +186,31 @@ test("a file is closed while it is being read", async (t) => {
   await assert.rejects(pending, over);
 });
 
+test("the event loop goes on while a file is gone through", async (t) => {
+  using file = mmapFile(fileOf(t, 400_000_000));
+  let turns = 0;
+  let isOver = false;
+  const count = (): void => {
+    turns += 1;
+    if (!isOver) setImmediate(count);
+  };
+  count();
+  for await (const { bytes } of file.iterChunks({ chunkSize: "1MB" })) assert.equal(bytes[0], 0);
+  isOver = true;
+  assert.ok(turns >= 20, `${turns} turns`);
+});
+
+test("a file is closed by somebody else while the loop goes on", async (t) => {
+  for (const options of [{}, { memoryMapping: false }]) {
+    const file = mmapFile(fileOf(t, 400_000_000), options);
+    setImmediate(file.close);
+    const going = async (): Promise<void> => {
+      for await (const { bytes } of file.iterChunks({ chunkSize: "1MB" })) assert.equal(bytes[0], 0);
+    };
+    await assert.rejects(going(), { ...over, message: /it was closed/ });
+  }
+});
+
 test("one iteration goes on at a time, and another one after it", async (t) => {
   using file = mmapFile(fileOf(t, numbered(200_000)), ways["mapped"]);
   const first = file.iterChunks();

@@ -152,6 +152,7 @@ function mappedFile({ path, fd, size, settings }: Open): MappedFile {
     if (isClosed) throw failure("it was closed", "Keep it open until the last chunk is done with.");
   };
   const assertReaches = (end: number): void => {
+    assertOpen();
     const now = fstatSync(fd).size;
     if (now >= end) return;
     const remedy = "Write a new file and rename it over the old one; it may be gone through meanwhile.";
@@ -184,7 +185,6 @@ function mappedFile({ path, fd, size, settings }: Open): MappedFile {
     try {
       for (let offset = from; offset < to; offset += chunkBytes) {
         const length = Math.min(chunkBytes, to - offset);
-        assertOpen();
         assertReaches(offset + length);
         const bytes = await source.take(offset, length);
         assertOpen();
