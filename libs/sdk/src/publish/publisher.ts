@@ -72,6 +72,8 @@ class StreamPublisher implements Publisher {
   /** Since when nothing was acknowledged although connections were tried. */
   #failingSinceMs: number | undefined;
   #flush: (() => void) | undefined;
+  /** When the last frame was sent. */
+  #frameMs = 0;
   #waiting: Pending[] = [];
   #roomCalls: (() => void)[] = [];
   #isClosing = false;
@@ -141,7 +143,8 @@ class StreamPublisher implements Publisher {
   }
 
   /**
-   * Sends soon: at once where nothing is under way, else after the linger, so that messages travel together.
+   * Sends soon: at once where nothing is under way or the last frame is longer ago than the linger, else when
+   * that is over. So messages travel together where they come fast, and wait for nobody where they don't.
    */
   #schedule(): void {
     if (this.#session === undefined && !this.#isRetrying) this.#connect();
@@ -151,9 +154,11 @@ class StreamPublisher implements Publisher {
       this.#flush = undefined;
       this.#send();
     };
-    const { lingerMs } = this.#channel.environment;
-    if (this.#window.sentCount === 0) setImmediate(this.#flush);
-    else setTimeout(this.#flush, lingerMs);
+    const { lingerMs, now } = this.#channel.environment;
+    // The clock may have been set back meanwhile.
+    const waitMs = Math.min(lingerMs, lingerMs - (now() - this.#frameMs));
+    if (this.#window.sentCount === 0 || waitMs <= 0) setImmediate(this.#flush);
+    else setTimeout(this.#flush, waitMs);
   }
 
   #connect(): void {
@@ -195,6 +200,7 @@ class StreamPublisher implements Publisher {
       const messagesMax = Math.min(frameMessagesMax, session.credits - this.#window.sentCount);
       const frame = this.#window.take({ messagesMax, bytesMax: frameBytesMax });
       if (frame === undefined) return;
+      this.#frameMs = this.#channel.environment.now();
       session.isBlocked = !session.call.write({ kind: { $case: "messages", value: frame } });
     }
   }

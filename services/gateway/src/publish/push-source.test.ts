@@ -161,3 +161,22 @@ test("where one message has an idempotency key, all of its batch carry their ids
   const ids = log.batches[0]?.columns?.ids ?? new Uint8Array();
   assert.deepEqual([idText(ids.subarray(0, 16)), idText(ids.subarray(16))], [messageId(of, 0), id]);
 });
+
+test("a batch that came together while another was on its way does not linger again", async () => {
+  const overs: (() => void)[] = [];
+  const { log, source } = setUp({ sleep: () => new Promise<void>((resolve) => overs.push(resolve)) });
+  const first = source.add({ row: textRow("a") }, closing);
+  overs[0]?.();
+  while (log.batches.length === 0) await setImmediate();
+  const others = ["b", "c"].map((text) => source.add({ row: textRow(text) }, closing));
+  assert.equal(overs.length, 2, "its time runs from its first message");
+  overs[1]?.();
+  await setImmediate();
+  assert.equal(log.batches.length, 1, "one append at a time");
+  await log.answer();
+  await first;
+  await log.answer();
+  await Promise.all(others);
+  assert.deepEqual(log.batches.map(textsIn), [["a"], ["b", "c"]]);
+  assert.equal(overs.length, 2);
+});

@@ -82,6 +82,8 @@ interface Forming {
   closing: Closing;
   bodyBytes: number;
   columnBytes: number;
+  /** Its first message has waited long enough, be it for this batch's turn or for others to join. */
+  due: Promise<void>;
 }
 
 export function createPushSource(options: PushSourceOptions): PushSource {
@@ -96,7 +98,8 @@ export function createPushSource(options: PushSourceOptions): PushSource {
     const { contentBytes, columnBytes } = waiting.row;
     const last = forming.at(-1);
     if (last === undefined || !joins(last, waiting)) {
-      forming.push({ waiting: [waiting], closing, bodyBytes: contentBytes, columnBytes });
+      const due = options.sleep(closing.lingerMs);
+      forming.push({ waiting: [waiting], closing, bodyBytes: contentBytes, columnBytes, due });
       return;
     }
     last.waiting.push(waiting);
@@ -110,7 +113,7 @@ export function createPushSource(options: PushSourceOptions): PushSource {
   const linger = async (batch: Forming): Promise<void> => {
     if (isReady(batch)) return;
     const full = new Promise<void>((resolve) => (wake = resolve));
-    await Promise.race([options.sleep(batch.closing.lingerMs), full]);
+    await Promise.race([batch.due, full]);
     wake = undefined;
   };
 
