@@ -5,7 +5,7 @@ export interface ErrorDetails {
   field?: string;
   /** What the user can do about it, as a sentence. */
   remedy?: string;
-  /** What is exhausted, as kind and name: `stream:orders`, `bus:CLEAN`. */
+  /** What is exhausted, as kind and name: `stream:orders`, `bus:clean`. */
   subject?: string;
   /** How long to wait before the same call may succeed, in milliseconds. */
   retryAfterMs?: number;

@@ -10,6 +10,7 @@ import type { Component, Runtime } from "@millrace/runtime";
 import { waitedFor } from "./quota/backpressure.js";
 import { sinkNames, stageNames } from "./quota/live-bytes.js";
 import { createQuota, type Quota } from "./quota/quota.js";
+import type { Place } from "./quota/stale-ranges.js";
 
 interface QuotaParts {
   broker: Broker;
@@ -31,9 +32,7 @@ export async function openQuota(parts: QuotaParts): Promise<{ quota: Quota; watc
   ]);
   const most = metrics.gauge("millrace_stream_quota_bytes", "Live bytes a stream may hold.", ["stream"]);
   const waiting = metrics.gauge("millrace_backpressure_waiting", "What waits for what.", ["waiter", "for"]);
-  const shared = await Promise.all(
-    ["RAW", "CLEAN", "ENRICHED"].map((jetStream) => inspectStored(broker, jetStream, "none")),
-  );
+  const shared = await Promise.all([...flow].map((jetStream) => inspectStored(broker, jetStream, "none")));
   const bytesMax = shared.flatMap((of) => (of.bytesMax > 0 ? [of.bytesMax * sharedPart] : []));
   const quota = createQuota({
     dir: parts.dir,
@@ -43,7 +42,7 @@ export async function openQuota(parts: QuotaParts): Promise<{ quota: Quota; watc
     log,
     now: clock.now,
     publish: publisher.publish,
-    placesOf: ({ tenant, stream }) => stageFilters(tenant, stream),
+    placesOf,
     inspect: ({ jetStream, filter }) => inspectStored(broker, jetStream, filter),
     countStored: async (jetStream, filter) => (await inspectStored(broker, jetStream, filter)).count,
     onUsage: ({ stream }, usage) => {
@@ -64,4 +63,13 @@ export async function openQuota(parts: QuotaParts): Promise<{ quota: Quota; watc
     onEntry: (stage, of, { settled }) => quota.settled(stage, of, settled),
   });
   return { quota, watch };
+}
+
+/** Streams that a batch passes from left to right; it may be set aside from each of them, and come back. */
+const flow: ReadonlySet<string> = new Set(["RAW", "CLEAN", "ENRICHED"]);
+
+function placesOf({ tenant, stream }: { tenant: string; stream: string }): Place[] {
+  const places = stageFilters(tenant, stream);
+  const aside = places.filter(({ jetStream }) => !flow.has(jetStream));
+  return places.filter(({ jetStream }) => flow.has(jetStream)).flatMap((place) => [place, ...aside]);
 }

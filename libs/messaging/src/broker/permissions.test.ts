@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type NatsServer, startNats } from "../testing/nats-server.js";
-import { type ServiceUser, serviceUsers } from "./permissions.js";
+import { permissionsOf, type ServiceUser, serviceUsers } from "./permissions.js";
 import { buckets, streamPlans } from "./streams.js";
+import { stageFilters } from "./subjects.js";
 
 /*
  * Every service user against every subject and API of the broker, on the real server. What is expected is
@@ -77,6 +78,7 @@ const publishing = new Map<string, readonly ServiceUser[]>([
   ["event.default.s.dead_letter", deadLetterWriters],
   ["event.default.s.source_failed", ["ingestion"]],
   ["event.default.s.privacy_exempted", ["gateway"]],
+  ["event.default.s.backpressure", ["buffer"]],
   ["event.default.s.model_promoted", []],
   ["$KV.CONFIG.stream.default.s", ["gateway"]],
   ["$KV.CONFIG.source.default.s.f", ["gateway"]],
@@ -195,6 +197,12 @@ for (const user of serviceUsers) {
     assert.deepEqual([...refused].sort(), refusedBy(subscribing, user));
   });
 }
+
+test("buffer may ask how much of a stream is left wherever its batches may lie", () => {
+  const { publish } = permissionsOf("buffer");
+  for (const { jetStream } of stageFilters("default", "s"))
+    assert.ok(publish.includes(`$JS.API.STREAM.INFO.${jetStream}`), jetStream);
+});
 
 test("a connection without a key is refused", async () => {
   const { connect } = await import("@nats-io/transport-node");

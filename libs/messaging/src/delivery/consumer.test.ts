@@ -228,6 +228,26 @@ test("waiting outlives the ack wait: no second delivery, no attempt counted, the
   await running.stop();
 });
 
+test("what deliveries wait for is shown by its name for as long as they wait", async () => {
+  const runtime = testRuntime();
+  let isFull = true;
+  await publishRaw(150);
+  const handle: Handler = async () => {
+    if (isFull) throw new CodedError("resource_exhausted", "publish to clean", { subject: "bus:clean" });
+    return {};
+  };
+  const running = await consume(handle, { runtime });
+  const waiting = (count: number): Promise<boolean> => {
+    const line = new RegExp(`backpressure_waiting\\{waiter="privacy-batch",for="bus:clean".*\\} ${count}`);
+    return eventually(async () => line.test(await runtime.metrics.text()), { what: `${count} waiting` });
+  };
+  await waiting(1);
+  isFull = false;
+  await settled("RAW");
+  await waiting(0);
+  await running.stop();
+});
+
 test("deliveries behind slow ones are not redelivered, however long they queue", async () => {
   const seen: string[] = [];
   for (let n = 0; n < 3; n++) await publishRaw(200 + n, [`m${n}`]);

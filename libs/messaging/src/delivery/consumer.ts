@@ -9,6 +9,7 @@ import type { DeadLetterWriter, RowFailure } from "./dead-letters.js";
 import type { LaneTurns } from "../lanes/lane-turns.js";
 import type { Outgoing, Published, Publisher } from "./publisher.js";
 import { inReceivedSpan } from "./trace-context.js";
+import { createWaitingGauge, waitedFor } from "./waiting-gauge.js";
 
 /*
  * The one place where deliveries are settled.
@@ -85,6 +86,11 @@ const unsettledDeliveriesMax = 20;
 const pullExpiresMs = 10_000;
 const pullAgainMs = 500;
 
+interface Tries {
+  made: number;
+  waitsFor: string | undefined;
+}
+
 export function consumeBatches(options: ConsumeOptions): Component {
   const { broker, runtime, consumer } = options;
   const { log, metrics } = runtime;
@@ -112,6 +118,7 @@ export function consumeBatches(options: ConsumeOptions): Component {
     "Deliveries waiting for what they depend on.",
     ["consumer"],
   );
+  const gauge = createWaitingGauge(metrics, consumer);
   const hard = new AbortController();
   const working = new Set<Promise<void>>();
   let pull: ConsumerMessages | undefined;
@@ -172,15 +179,16 @@ export function consumeBatches(options: ConsumeOptions): Component {
    * Tries until it is settled one way or another; only waiting goes round, and stops the pulling for as long.
    */
   const work = async (message: JsMsg): Promise<void> => {
-    const tries = { made: 0 };
+    const tries: Tries = { made: 0, waitsFor: undefined };
     try {
       await tryUntilSettled(message, tries);
     } finally {
+      gauge.move(tries.waitsFor, undefined);
       if (tries.made > 0) countWaiting(-1);
     }
   };
 
-  const tryUntilSettled = async (message: JsMsg, tries: { made: number }): Promise<void> => {
+  const tryUntilSettled = async (message: JsMsg, tries: Tries): Promise<void> => {
     for (;;) {
       let failed: CodedError;
       try {
@@ -236,6 +244,8 @@ export function consumeBatches(options: ConsumeOptions): Component {
       const pauseMs = backoffMs(tries.made, runtime.random, { firstMs: 50, maxMs: 2_000 });
       if (tries.made === 0) countWaiting(1);
       tries.made += 1;
+      gauge.move(tries.waitsFor, waitedFor(failed));
+      tries.waitsFor = waitedFor(failed);
       await runtime.clock.sleep(pauseMs, hard.signal);
     }
   };

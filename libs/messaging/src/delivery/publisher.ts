@@ -82,10 +82,12 @@ export function createPublisher(broker: Broker): Publisher {
 }
 
 function publishError(caught: unknown, subject: string): CodedError {
-  const attempted = `publish to ${subject.split(".", 1)[0]}`;
+  const noun = subject.split(".", 1)[0] ?? "";
+  const attempted = `publish to ${noun}`;
   if (caught instanceof JetStreamApiError) {
     if (full.has(caught.code)) {
       return new CodedError("resource_exhausted", `${attempted}: the stream is full`, {
+        subject: `bus:${noun}`,
         retryAfterMs: 1_000,
         remedy: "Wait until consumers catch up.",
         cause: caught,

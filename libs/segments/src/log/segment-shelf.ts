@@ -194,6 +194,7 @@ async function prepare(
 /** A full disk is no broken one: nothing is half done, and it goes on when there is room. */
 export function diskFull(cause: unknown): CodedError {
   return new CodedError("resource_exhausted", "append to segments: the disk is full", {
+    subject: "segments:disk",
     remedy: "Free space on the segment volume.",
     retryAfterMs: 1_000,
     cause,
@@ -230,6 +231,7 @@ function createRoom(options: ShelfOptions, segments: () => number) {
       if (isFull()) {
         throw new CodedError("resource_exhausted", "append to segments: live segments are at their bound", {
           field: "segments.liveBytesMax",
+          subject: "segments:room",
           remedy: "Wait until consumers catch up, or raise the bound.",
           retryAfterMs: 200,
         });
