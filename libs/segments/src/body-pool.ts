@@ -11,11 +11,11 @@ export interface BodyPool {
 
 /**
  * Blocks of two sizes: a body of 1 MiB, or a bulk one of 4 MiB, that redaction made a quarter longer. Kept
- * idle at most 40 MiB each, what two lanes hold in flight; whatever needs more is allocated for itself.
+ * idle at most 40 and 80 MiB, what a lane holds in flight; whatever needs more is allocated for itself.
  */
 const sizes = [
   { blockBytes: 1280 * 1024, idleMax: 32 },
-  { blockBytes: 5 * 1024 * 1024, idleMax: 8 },
+  { blockBytes: 5 * 1024 * 1024, idleMax: 16 },
 ] as const;
 
 interface Shelf {

@@ -6,6 +6,11 @@ export const outputConfig = z.strictObject({
   segments: z
     .strictObject({
       cleanDir: z.string().default(".millrace/data/clean"),
+      /** Bytes of clean segments that are mapped at most, beyond which bodies are copied; 0 copies each. */
+      mmapBytesMax: z
+        .int()
+        .min(0)
+        .default(1024 * 1024 * 1024),
     })
     .prefault({}),
   storage: z

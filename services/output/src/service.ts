@@ -32,7 +32,8 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   const results = await createLedger(broker, "results", runtime);
   const stored = await createLedger(broker, "store", runtime);
   const registry = await createStreamRegistry(broker);
-  const reader = createBodyReader({ dirs: { clean: config.segments.cleanDir } });
+  const { cleanDir, mmapBytesMax } = config.segments;
+  const reader = createBodyReader({ dirs: { clean: cleanDir }, mmapBytesMax });
   const stores = createStores({
     config: config.storage,
     instance: config.instance,
@@ -53,6 +54,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
       deadLetters: createDeadLetterWriter({ publisher, stage, side: "clean", now: clock.now }),
       consumer: `${stage}-${lane}`,
       open: reader.open,
+      verify: reader.stillTrue,
       release: reader.release,
       handle,
       onDead: countDead(ledger),
