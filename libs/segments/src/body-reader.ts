@@ -1,6 +1,6 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { crc32 } from "node:zlib";
+import { crc32 } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
 import { decodeBatch, type OpenBatch, openBatch } from "@millrace/envelope";
 import { createMapCache, type MappedFile, whyNoMaps } from "@millrace/files";

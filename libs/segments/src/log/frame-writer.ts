@@ -1,4 +1,4 @@
-import { crc32 } from "node:zlib";
+import { crc32 } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
 import { type DiskFile, isSystemError, writeAll } from "../disk/disk.js";
 import { encodeFrameHeader, encodeMeta, frameBytes, frameHeaderBytes } from "./frame.js";

@@ -1,4 +1,4 @@
-import { crc32 } from "node:zlib";
+import { crc32 } from "@millrace/files";
 import type { DiskFile } from "../disk/disk.js";
 import {
   decodeFrameHeader,

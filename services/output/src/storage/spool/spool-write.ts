@@ -1,5 +1,5 @@
 import type { Hash } from "node:crypto";
-import { crc32 } from "node:zlib";
+import { crc32 } from "@millrace/files";
 import type { Interval, IntervalSet } from "@millrace/envelope";
 import { assert, CodedError } from "@millrace/errors";
 import { type Disk, type DiskFile, diskFull, isSystemError, writeFully } from "./disk.js";

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { join } from "node:path";
-import { crc32 } from "node:zlib";
+import { crc32 } from "@millrace/files";
 import { type Disk, type DiskFile, readFully, writeFileSynced } from "./disk.js";
 import type { JournalEntry } from "./journal.js";
 import type { Layout } from "./layout.js";
