@@ -1,8 +1,9 @@
 import { PublishServiceService } from "@millrace/proto/message";
 import type { Channel } from "../rpc/channel.js";
 import { MillraceError } from "../rpc/millrace-error.js";
+import type { LanePublishers } from "./lane-publishers.js";
 import type { Outgoing } from "./outgoing.js";
-import type { Position, Publisher } from "./publisher.js";
+import type { Position } from "./publisher.js";
 
 export interface Published {
   position: Position;
@@ -37,14 +38,14 @@ export class PublishRefused extends MillraceError {
 export interface PublishTarget {
   channel: Channel;
   stream: string;
-  publisher: Publisher;
+  publishers: LanePublishers;
 }
 
 /** One message: by the publish stream, or by a call of its own where it has an idempotency key. */
 export async function publishOne(target: PublishTarget, outgoing: Outgoing): Promise<Published> {
-  const { channel, stream, publisher } = target;
+  const { channel, stream, publishers } = target;
   const { message, idempotencyKey } = outgoing;
-  if (idempotencyKey === undefined) return { position: await publisher.publish(outgoing) };
+  if (idempotencyKey === undefined) return { position: await publishers.of(outgoing).publish(outgoing) };
   const request = { ...message, stream, idempotencyKey };
   const attempted = `publish to ${stream}`;
   const { messageId, position } = await channel.unary(PublishServiceService.publish, request, { attempted });
@@ -52,15 +53,15 @@ export async function publishOne(target: PublishTarget, outgoing: Outgoing): Pro
 }
 
 /**
- * All of them, in order; waits for room as often as it takes. Rejects with PublishRefused once all are
- * settled.
+ * All of them, in order within a lane; waits for room as often as it takes. Rejects with PublishRefused once
+ * all are settled.
  */
 export async function publishAll(target: PublishTarget, outgoing: readonly Outgoing[]): Promise<Published[]> {
   const published: (Published | undefined)[] = outgoing.map(() => undefined);
   const refused = new Map<number, MillraceError>();
   const settling: Promise<void>[] = [];
   for (const [index, each] of outgoing.entries()) {
-    await target.publisher.room();
+    await target.publishers.of(each).room();
     const settled = publishOne(target, each).then(
       (done) => void (published[index] = done),
       (error: unknown) => void refused.set(index, MillraceError.from(error, `publish to ${target.stream}`)),

@@ -52,6 +52,26 @@ test("without credits publish waits until there are some", async () => {
   assert.equal(gateway.state.accepted.size, 5);
 });
 
+test("a high message does not wait for the batch lane's credits", async () => {
+  await using gateway = await startGateway();
+  gateway.state.credits = 2;
+  gateway.state.holdsAcks = true;
+  const processor = await createStreamProcessor("live", gateway.connect());
+  const batch = texts(5).map((text) => ({ text, priority: "batch" as const }));
+  const publishing = processor.publish(batch);
+  await gateway.until(() => gateway.state.accepted.size === 2);
+  const urgent = processor.publish({ text: "urgent", priority: "high" });
+  await gateway.until(() => gateway.state.accepted.size === 3);
+  gateway.state.holdsAcks = false;
+  gateway.changed();
+  const positions = [await urgent, ...(await publishing)].map(({ position }) => position);
+  assert.equal(new Set(positions.map(({ source }) => source)).size, 2, "each lane has its epoch");
+  assert.deepEqual(
+    positions.map(({ offset }) => offset),
+    [0, 0, 1, 2, 3, 4],
+  );
+});
+
 test("what was not acknowledged before a cut is sent again under the same numbers", async () => {
   await using gateway = await startGateway();
   gateway.state.holdsAcks = true;

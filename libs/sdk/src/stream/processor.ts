@@ -3,7 +3,7 @@ import type { MillraceClient } from "../connect.js";
 import { describeMapping, type MappedFile, mmapFile } from "../large-file/mapped-file.js";
 import { type OutgoingMessage, toOutgoing } from "../publish/outgoing.js";
 import { publishAll, type Published, publishOne, type PublishTarget } from "../publish/publish-all.js";
-import { createPublisher } from "../publish/publisher.js";
+import { createLanePublishers } from "../publish/lane-publishers.js";
 import { createHandlers, type Handlers } from "../receive/handlers.js";
 import { subscribe, type SubscribeOptions, type Subscription } from "../receive/subscription.js";
 import { MillraceError } from "../rpc/millrace-error.js";
@@ -39,7 +39,7 @@ export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner
    * Resolves when the message is durable. Waits where the server has no credits: that is the back-pressure.
    */
   publish(message: OutgoingMessage): Promise<Published>;
-  /** All in order; rejects with PublishRefused, once all are settled, if any was refused. */
+  /** All in order within a lane; rejects with PublishRefused, once all are settled, if any was refused. */
   publish(messages: readonly OutgoingMessage[]): Promise<Published[]>;
   addFileSource(options: FileSourceOptions): Promise<SourceHandle>;
   /** Opens a file of this machine as the stream's memoryMapping, mmapSize and zeroCopy say. */
@@ -123,7 +123,8 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
     mapping,
     ...(onError && { onError }),
   });
-  const publisher = createPublisher(channel, stream);
+  const usual = settings.processingMode === "batch" ? "batch" : "high";
+  const publishers = createLanePublishers(channel, stream, usual);
   const ready = async (): Promise<void> => {
     if (!runner.isReady) await runner.ready();
   };
@@ -135,11 +136,11 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
   };
   const hasResults = settings.outputs.results !== undefined;
 
-  const { publish, settled } = createPublish({ channel, stream, publisher }, ready);
+  const { publish, settled } = createPublish({ channel, stream, publishers }, ready);
   async function close(): Promise<void> {
     await runner.stop();
     await settled();
-    await publisher.close();
+    await publishers.close();
   }
 
   return {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Lane } from "@millrace/proto/batch";
 import { createPendingBudget } from "./pending-budget.js";
 
-const stream = (name: string) => ({ tenant: "default", stream: name });
+const stream = (name: string, lane = Lane.LANE_BATCH) => ({ tenant: "default", stream: name, lane });
 
 /** Takes in steps of 1 for as long as there is room. */
 function fill(budget: ReturnType<typeof createPendingBudget>, name: string): number {
@@ -19,6 +20,14 @@ test("streams that give nothing back leave room for the next one", () => {
   );
   assert.throws(() => budget.take(stream("a"), 1), { code: "resource_exhausted" });
   budget.take(stream("e"), 5);
+});
+
+test("a batch lane that is full leaves room for the high lane of its stream", () => {
+  const budget = createPendingBudget(1_000);
+  fill(budget, "a");
+  assert.equal(budget.hasRoom(stream("a")), false);
+  assert.equal(budget.hasRoom(stream("a", Lane.LANE_HIGH)), true);
+  budget.take(stream("a", Lane.LANE_HIGH), 1);
 });
 
 test("what is given back is room again, for whoever had it and for the others", async () => {

@@ -1,17 +1,24 @@
 import { CodedError } from "@millrace/errors";
 import type { StreamName } from "@millrace/envelope";
+import type { Lane } from "@millrace/proto/batch";
+
+/** A lane of a stream: what is urgent is not kept out by what is not. */
+export interface Holder extends StreamName {
+  lane: Lane;
+}
 
 /**
- * Bounds what is published and not yet durable, over all streams of the process. A stream may hold as much as
- * is left besides, so half of it alone and less beside others: those that are full leave room for the next.
+ * Bounds what is published and not yet durable, over all streams of the process. A lane of a stream may hold
+ * as much as is left besides, so half of it alone and less beside others: those that are full leave room for
+ * the next.
  */
 export interface PendingBudget {
   /** Errors: `resource_exhausted`. */
-  take(of: StreamName, bytes: number): void;
+  take(of: Holder, bytes: number): void;
   /** For what was let in as a whole when there was room. */
-  add(of: StreamName, bytes: number): void;
-  give(of: StreamName, bytes: number): void;
-  hasRoom(of: StreamName): boolean;
+  add(of: Holder, bytes: number): void;
+  give(of: Holder, bytes: number): void;
+  hasRoom(of: Holder): boolean;
   /** Resolves when something was given back, or the signal is aborted. */
   change(signal: AbortSignal): Promise<void>;
   bytes(): number;
@@ -21,10 +28,10 @@ export function createPendingBudget(pendingBytesMax: number): PendingBudget {
   const held = new Map<string, number>();
   let pending = 0;
   let waiting: (() => void)[] = [];
-  const keyOf = ({ tenant, stream }: StreamName): string => `${tenant}/${stream}`;
-  const heldBy = (of: StreamName): number => held.get(keyOf(of)) ?? 0;
-  const hasRoom = (of: StreamName): boolean => heldBy(of) < pendingBytesMax - pending;
-  const hold = (of: StreamName, bytes: number): void => {
+  const keyOf = ({ tenant, stream, lane }: Holder): string => `${tenant}/${stream}/${lane}`;
+  const heldBy = (of: Holder): number => held.get(keyOf(of)) ?? 0;
+  const hasRoom = (of: Holder): boolean => heldBy(of) < pendingBytesMax - pending;
+  const hold = (of: Holder, bytes: number): void => {
     pending += bytes;
     const now = heldBy(of) + bytes;
     if (now > 0) held.set(keyOf(of), now);

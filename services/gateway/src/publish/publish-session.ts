@@ -1,5 +1,6 @@
 import { CodedError } from "@millrace/errors";
 import type { StreamName } from "@millrace/envelope";
+import { Lane } from "@millrace/proto/batch";
 import type { PublishStreamResponse, Rejection, StreamedMessage } from "@millrace/proto/message";
 import type { Row } from "./outgoing-row.js";
 import type { PendingBudget } from "./pending-budget.js";
@@ -24,6 +25,8 @@ export interface PublishSession {
   take(frame: { firstSequence: number; messages: readonly StreamedMessage[] }): void;
   /** All numbers below it are durable or rejected. */
   acknowledgedBelow(): number;
+  /** Of the message that was taken last: what comes next most likely waits for the same room. */
+  lane(): Lane;
   /** Whether the client has used up its credits. */
   isFull(): boolean;
   /** Resolves when fewer are pending than before. */
@@ -40,6 +43,7 @@ export function createPublishSession(options: SessionOptions): PublishSession {
   let expected: number | undefined;
   let toldBelow = acceptedBelow;
   let isTelling = false;
+  let lane = Lane.LANE_HIGH;
   let waiting: (() => void)[] = [];
 
   const below = (): number => {
@@ -78,6 +82,7 @@ export function createPublishSession(options: SessionOptions): PublishSession {
       return reject(sequence, caught);
     }
     if (sequence < acceptedBelow) return;
+    lane = row.lane;
     pending.add(sequence);
     const settle = (error: unknown): void => {
       if (error !== undefined) reject(sequence, error);
@@ -109,6 +114,7 @@ export function createPublishSession(options: SessionOptions): PublishSession {
       tellSoon();
     },
     acknowledgedBelow: below,
+    lane: () => lane,
     isFull: () => pending.size >= creditsMax,
     progress: () => new Promise((resolve) => waiting.push(resolve)),
     settled: async () => {
@@ -127,7 +133,7 @@ export async function roomFor(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted && session.isFull()) await session.progress();
-  while (!signal.aborted && !budget.hasRoom(of)) await budget.change(signal);
+  while (!signal.aborted && !budget.hasRoom({ ...of, lane: session.lane() })) await budget.change(signal);
 }
 
 function invalid(field: string, problem: string, remedy: string): CodedError {

@@ -1,8 +1,8 @@
 import { assert, CodedError } from "@millrace/errors";
-import type { Batch } from "@millrace/proto/batch";
+import { type Batch, Lane } from "@millrace/proto/batch";
 import { type BatchOf, buildBatch, fits, type PlacedRow } from "./build-batch.js";
 import type { Row } from "./outgoing-row.js";
-import type { PendingBudget } from "./pending-budget.js";
+import type { Holder, PendingBudget } from "./pending-budget.js";
 
 // One source of pushed messages, one append at a time:
 //
@@ -94,6 +94,10 @@ export function createPushSource(options: PushSourceOptions): PushSource {
   let isRunning = false;
   let wake: (() => void) | undefined;
 
+  const high: Holder = { ...of, lane: Lane.LANE_HIGH };
+  const low: Holder = { ...of, lane: Lane.LANE_BATCH };
+  const holder = (lane: Lane | undefined): Holder => (lane === Lane.LANE_HIGH ? high : low);
+
   const enqueue = (waiting: Waiting, closing: Closing): void => {
     const { contentBytes, columnBytes } = waiting.row;
     const last = forming.at(-1);
@@ -139,7 +143,7 @@ export function createPushSource(options: PushSourceOptions): PushSource {
       const error = CodedError.from(caught, "append to buffer");
       for (const { settled } of waiting) settled(error, 0, "");
     } finally {
-      budget.give(of, bytes);
+      budget.give(holder(waiting[0]?.row.lane), bytes);
     }
   };
 
@@ -157,8 +161,8 @@ export function createPushSource(options: PushSourceOptions): PushSource {
 
   const offer = ({ row, position, id, trace }: Addition, closing: Closing, settled: Settled): void => {
     const bytes = row.contentBytes + row.columnBytes;
-    if (options.whenFull === "refuse") budget.take(of, bytes);
-    else budget.add(of, bytes);
+    if (options.whenFull === "refuse") budget.take(holder(row.lane), bytes);
+    else budget.add(holder(row.lane), bytes);
     enqueue({ row, position, id, trace, bytes, settled }, closing);
     const head = forming[0];
     if (wake !== undefined && head !== undefined && isReady(head)) wake();
