@@ -49,7 +49,14 @@ export { createTurnOrder, type TurnOrder } from "./lanes/turn-order.js";
 export { isInferred, pastFilter } from "./delivery/past-filter.js";
 export { createPublisher, type Outgoing, type Published, type Publisher } from "./delivery/publisher.js";
 export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";
-export { cleanEndpoint, embedEndpoint, findEndpoint, readingEndpoint } from "./state/endpoints.js";
+export {
+  cleanEndpoint,
+  embedEndpoint,
+  findEndpoint,
+  readingEndpoint,
+  type ReadingStage,
+  readingStages,
+} from "./state/endpoints.js";
 export { createExemptions, exemptionEndMs, type Exemptions } from "./state/exemptions.js";
 export {
   purgeKept,

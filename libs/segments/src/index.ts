@@ -8,4 +8,4 @@ export {
   type PlacedBatch,
   travelsInline,
 } from "./body-store.js";
-export { type ReadBytes, type Reading, readingOf } from "./reading.js";
+export { type ReadBytes, type Reading, readingOf, tellReading } from "./reading.js";

@@ -1,4 +1,5 @@
 import type { Stream } from "@millrace/proto/stream";
+import type { ReadingRequest, ReadingResponse } from "@millrace/proto/work";
 
 /** How the bodies of a stream are to be read. */
 export interface Reading {
@@ -53,3 +54,22 @@ export function createReadAccounts(): ReadAccounts {
     forget: (tenant, stream) => void accounts.delete(`${tenant}/${stream}`),
   };
 }
+
+/** What `tellReading` asks of a reader. */
+export interface ReadingTold {
+  readonly unmappedReason: string | undefined;
+  readBytes(tenant: string, stream: string): ReadBytes;
+}
+
+/** How a stage reads the bodies of a stream, for the stream's status. */
+export const tellReading =
+  (reader: ReadingTold) =>
+  async ({ tenant, stream }: ReadingRequest): Promise<ReadingResponse> => {
+    const { mapped, read, inline } = reader.readBytes(tenant, stream);
+    return {
+      unmappedReason: reader.unmappedReason ?? "",
+      mappedBytes: mapped,
+      readBytes: read,
+      inlineBytes: inline,
+    };
+  };

@@ -152,7 +152,8 @@ function requests(broker: Broker): Pick<SearchParts, "cleanText" | "embedQuery" 
       const { texts } = await ask(broker, cleanEndpoint, request, atLeast(timeoutMs));
       return present(texts[0], "privacy's answer to a text");
     },
-    askReading: (of) => ask(broker, readingEndpoint, of, readingTimeoutMs),
+    askReading: (stage, of) =>
+      ask(broker, readingEndpoint(stage), of, readingTimeoutMs).catch(() => undefined),
     embedQuery: (text, timeoutMs) =>
       ask(broker, embedEndpoint, { texts: [text], query: true }, atLeast(timeoutMs)),
     findNearest: async (request, timeoutMs) =>

@@ -9,10 +9,12 @@ import {
   type Handler,
   type LaneToken,
   type Ledger,
+  readingEndpoint,
+  serveRequests,
   storedSizes,
 } from "@millrace/messaging";
 import type { BuildService, Component } from "@millrace/runtime";
-import { createBodyReader } from "@millrace/segments";
+import { createBodyReader, readingOf, tellReading } from "@millrace/segments";
 import type { OutputConfig } from "./config.js";
 import { publishResults } from "./handlers/publish-results.js";
 import { storeBatch } from "./handlers/store-batch.js";
@@ -33,7 +35,11 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   const stored = await createLedger(broker, "store", runtime);
   const registry = await createStreamRegistry(broker);
   const { cleanDir, mmapBytesMax } = config.segments;
-  const reader = createBodyReader({ dirs: { clean: cleanDir }, mmapBytesMax });
+  const reader = createBodyReader({
+    dirs: { clean: cleanDir },
+    mmapBytesMax,
+    reading: async ({ tenant, stream }) => readingOf(await registry.find(tenant, stream)),
+  });
   const stores = createStores({
     config: config.storage,
     instance: config.instance,
@@ -65,6 +71,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     results.forget(tenant, name);
     stored.forget(tenant, name);
     budget.forget(tenant, name);
+    reader.forget(tenant, name);
   });
   const { version } = runtime;
   const toResults: Sink = {
@@ -78,6 +85,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     stored,
     stores,
     registry,
+    serveRequests(broker, runtime, readingEndpoint("output"), tellReading(reader)),
     lane("results", "high", toResults),
     lane("results", "batch", toResults),
     lane("store", "high", toStore),

@@ -14,13 +14,12 @@ import {
   serveRequests,
 } from "@millrace/messaging";
 import type { BuildService } from "@millrace/runtime";
-import { createBodyPool, createBodyReader, openBodyStore, readingOf } from "@millrace/segments";
+import { createBodyPool, createBodyReader, openBodyStore, readingOf, tellReading } from "@millrace/segments";
 import type { PrivacyConfig } from "./config.js";
 import { createFilters } from "./filter/filters.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
 import { cleanTexts } from "./handlers/clean-texts.js";
 import { filterBatch } from "./handlers/filter-batch.js";
-import { tellReading } from "./handlers/tell-reading.js";
 
 /** The only reader of RAW: what leaves here holds no personal data that the stream's policy looks for. */
 export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
@@ -88,7 +87,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     tracker,
     batches,
     serveRequests(broker, runtime, cleanEndpoint, cleanTexts({ filters, registry })),
-    serveRequests(broker, runtime, readingEndpoint, tellReading(reader)),
+    serveRequests(broker, runtime, readingEndpoint("privacy"), tellReading(reader)),
     lane("privacy-high"),
     lane("privacy-batch"),
   ];

@@ -57,6 +57,6 @@ describe("a large file of a stream's file source", () => {
     ]);
     const { files, dataPath } = await processor.status();
     assert.equal(files.dataPath, "mapped");
-    assert.match(dataPath, /^mapped: .* so far [1-9]\d* bytes mapped/);
+    assert.match(dataPath, /^mapped: .*; privacy so far: [1-9]\d* bytes mapped/);
   });
 });

@@ -13,8 +13,8 @@ import { stageFilters } from "./subjects.js";
  */
 const everyone = [...serviceUsers];
 const withLedger = everyone.filter((user) => user !== "ingestion");
-const servers: ServiceUser[] = ["privacy", "inference", "semantic-search"];
-const deadLetterWriters: ServiceUser[] = ["buffer", ...servers, "output"];
+const servers: ServiceUser[] = ["privacy", "inference", "semantic-search", "output"];
+const deadLetterWriters: ServiceUser[] = ["buffer", ...servers];
 
 /** Who may read a stream by an ephemeral consumer of its own. */
 const tails: Record<string, ServiceUser[]> = {
@@ -92,6 +92,7 @@ const publishing = new Map<string, readonly ServiceUser[]>([
   ["$KV.REPORTS.default.s.f", ["ingestion"]],
   ["work.privacy.clean", ["gateway", "ingestion"]],
   ["work.privacy.reading", ["gateway"]],
+  ["work.output.reading", ["gateway"]],
   ["work.privacy.other", []],
   ["work.inference.embed", ["gateway"]],
   ["work.semantic-search.find", ["gateway"]],

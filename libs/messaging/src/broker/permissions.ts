@@ -95,7 +95,7 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     publishTo("event.*.*.privacy_exempted"),
     publishTo("$JS.API.DIRECT.GET.CONTENT", "$JS.API.DIRECT.GET.CONTENT.>"),
     purge("RESULT", "EVENTS", "CONTENT", "EMBEDDINGS", `KV_${buckets.ledger}`, `KV_${buckets.reports}`),
-    ask("privacy.clean", "privacy.reading", "inference.embed", "semantic-search.find"),
+    ask("privacy.clean", "privacy.reading", "output.reading", "inference.embed", "semantic-search.find"),
   ],
   ingestion: [
     read(buckets.config),
@@ -158,6 +158,7 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     tail("RESULT"),
     purge("RESULT"),
     publishTo("result.>", "content.>", "event.*.*.new_data", "event.*.*.dead_letter", "dlq.clean.>"),
+    serve("output", ["gateway"]),
   ],
 };
 

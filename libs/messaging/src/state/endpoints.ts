@@ -17,12 +17,16 @@ export const cleanEndpoint: Endpoint<CleanRequest, CleanResponse> = {
   response: CleanResponse,
 };
 
-export const readingEndpoint: Endpoint<ReadingRequest, ReadingResponse> = {
-  service: "privacy",
+/** Stages that read bodies through maps; in the order in which a message passes them. */
+export const readingStages = ["privacy", "output"] as const;
+export type ReadingStage = (typeof readingStages)[number];
+
+export const readingEndpoint = (stage: ReadingStage): Endpoint<ReadingRequest, ReadingResponse> => ({
+  service: stage,
   verb: "reading",
   request: ReadingRequest,
   response: ReadingResponse,
-};
+});
 
 export const embedEndpoint: Endpoint<EmbedRequest, EmbedResponse> = {
   service: "inference",

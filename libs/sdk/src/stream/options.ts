@@ -19,11 +19,11 @@ export interface StreamOptions {
   /** Messages a batch at most, 1 to 8192. Default 1000. */
   batchSize?: number;
   /**
-   * False: bulk bytes come by plain reads rather than through a read-only map, in privacy and in `mmapFile`
+   * False: bulk bytes come by plain reads rather than through read-only maps, in the stages and in `mmapFile`
    * of this process. Default true, where files can be mapped; `status()` says what is done, and why.
    */
   memoryMapping?: boolean;
-  /** Bytes mapped at once at most, by privacy for this stream, and by each `mmapFile`. Default `"1GB"`. */
+  /** Bytes mapped at once at most, by a stage for this stream, and by each `mmapFile`. Default `"1GB"`. */
   mmapSize?: Size;
   /** False: mapped bytes are copied before they are worked on or handed over. Default true. */
   zeroCopy?: boolean;

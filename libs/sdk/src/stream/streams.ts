@@ -24,7 +24,7 @@ export interface StreamStatus {
   buffer: BufferStatus | undefined;
   /** `synced`, or `unverified` where the broker can't be asked. */
   durability: string;
-  /** How bulk bytes are read by later stages, and why. */
+  /** `mapped`, `read` or `unknown`: how bulk bytes are read, then why, and what each stage read so far. */
   dataPath: string;
 }
 

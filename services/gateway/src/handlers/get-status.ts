@@ -1,3 +1,4 @@
+import { type ReadingStage, readingStages } from "@millrace/messaging";
 import type {
   BufferUsage,
   GetStreamStatusRequest,
@@ -20,8 +21,11 @@ export interface StatusParts {
   /** What buffer says that the stream holds; undefined where it does not answer in time. */
   bufferUsage(of: { tenant: string; stream: string }): Promise<BufferUsage | undefined>;
   durability: string;
-  /** How privacy reads the stream's bodies. Errors: `unavailable`. */
-  askReading(of: { tenant: string; stream: string }): Promise<ReadingResponse>;
+  /** How a stage reads the stream's bodies; undefined where it does not answer in time. */
+  askReading(
+    stage: ReadingStage,
+    of: { tenant: string; stream: string },
+  ): Promise<ReadingResponse | undefined>;
   sleep(ms: number): Promise<void>;
 }
 
@@ -45,11 +49,12 @@ async function readStatus(parts: StatusParts, stream: Stream): Promise<GetStream
   const sinks = sinksOf(stream.outputs);
   // The counts before the LEDGER: what leaves the bus in between is in the entries by then, not in neither.
   const stages = await parts.countBatches(of);
-  const isRead = stream.privacy?.exempt !== true;
-  const [entries, reports, reading, buffer] = await Promise.all([
+  // Nothing of an exempt stream passes privacy.
+  const readers = readingStages.filter((stage) => stage !== "privacy" || stream.privacy?.exempt !== true);
+  const [entries, reports, readings, buffer] = await Promise.all([
     parts.readLedger(of),
     parts.readReports(of),
-    isRead ? parts.askReading(of).catch(() => undefined) : undefined,
+    Promise.all(readers.map(async (stage) => ({ stage, reading: await parts.askReading(stage, of) }))),
     parts.bufferUsage(of),
   ]);
   const stored = stages.reduce((total, { batches }) => total + batches, 0);
@@ -63,7 +68,7 @@ async function readStatus(parts: StatusParts, stream: Stream): Promise<GetStream
     sources: [...sourceStatuses(entries), ...failing],
     sinks: sinkCounts(entries, sinks),
     durability: parts.durability,
-    dataPath: describeDataPath(stream, reading),
+    dataPath: describeDataPath(stream, readings),
     buffer,
   };
 }

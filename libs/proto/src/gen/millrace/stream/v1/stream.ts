@@ -62,14 +62,14 @@ export interface Stream {
   /** Threads beside the event loop that a stage may use for this stream's CPU work, 0 to 256. 0: as the service is set. */
   workerThreads: number;
   /**
-   * Whether privacy reads bodies in segments through a read-only map where it can; the later stages copy each. Default
-   * true; false: plain reads.
+   * Whether privacy and output read bodies in segments through a read-only map where they can; other stages copy each.
+   * Default true; false: plain reads.
    */
   memoryMapping?:
     | boolean
     | undefined;
   /**
-   * Bytes of this stream's bodies that privacy works on through maps at once at most; what is beyond is read plainly.
+   * Bytes of this stream's bodies that a stage works on through maps at once at most; what is beyond is read plainly.
    * At least 64 KiB. 0: 1 GB.
    */
   mmapBytes: number;
@@ -215,7 +215,7 @@ export interface GetStreamStatusResponse {
   sinks: SinkCount[];
   /** `synced`, or `unverified` where the broker can't be asked. */
   durability: string;
-  /** `mapped`, `read` or `unknown`, then why: how privacy reads bodies above 64 KiB, and what it read so far. */
+  /** `mapped`, `read` or `unknown`, then why: how bodies above 64 KiB are read, and what each stage read so far. */
   dataPath: string;
   /** Absent where buffer does not answer. */
   buffer: BufferUsage | undefined;

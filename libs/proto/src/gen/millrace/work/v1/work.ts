@@ -22,7 +22,7 @@ export interface CleanResponse {
   names: string[];
 }
 
-/** How privacy reads the bodies of a stream. */
+/** How a stage reads the bodies of a stream. */
 export interface ReadingRequest {
   tenant: string;
   stream: string;
