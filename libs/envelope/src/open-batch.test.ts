@@ -42,7 +42,16 @@ const findings = {
 };
 const embeddings = { model: "m", dimensions: 2, rows: [0, 2], vectors: new Uint8Array(8) };
 const sentiments = { model: "m", rows: [1], scores: [0.5], labels: [3] };
-const range = { node: "n", log: "raw/b", segment: 1, offset: 0, length: 14, crc32: 0 };
+const range = {
+  node: "n",
+  log: "raw/b",
+  segment: 1,
+  offset: 0,
+  length: 14,
+  crc32: 0,
+  frameOffset: 0,
+  leaseEpoch: 0,
+};
 
 test("a sound batch passes, with every column in use and its body inline or elsewhere", () => {
   checkBatch(changed({}));

@@ -1,5 +1,5 @@
 import { CodedError, present } from "@millrace/errors";
-import { Batch, Framing, type Header, Kind } from "@millrace/proto/batch";
+import { Batch, Framing, type Header, Kind, type SegmentRange } from "@millrace/proto/batch";
 import { complaintOfAnnotations, complaintOfSparse } from "./check-columns.js";
 import { limits } from "./limits.js";
 import {
@@ -22,6 +22,10 @@ export interface OpenBatch {
   body: Uint8Array;
   /** CRC-32 of the body, where whoever fetched it has checked it: it need not be computed again. */
   bodyCrc32?: number;
+  /**
+   * Where the body lies already, in a segment that was leased to its writer: it is taken over, not written.
+   */
+  leased?: SegmentRange;
   annotations: OpenAnnotations;
   passport: Batch["passport"];
 }

@@ -20,6 +20,7 @@ async function workbench(t: TestContext, mmapBytesMax: number, stream?: GivenStr
     side: "raw",
     owner: "buffer-0",
     node: "local",
+    monotonic: () => 0,
     segmentBytes: mib,
     liveBytesMax: 8 * mib,
   });

@@ -1,12 +1,12 @@
-import { type FileHandle, open } from "node:fs/promises";
-import { join } from "node:path";
-import { crc32 } from "@millrace/files";
+import { type FileHandle, open, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { CodedError } from "@millrace/errors";
 import { decodeBatch, type OpenBatch, openBatch } from "@millrace/envelope";
-import { createMapCache, type MappedFile, whyNoMaps } from "@millrace/files";
+import { crc32, createMapCache, type MappedFile, whyNoMaps } from "@millrace/files";
 import type { Batch, Header, SegmentRange } from "@millrace/proto/batch";
 import { createBodyPool } from "./body-pool.js";
 import { generationOffset } from "./log/frame.js";
+import { spillDir, spilledBody, spillName } from "./spill/spill-shelf.js";
 import { createReadAccounts, type ReadBytes, type Reading, readingOf } from "./reading.js";
 
 export interface BodyReaderOptions {
@@ -73,14 +73,19 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
     const file = await files.open(path, range);
     const body = pool.take(range.length).subarray(0, range.length);
     const { bytesRead } = await file.read(body, 0, range.length, range.offset);
-    if (bytesRead !== range.length || crc32(body) !== range.crc32) throw changed();
-    return body;
+    if (bytesRead === range.length && crc32(body) === range.crc32) return body;
+    pool.give(body);
+    // The file may be held open under a number that it had before.
+    const generation = Buffer.alloc(8);
+    await file.read(generation, 0, 8, generationOffset);
+    if (Number(generation.readBigUInt64LE()) === range.segment) throw changed();
+    files.forget(path);
+    throw gone(range);
   };
   const checked = (body: Uint8Array, range: SegmentRange, file: MappedFile): Uint8Array => {
-    if (generationOf(file) !== range.segment) {
-      throw new CodedError("not_found", `read range of ${range.log}: its segment is gone`);
-    }
-    if (body.length !== range.length || crc32(body) !== range.crc32) throw changed();
+    const isTrue = body.length === range.length && crc32(body) === range.crc32;
+    if (generationOf(file) !== range.segment) throw gone(range);
+    if (!isTrue) throw changed();
     return body;
   };
   const openRange = async (batch: Batch, range: SegmentRange): Promise<OpenBatch> => {
@@ -125,10 +130,31 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
       throw CodedError.from(cause, `read range of ${range.log}`);
     }
   };
+  /** A straggler's body lies aside, and its segment is gone or used again. */
+  const openAside = async (batch: Batch, range: SegmentRange, missing: CodedError): Promise<OpenBatch> => {
+    const path = join(dirname(pathOf(options.dirs, range)), spillDir, spillName(range));
+    const bytes = await readFile(path).catch(() => {
+      throw missing;
+    });
+    const body = spilledBody(bytes);
+    if (body?.length !== range.length || crc32(body) !== range.crc32) throw changed();
+    const opened = { ...openBatch(batch, body), bodyCrc32: range.crc32 };
+    accounts.of(opened.header.tenant, opened.header.stream).read += body.length;
+    return opened;
+  };
   return {
     open: async (bytes) => {
       const batch = decodeBatch(bytes);
-      if (batch.body?.$case === "range") return openRange(batch, batch.body.value);
+      if (batch.body?.$case === "range") {
+        const range = batch.body.value;
+        try {
+          return await openRange(batch, range);
+        } catch (caught) {
+          const error = CodedError.from(caught, `read range of ${range.log}`);
+          if (error.code !== "not_found") throw error;
+          return openAside(batch, range, error);
+        }
+      }
       const opened = openBatch(batch, batch.body?.value ?? new Uint8Array());
       accounts.of(opened.header.tenant, opened.header.stream).inline += opened.body.length;
       return opened;
@@ -162,6 +188,10 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
 function whyUnmapped({ mmapBytesMax }: BodyReaderOptions): string | undefined {
   if (mmapBytesMax === undefined) return "this stage copies each";
   return mmapBytesMax === 0 ? "segments.mmapBytesMax is 0" : whyNoMaps();
+}
+
+function gone(range: SegmentRange): CodedError {
+  return new CodedError("not_found", `read range of ${range.log}: its segment is gone`);
 }
 
 function changed(): CodedError {
@@ -203,6 +233,11 @@ function openFiles() {
       files.set(path, file);
       if (files.size > openFilesMax) evict();
       return file;
+    },
+    forget: (path: string): void => {
+      const file = files.get(path);
+      files.delete(path);
+      void file?.then((handle) => handle.close()).catch(() => undefined);
     },
     close: (): void => {
       while (files.size > 0) evict();

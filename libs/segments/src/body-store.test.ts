@@ -13,7 +13,7 @@ const subject = "raw.batch.any.default.s";
 function workbench(t: TestContext) {
   const sideDir = mkdtempSync(join(tmpdir(), "millrace-bodies-"));
   t.after(() => rmSync(sideDir, { recursive: true, force: true }));
-  const options = { sideDir, side: "raw" as const, owner: "buffer-0", node: "local" };
+  const options = { sideDir, side: "raw" as const, owner: "buffer-0", node: "local", monotonic: () => 0 };
   const sizes = { segmentBytes: 1024 * 1024, liveBytesMax: 8 * 1024 * 1024 };
   const reader = createBodyReader({ dirs: { raw: sideDir } });
   t.after(() => reader.close());

@@ -1,18 +1,13 @@
 import { join } from "node:path";
-import { encodeBatch, idText, limits, type OpenBatch } from "@millrace/envelope";
+import { encodeBatch, idText, type OpenBatch } from "@millrace/envelope";
 import { Batch, type SegmentRange } from "@millrace/proto/batch";
+import { nodeDisk } from "./disk/disk.js";
+import { createSegmentLeases, type LeasedFrame, type SegmentLeases } from "./lease/segment-leases.js";
 import type { FramePlace, FrameToAppend } from "./log/frame-writer.js";
 import type { RecoveredFrame } from "./log/scan.js";
 import { openSegmentLog, type SegmentLogOptions } from "./log/segment-log.js";
-
-export interface PlacedBatch {
-  id: string;
-  subject: string;
-  /** The batch as it travels on the bus: with its body, or with the range where that lies. */
-  bytes: Uint8Array;
-  messageCount: number;
-  inSegment: boolean;
-}
+import { type Held, openStragglers } from "./spill/stragglers.js";
+import { inlineBatch, type PlacedBatch, travelsInline, withRange } from "./placed-batch.js";
 
 /** Where the bodies of a service's own batches lie until nobody refers to them. */
 export interface BodyStore {
@@ -27,8 +22,11 @@ export interface BodyStore {
    * ids.
    */
   recovered: readonly PlacedBatch[];
-  /** Bytes of segment files in use. */
+  /** To be called every second: copies stragglers aside, so that they pin no segment. */
+  keep(): Promise<void>;
+  /** Bytes of segment files in use, and of what was copied aside. */
   liveBytes(): number;
+  spilledBytes(): number;
   damaged: number;
   close(): Promise<void>;
 }
@@ -40,103 +38,168 @@ export interface BodyStoreOptions extends Omit<SegmentLogOptions, "dir"> {
   /** Who writes: service and instance. */
   owner: string;
   node: string;
+  /** Milliseconds since any fixed moment, never set back; stragglers are told by it. */
+  monotonic(): number;
 }
 
-/** The rule, in one place: up to 64 KiB a body travels on the bus, above it by segment. */
-export function travelsInline(bodyBytes: number): boolean {
-  return bodyBytes <= limits.inlineBytesMax;
+/** A body store that leases segments of its log to writers on the same node. */
+export interface LeasingBodyStore extends BodyStore {
+  leases: SegmentLeases;
+  /**
+   * Batches that writers made durable without a subject, by the last life of this service: they are accepted
+   * as if they came now.
+   */
+  left: readonly PlacedBatch[];
+  /**
+   * A batch whose body its writer wrote in vain, because it is known: the frame goes, unless it is that one.
+   */
+  discard(id: string, range: SegmentRange): Promise<void>;
+  /** What came of the body lies elsewhere: the frame goes. */
+  finish(id: string, range: SegmentRange): Promise<void>;
+  /** Until it is unpinned a body is not freed, whatever is released. */
+  pin(id: string): void;
+  /** `isReferred`: some message refers to it, or did and is gone already; otherwise it is freed now. */
+  unpin(id: string, isReferred: boolean): Promise<void>;
+}
+
+export interface LeasingOptions extends BodyStoreOptions {
+  epoch: number;
+  leaseMs: number;
+  /** Takes what an ended lease left; each body is pinned. */
+  onLeft(left: readonly PlacedBatch[]): Promise<void>;
+  onDamaged?: (count: number) => void;
 }
 
 export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStore> {
+  return (await open(options)).store;
+}
+
+export async function openLeasingBodyStore(options: LeasingOptions): Promise<LeasingBodyStore> {
+  const { store, log, held, placedOf, recoveredOf, pins } = await open(options);
+  const pin = (id: string): void => void pins.set(id, { wasReleased: false });
+  const leases = createSegmentLeases({
+    ...options,
+    dir: join(options.sideDir, options.owner),
+    disk: options.disk ?? nodeDisk,
+    shelf: log.shelf,
+    roomWaitMs: options.roomWaitMs ?? 0,
+    onDamaged: (count) => options.onDamaged?.(count),
+    onLeft: async (frames) => {
+      const left = recoveredOf(frames);
+      for (const { id } of left) pin(id);
+      await options.onLeft(left);
+    },
+  });
+  const left = store.recovered.filter(({ subject }) => subject === "");
+  for (const { id } of left) pin(id);
+  return {
+    ...store,
+    recovered: store.recovered.filter(({ subject }) => subject !== ""),
+    left,
+    leases,
+    place: async (batch, subject, verify) => {
+      const range = batch.leased;
+      if (range === undefined) return store.place(batch, subject, verify);
+      const id = idText(batch.header.id);
+      const frame = leasedFrame(id, range);
+      const known = held.get(id)?.place;
+      if (known === undefined) {
+        await leases.commit(frame);
+        held.set(id, { place: frame.place, since: options.monotonic() });
+      } else if (!isSame(known, frame.place)) await leases.discard(frame);
+      const placed = { id, subject, batch: encodeBatch(batch, undefined), place: known ?? frame.place };
+      return placedOf(placed, batch.header.count);
+    },
+    discard: async (id, range) => {
+      const frame = leasedFrame(id, range);
+      const known = held.get(id)?.place;
+      if (known === undefined || !isSame(known, frame.place)) await leases.discard(frame);
+    },
+    finish: async (id, range) => {
+      if (held.has(id)) await store.release(id);
+      else await leases.discard(leasedFrame(id, range));
+    },
+    pin,
+    unpin: async (id, isReferred) => {
+      const wasReleased = pins.get(id)?.wasReleased ?? false;
+      pins.delete(id);
+      if (wasReleased || !isReferred) await store.release(id);
+    },
+  };
+}
+
+/** By their bodies: a range on the bus does not say where its frame begins. */
+const isSame = (a: FramePlace, b: FramePlace): boolean => a.segment === b.segment && a.offset === b.offset;
+
+function leasedFrame(id: string, range: SegmentRange): LeasedFrame {
+  const { segment, frameOffset, offset, length, crc32 } = range;
+  return { id, segment, epoch: range.leaseEpoch, place: { segment, frameOffset, offset, length, crc32 } };
+}
+
+async function open(options: BodyStoreOptions) {
   const { side, owner, node } = options;
   const log = await openSegmentLog({ ...options, dir: join(options.sideDir, owner) });
-  const held = new Map<string, FramePlace>();
-  const rangeOf = (place: FramePlace): SegmentRange => ({
-    node,
-    log: `${side}/${owner}`,
-    segment: place.segment,
-    offset: place.offset,
-    length: place.length,
-    crc32: place.crc32,
-  });
+  const held: Held = new Map();
+  const stragglers = await openStragglers({ ...options, log, held });
+  const pins = new Map<string, { wasReleased: boolean }>();
   const appending = new Map<string, Promise<FramePlace>>();
-  const recovered = onePerId(log.recovered, held, log.release).map((frame) => {
-    return {
-      id: frame.id,
-      subject: frame.subject,
-      bytes: withRange(frame.batch, rangeOf(frame.place)),
-      messageCount: Batch.decode(frame.batch).header?.count ?? 0,
-      inSegment: true,
-    };
-  });
+  const placedOf = ({ id, subject, batch, place }: RecoveredFrame, messageCount: number): PlacedBatch => {
+    const range = rangeOf(place, { node, log: `${side}/${owner}` });
+    return { id, subject, bytes: withRange(batch, range), messageCount, inSegment: true };
+  };
+  const recoveredOf = (frames: readonly RecoveredFrame[]): PlacedBatch[] =>
+    onePerId(frames, held, (place) => stragglers.free({ place, since: 0 })).map((frame) =>
+      placedOf(frame, Batch.decode(frame.batch).header?.count ?? 0),
+    );
   const append = (frame: FrameToAppend): Promise<FramePlace> => {
     const { id } = frame;
     const appended = log
       .append(frame)
       .then((place) => {
-        held.set(id, place);
+        held.set(id, { place, since: options.monotonic() });
         return place;
       })
       .finally(() => appending.delete(id));
     appending.set(id, appended);
     return appended;
   };
-  return {
-    recovered,
+  const store: BodyStore = {
+    recovered: recoveredOf([...log.recovered, ...stragglers.recovered]),
     damaged: log.damaged,
+    keep: stragglers.spill,
     liveBytes: log.liveBytes,
+    spilledBytes: stragglers.bytes,
     close: log.close,
-    place: async (open, subject, verify) => {
-      const id = idText(open.header.id);
-      const inSegment = !travelsInline(open.body.length);
-      const placed = { id, subject, messageCount: open.header.count, inSegment };
-      if (!inSegment) {
-        return { ...placed, bytes: encodeBatch(open, { $case: "inline", value: open.body }) };
-      }
+    place: async (batch, subject, verify) => {
+      const id = idText(batch.header.id);
+      if (travelsInline(batch.body.length)) return inlineBatch(batch, subject);
       // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a
       // crash finds what the last life wrote, and the stored reference stays true.
-      const batch = encodeBatch(open, undefined);
-      const frame = { id, subject, batch, body: open.body, verify };
-      const place = held.get(id) ?? (await (appending.get(id) ?? append(frame)));
-      return { ...placed, bytes: withRange(batch, rangeOf(place)) };
+      const frame = { id, subject, batch: encodeBatch(batch, undefined), body: batch.body, verify };
+      const place = held.get(id)?.place ?? (await (appending.get(id) ?? append(frame)));
+      return placedOf({ ...frame, place }, batch.header.count);
     },
     release: async (id) => {
-      const place = held.get(id);
-      if (place === undefined) return;
+      const pinned = pins.get(id);
+      if (pinned !== undefined) pinned.wasReleased = true;
+      const kept = pinned === undefined ? held.get(id) : undefined;
+      if (kept === undefined) return;
       held.delete(id);
-      await log.release(place);
+      await stragglers.free(kept);
     },
   };
+  return { store, log, held, pins, placedOf, recoveredOf };
 }
 
-/** Fields of a protobuf message may follow in any order: columns are encoded once, for frame and bus. */
-function withRange(batch: Uint8Array, range: SegmentRange): Uint8Array {
-  const body = Batch.encode(Batch.fromPartial({ body: { $case: "range", value: range } })).finish();
-  return Buffer.concat([batch, body]);
-}
-
-/** For a writer that shares no disk with its readers: every body travels in its batch. */
-export function inlineBodyStore(): BodyStore {
-  return {
-    place: async (open, subject) => ({
-      id: idText(open.header.id),
-      subject,
-      messageCount: open.header.count,
-      inSegment: false,
-      bytes: encodeBatch(open, { $case: "inline", value: open.body }),
-    }),
-    release: async () => undefined,
-    recovered: [],
-    liveBytes: () => 0,
-    damaged: 0,
-    close: async () => undefined,
-  };
+function rangeOf(place: FramePlace, { node, log }: { node: string; log: string }): SegmentRange {
+  const { segment, offset, length, crc32 } = place;
+  return { node, log, segment, offset, length, crc32, frameOffset: 0, leaseEpoch: 0 };
 }
 
 /** The frames to hold, one an id; a second frame of the same id is freed, or its segment would never be. */
 function onePerId(
   frames: readonly RecoveredFrame[],
-  held: Map<string, FramePlace>,
+  held: Held,
   free: (place: FramePlace) => Promise<void>,
 ): RecoveredFrame[] {
   return frames.filter((frame) => {
@@ -144,7 +207,8 @@ function onePerId(
       void free(frame.place).catch(() => undefined);
       return false;
     }
-    held.set(frame.id, frame.place);
+    // Old already, whatever its age: its message was stored in an earlier life.
+    held.set(frame.id, { place: frame.place, since: Number.NEGATIVE_INFINITY });
     return true;
   });
 }

@@ -3,9 +3,19 @@ export { type BodyReader, type BodyReaderOptions, createBodyReader } from "./bod
 export {
   type BodyStore,
   type BodyStoreOptions,
-  inlineBodyStore,
+  type LeasingBodyStore,
+  type LeasingOptions,
   openBodyStore,
-  type PlacedBatch,
-  travelsInline,
+  openLeasingBodyStore,
 } from "./body-store.js";
 export { type ReadBytes, type Reading, readingOf, tellReading } from "./reading.js";
+export {
+  createLeasedWriter,
+  type GrantedLease,
+  inlineWriter,
+  type LeaseClient,
+  type LeasedWriter,
+  type LeasedWriterOptions,
+} from "./lease/leased-writer.js";
+export type { LeaseKey, SegmentLeases } from "./lease/segment-leases.js";
+export { type PlacedBatch, travelsInline } from "./placed-batch.js";

@@ -25,7 +25,12 @@ export const bufferConfig = z.strictObject({
         .int()
         .min(4 * 1024 * 1024)
         .default(64 * 1024 * 1024),
-      /** Live segments of a side at most; full, appends are refused until the next stages catch up. */
+      /** How long a writer on this node keeps a segment without a commit or a sign of life. */
+      leaseMs: z.int().min(1_000).max(60_000).default(10_000),
+      /**
+       * Live segments of a side at most, those of all writers of the node together; full, appends are refused
+       * until the next stages catch up.
+       */
       liveBytesMax: z
         .int()
         .min(8 * 1024 * 1024)

@@ -12,16 +12,19 @@ import {
 } from "@millrace/messaging";
 import { BufferServiceService } from "@millrace/proto/buffer";
 import { type BuildService, createGrpcServer, unary } from "@millrace/runtime";
-import { type BodyStore, createBodyReader, openBodyStore } from "@millrace/segments";
+import { createBodyReader } from "@millrace/segments";
 import { openAcceptJournal } from "./accept/accept-journal.js";
 import { createAcceptor } from "./accept/acceptor.js";
+import { createLeftBatches } from "./accept/left-batches.js";
 import { createPaths } from "./accept/paths.js";
 import type { BufferConfig } from "./config.js";
 import { append } from "./handlers/append.js";
 import { getUsage } from "./handlers/get-usage.js";
 import { lastPosition } from "./handlers/last-position.js";
+import { endLease, leaseSegment, renewLease } from "./handlers/lease-segment.js";
 import { reject } from "./handlers/reject.js";
 import { openQuota } from "./open-quota.js";
+import { keepLeases, openSides } from "./open-sides.js";
 
 /**
  * Takes batches from gateway and ingestion, makes them durable, and puts them on RAW in their lane; those of
@@ -37,20 +40,8 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const ledger = await createLedger(broker, "buffer", runtime);
   const registry = await createStreamRegistry(broker);
   const owner = `buffer-${config.instance}`;
-  const { rawDir, cleanDir, segmentBytes, liveBytesMax } = config.segments;
-  const openSide = (side: "raw" | "clean", sideDir: string): Promise<BodyStore> =>
-    openBodyStore({
-      sideDir,
-      side,
-      owner,
-      node: config.node,
-      segmentBytes,
-      liveBytesMax,
-      // Well below the deadline of whoever appends.
-      roomWaitMs: 5_000,
-      onBroken: runtime.fail,
-    });
-  const bodies = { raw: await openSide("raw", rawDir), clean: await openSide("clean", cleanDir) };
+  const { rawDir, cleanDir, segmentBytes, leaseMs } = config.segments;
+  const bodies = await openSides(config, { runtime, owner, left: () => left });
   const batches = {
     raw: createBatchPublisher(publisher, tracker, bodies.raw, runtime),
     clean: createBatchPublisher(publisher, tracker, bodies.clean, runtime),
@@ -64,8 +55,8 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     registry,
     exemptions: await createExemptions(broker, clock),
     paths: createPaths({
-      publisher,
       batches,
+      bodies,
       reader: createBodyReader({ dirs: { clean: cleanDir } }),
       version: runtime.version,
       now: clock.now,
@@ -74,12 +65,19 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     journal,
     now: clock.now,
     node: config.node,
+    owner,
     recovered: [...bodies.raw.recovered, ...bodies.clean.recovered],
+    left: [...bodies.raw.left, ...bodies.clean.left],
   });
+  const left = createLeftBatches({ accept: acceptor.accept, sleep: clock.sleep, log });
+  const sides = { raw: bodies.raw.leases, clean: bodies.clean.leases };
+  const lease = { sides, owner, segmentBytes, leaseMs };
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);
     quota.onStream({ tenant, stream: name }, stream);
   });
+  const call = <Q, R>(name: string, handle: (request: Q) => Promise<R>) =>
+    unary(`millrace.buffer.v1.BufferService/${name}`, log, handle);
   const server = createGrpcServer({
     listen: config.grpc,
     healthy: () => broker.isConnected(),
@@ -90,14 +88,19 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
         name: "millrace.buffer.v1.BufferService",
         definition: BufferServiceService,
         implementation: {
-          append: unary("millrace.buffer.v1.BufferService/Append", log, append({ acceptor, durability })),
-          lastPosition: unary("millrace.buffer.v1.BufferService/LastPosition", log, lastPosition({ ledger })),
-          reject: unary("millrace.buffer.v1.BufferService/Reject", log, reject({ deadLetters, ledger })),
-          getUsage: unary("millrace.buffer.v1.BufferService/GetUsage", log, getUsage({ quota })),
+          append: call("Append", append({ acceptor, durability })),
+          lastPosition: call("LastPosition", lastPosition({ ledger })),
+          reject: call("Reject", reject({ deadLetters, ledger })),
+          leaseSegment: call("LeaseSegment", leaseSegment(lease)),
+          renewLease: call("RenewLease", renewLease(lease)),
+          endLease: call("EndLease", endLease(lease)),
+          getUsage: call("GetUsage", getUsage({ quota })),
         },
       },
     ],
   });
+  const keeping = keepLeases(bodies, left, runtime);
   // The quota compares with the bus, so it begins when that has what the last life left.
-  return [broker, registry, ledger, tracker, acceptor, batches.raw, batches.clean, watch, quota, server];
+  const published = [batches.raw, batches.clean, keeping];
+  return [broker, registry, ledger, tracker, acceptor, ...published, watch, quota, server];
 };

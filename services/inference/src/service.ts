@@ -44,6 +44,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     node: config.node,
     segmentBytes: config.segments.segmentBytes,
     liveBytesMax: config.segments.liveBytesMax,
+    monotonic: clock.monotonic,
     roomWaitMs: 5_000,
     onBroken: runtime.fail,
   });

@@ -16,15 +16,6 @@ export const ingestionConfig = z.strictObject({
       rawDir: z.string().optional(),
       /** The clean side's, for bodies of exempt streams. */
       cleanDir: z.string().optional(),
-      segmentBytes: z
-        .int()
-        .min(4 * 1024 * 1024)
-        .default(64 * 1024 * 1024),
-      /** Live segments of a side at most; full, sources wait until the next stages catch up. */
-      liveBytesMax: z
-        .int()
-        .min(8 * 1024 * 1024)
-        .default(512 * 1024 * 1024),
     })
     .prefault({}),
   files: z

@@ -1,44 +1,53 @@
 import { limits } from "@millrace/envelope";
-import {
-  connectBroker,
-  createBatchPublisher,
-  createExemptions,
-  createPublisher,
-  createStoredTracker,
-  createStreamRegistry,
-} from "@millrace/messaging";
+import { connectBroker, createExemptions, createPublisher, createStreamRegistry } from "@millrace/messaging";
 import type { BuildService, Runtime } from "@millrace/runtime";
-import { type BodyStore, inlineBodyStore, openBodyStore } from "@millrace/segments";
+import { createLeasedWriter, inlineWriter } from "@millrace/segments";
 import type { IngestionConfig } from "./config.js";
 import { appendFrame } from "./handlers/append-frame.js";
 import { rejectLine } from "./handlers/reject-line.js";
-import { createBufferClient } from "./source/buffer-client.js";
-import { createBufferPublisher } from "./source/buffer-publisher.js";
+import { type Appender, createAppender } from "./source/appender.js";
+import { type BufferClient, createBufferClient } from "./source/buffer-client.js";
 import { createSourceReports } from "./source/source-reports.js";
 import { createSourceRunner } from "./source/source-runner.js";
 
 /** Reads the pulled sources that streams name, and appends what they give to buffer. */
 export const ingestion: BuildService<IngestionConfig> = async (config, runtime) => {
-  const { log } = runtime;
+  const { log, clock } = runtime;
   const broker = await connectBroker({ ...config.nats, user: "ingestion", log, onClosed: runtime.fail });
   const registry = await createStreamRegistry(broker);
-  const buffer = createBufferClient(config.bufferAddress, runtime.clock);
-  const tracker = createStoredTracker(broker, runtime);
-  const publisher = createBufferPublisher(buffer);
-  const raw = createBatchPublisher(publisher, tracker, await openBodies("raw", config, runtime), runtime);
-  const clean = createBatchPublisher(publisher, tracker, await openBodies("clean", config, runtime), runtime);
-  const exemptions = await createExemptions(broker, runtime.clock);
+  const buffer = createBufferClient(config.bufferAddress, clock);
+  const raw = appenderOf("raw", { config, buffer, runtime });
+  const clean = appenderOf("clean", { config, buffer, runtime });
+  const exemptions = await createExemptions(broker, clock);
+  const endEarlierLeases = once(() => buffer.endLeases(writerOf(runtime)));
   const runner = createSourceRunner({
     registry,
     runtime,
     files: filesOf(config),
-    lastPosition: buffer.lastPosition,
-    append: appendFrame({ raw, clean, exemptions, now: runtime.clock.now }),
-    reject: rejectLine({ buffer, now: runtime.clock.now }),
+    lastPosition: async (of) => {
+      await endEarlierLeases();
+      return buffer.lastPosition(of);
+    },
+    append: appendFrame({ raw, clean, exemptions, now: clock.now }),
+    reject: rejectLine({ buffer, now: clock.now }),
   });
   const reports = await createSourceReports(broker, createPublisher(broker), runner, runtime);
-  return [broker, buffer, tracker, raw, clean, registry, runner, reports];
+  return [broker, buffer, raw, clean, registry, runner, reports];
 };
+
+const writerOf = ({ instance }: Runtime): string => `ingestion-${instance}`;
+
+/** Does the work until it succeeded once. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= work().catch((caught: unknown) => {
+      done = undefined;
+      throw caught;
+    });
+    return done;
+  };
+}
 
 /** A body that travels to buffer over gRPC is one request. */
 function filesOf({ files, segments }: IngestionConfig): IngestionConfig["files"] {
@@ -46,23 +55,23 @@ function filesOf({ files, segments }: IngestionConfig): IngestionConfig["files"]
   return isWritten ? files : { ...files, frameBytesMax: limits.batchBytesMax };
 }
 
-/** On buffer's node bulk bodies go to segments of our own, and only where they lie is told to buffer. */
-async function openBodies(
+/** On buffer's node bulk bodies go to segments that buffer leases, and only where they lie is told to it. */
+function appenderOf(
   side: "raw" | "clean",
-  { segments, node }: IngestionConfig,
-  runtime: Runtime,
-): Promise<BodyStore> {
-  const { rawDir, cleanDir, segmentBytes, liveBytesMax } = segments;
+  { config, buffer, runtime }: { config: IngestionConfig; buffer: BufferClient; runtime: Runtime },
+): Appender {
+  const { rawDir, cleanDir } = config.segments;
   const sideDir = side === "raw" ? rawDir : cleanDir;
-  if (sideDir === undefined) return inlineBodyStore();
-  return openBodyStore({
-    sideDir,
-    side,
-    owner: `ingestion-${runtime.instance}`,
-    node,
-    segmentBytes,
-    liveBytesMax,
-    roomWaitMs: 5_000,
-    onBroken: runtime.fail,
-  });
+  const { clock } = runtime;
+  const bodies =
+    sideDir === undefined
+      ? inlineWriter()
+      : createLeasedWriter({
+          client: buffer.leasesOf(writerOf(runtime), side),
+          sideDir,
+          node: config.node,
+          monotonic: clock.monotonic,
+          onBroken: runtime.fail,
+        });
+  return createAppender(buffer, bodies, { clock, side });
 }

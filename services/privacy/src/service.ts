@@ -43,6 +43,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     node: config.node,
     segmentBytes: config.segments.segmentBytes,
     liveBytesMax: config.segments.liveBytesMax,
+    monotonic: clock.monotonic,
     roomWaitMs: 5_000,
     onBroken: runtime.fail,
   });

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { wireBatch } from "@millrace/envelope";
+import { SegmentRange } from "@millrace/proto/batch";
 import { AppendRequest } from "@millrace/proto/buffer";
 import { createStreamProcessor, type ReceivedMessage, type StreamProcessor } from "@millrace/sdk";
 import { buildBatch } from "@millrace/testkit";
@@ -86,8 +87,13 @@ describe("an exempt stream", () => {
   it("is all that buffer takes from the clean side", async () => {
     await using kept = await createStreamProcessor("kept", system.client, plain);
     const open = buildBatch({ stream: "kept", texts: [long], source: "c".repeat(32) });
-    const range = { node: "local", log: "clean/ingestion-0", segment: 1, offset: 0, crc32: 0 };
-    const body = { $case: "range" as const, value: { ...range, length: long.length } };
+    const range = SegmentRange.create({
+      node: "local",
+      log: "clean/buffer-0",
+      segment: 1,
+      length: long.length,
+    });
+    const body = { $case: "range" as const, value: range };
     const request = AppendRequest.encode({ batch: wireBatch(open, body) }).finish();
     const buffer = openRawRpc(`127.0.0.1:${system.described.ports.buffer}`);
     const { code, message } = await buffer.unary("/millrace.buffer.v1.BufferService/Append", request);

@@ -20,6 +20,8 @@ export interface Bodies {
   place(open: OpenBatch, subject: string, verify?: () => void | Promise<void>): Promise<Placed>;
   release(id: string): Promise<void>;
   recovered: readonly Placed[];
+  /** To be called every second, where there is something to be kept up. */
+  keep?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -46,6 +48,8 @@ const refusals: ReadonlySet<Code> = new Set<Code>([
 ]);
 
 export const isSureRefusal = (code: Code): boolean => refusals.has(code);
+
+const keepMs = 1_000;
 
 /** One at a time, 16,000 recovered batches would take minutes of synced publishes. */
 const recoveriesInFlightMax = 32;
@@ -113,12 +117,27 @@ export function createBatchPublisher(
     if (bodies.recovered.length > 0)
       runtime.log.info("published recovered batches", { batches: bodies.recovered.length });
   };
+  const stopping = new AbortController();
+  const keepUp = async (): Promise<void> => {
+    while (!stopped && bodies.keep !== undefined) {
+      await bodies
+        .keep()
+        .catch((caught: unknown) => runtime.log.warn("bodies not kept up", { error: String(caught) }));
+      await runtime.clock.sleep(keepMs, stopping.signal);
+    }
+  };
+  let keeping: Promise<void> | undefined;
   return {
     name: "batch-publisher",
-    start: recover,
-    stop: () => {
+    start: async () => {
+      await recover();
+      keeping = keepUp();
+    },
+    stop: async () => {
       stopped = true;
-      return bodies.close();
+      stopping.abort();
+      await keeping;
+      await bodies.close();
     },
     publish: async (open, subject, verify) => {
       const placed = await bodies.place(open, subject, verify);

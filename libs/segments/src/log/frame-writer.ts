@@ -44,12 +44,9 @@ export interface LaidOut {
 }
 
 /** Before room is taken: where `verify` throws, no hole is left. */
-export async function layOut(frame: FrameToAppend, segmentBytes: number): Promise<LaidOut> {
+export async function layOut(frame: FrameToAppend): Promise<LaidOut> {
   const meta = encodeMeta(frame.subject, frame.batch);
   const bytes = frameBytes(meta.length, frame.body.length);
-  if (bytes > segmentBytes) {
-    throw new CodedError("invalid_argument", "append to segments: frame larger than a segment");
-  }
   const bodyCrc = crc32(frame.body);
   await frame.verify?.();
   return { frame, meta, bodyCrc, bytes };

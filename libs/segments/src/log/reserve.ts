@@ -1,3 +1,6 @@
+import { CodedError } from "@millrace/errors";
+import { segmentHeadBytes } from "./frame.js";
+
 /** A segment that one writer fills. */
 export interface Fillable {
   /** Where the next frame goes. */
@@ -55,7 +58,9 @@ export function createReserve<S extends Fillable>(options: ReserveOptions<S>): R
     take: async (bytes) => {
       for (;;) {
         if (opening !== undefined) await opening;
-        else if (active === undefined || active.end + bytes > options.bytesOf(active)) {
+        else if (active !== undefined && segmentHeadBytes + bytes > options.bytesOf(active)) {
+          throw new CodedError("invalid_argument", "append to segments: frame larger than a segment");
+        } else if (active === undefined || active.end + bytes > options.bytesOf(active)) {
           opening = turn().finally(() => {
             opening = undefined;
           });

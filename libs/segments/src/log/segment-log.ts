@@ -58,7 +58,7 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Segmen
   const append = async (frame: FrameToAppend): Promise<FramePlace> => {
     const broken = writer.broken();
     if (broken !== undefined) throw broken;
-    const laidOut = await layOut(frame, segmentBytes);
+    const laidOut = await layOut(frame);
     const { segment, offset } = await reserve.take(laidOut.bytes).catch((cause: unknown) => {
       throw coded(cause, writer);
     });

@@ -28,8 +28,11 @@ import type { AcceptJournal } from "./accept-journal.js";
 import type { Paths } from "./paths.js";
 
 export interface Acceptor extends Component {
-  /** Resolves when the batch is durable. The same interval again is accepted once. */
-  accept(batch: Batch): Promise<Acceptance>;
+  /**
+   * Resolves when the batch is durable. The same interval again is accepted once; with `again` it is
+   * published again, to learn of its message.
+   */
+  accept(batch: Batch, again?: boolean): Promise<Acceptance>;
 }
 
 export interface Acceptance {
@@ -46,10 +49,14 @@ export interface AcceptorOptions {
   now(): number;
   /** Of this machine: bodies that lie elsewhere can't be referred to. */
   node: string;
+  /** Names our segment logs: their segments are leased to writers. */
+  owner: string;
   journal: AcceptJournal;
   quota: Pick<Quota, "take" | "load" | "save" | "restore">;
   /** What the last life made durable: its positions count as accepted before anybody asks where to resume. */
   recovered: readonly { bytes: Uint8Array }[];
+  /** What writers had made durable: counts toward quotas, and is accepted next. */
+  left: readonly { bytes: Uint8Array }[];
 }
 
 /** 6,000 batches between rotations of the journal, each a write of the ledger that is due anyway. */
@@ -81,7 +88,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
 
   const acceptNew = async (incoming: Incoming): Promise<Acceptance> => {
     const { open, account } = incoming;
-    const held = await quota.take(open, incoming.stream);
+    const held = incoming.again ? countedAlready : await quota.take(open, incoming.stream);
     const published = await publish(incoming).catch((caught: unknown) => {
       // Refused, nothing is stored; after any other answer something may be, and counts until it is known.
       if (isSureRefusal(CodedError.from(caught).code)) held.giveBack();
@@ -136,24 +143,29 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
     await journal.rotate(save);
   };
 
+  const restore = async (bytes: Uint8Array): Promise<OpenBatch> => {
+    const open = openBatch(decodeBatch(bytes), new Uint8Array());
+    const { tenant, stream, source, positionFrom: from, positionTo: to } = open.header;
+    await quota.restore({ tenant, stream, source, from, to, bytes: weightOf(open) });
+    return open;
+  };
+
   return {
     name: "acceptor",
     start: async () => {
       await replay();
       for (const { bytes } of options.recovered) {
-        const batch = decodeBatch(bytes);
-        const open = openBatch(batch, new Uint8Array());
+        const open = await restore(bytes);
         settle(open, freshRows(open, await ledger.account(open.header)));
-        const { tenant, stream, source, positionFrom: from, positionTo: to } = open.header;
-        await quota.restore({ tenant, stream, source, from, to, bytes: weightOf(open) });
       }
+      for (const { bytes } of options.left) await restore(bytes);
     },
     stop: async () => {
       await rotating;
       await journal.close();
     },
-    accept: async (batch) => {
-      checkIncoming(batch, options.node);
+    accept: async (batch, again = false) => {
+      checkIncoming(batch, options);
       const open = openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
       const { header } = open;
       const stream = await registry.findFor(header);
@@ -168,15 +180,16 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       if (running !== undefined) return running;
       const account = await ledger.account(header);
       const asked = { from: header.positionFrom, to: header.positionTo };
-      // Who wrote the body itself asks where its message is: the broker tells a repeat by its id.
-      const isKnown = batch.body?.$case === "inline" && account.settled.missing(asked).length === 0;
-      if (isKnown) return { id, published: undefined };
+      if (!again && account.settled.missing(asked).length === 0) {
+        await paths.discard(id, batch.body);
+        return { id, published: undefined };
+      }
       header.id = idBytes(id);
       header.partition = anyPartition;
       header.schemaVersion = 1;
       header.streamCreatedMs = stream.createdMs;
       header.acceptedUs = Math.round(options.now() * 1000);
-      const of = { open, batch, stream, account };
+      const of = { open, batch, stream, account, again };
       const accepted = accepting.get(id) ?? acceptNew(of).finally(() => accepting.delete(id));
       accepting.set(id, accepted);
       return accepted;
@@ -189,7 +202,11 @@ interface Incoming {
   batch: Batch;
   stream: Stream;
   account: Account;
+  again: boolean;
 }
+
+/** What is accepted again was counted when the earlier life was read back. */
+const countedAlready = { giveBack: () => undefined, keep: () => undefined };
 
 function freshRows(open: OpenBatch, account: Account): number {
   const { header } = open;
@@ -203,8 +220,7 @@ function freshRows(open: OpenBatch, account: Account): number {
   return fresh;
 }
 
-/** Segment logs that services beside buffer write. */
-const writers = /^(raw|clean)\/ingestion-[a-z0-9-]+$/;
+const isOurs = (log: string, owner: string): boolean => log === `raw/${owner}` || log === `clean/${owner}`;
 
 function isOnSide({ body }: Batch, side: "raw" | "clean"): boolean {
   return body?.$case === "range" && body.value.log.startsWith(`${side}/`);
@@ -218,7 +234,7 @@ function notExempt({ name }: Stream): CodedError {
 }
 
 /** What gateway and ingestion send is checked like anything from outside. */
-function checkIncoming(batch: Batch, node: string): void {
+function checkIncoming(batch: Batch, { node, owner }: { node: string; owner: string }): void {
   try {
     checkBatch(batch);
   } catch (cause) {
@@ -229,7 +245,7 @@ function checkIncoming(batch: Batch, node: string): void {
     });
   }
   const { body } = batch;
-  const isHere = body?.$case === "range" && body.value.node === node && writers.test(body.value.log);
+  const isHere = body?.$case === "range" && body.value.node === node && isOurs(body.value.log, owner);
   if (body?.$case !== "inline" && !isHere) {
     throw new CodedError(
       "invalid_argument",

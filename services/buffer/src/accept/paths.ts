@@ -1,15 +1,14 @@
-import { present } from "@millrace/errors";
+import { CodedError, present } from "@millrace/errors";
 import { encodeBatch, idText, type OpenBatch, stamp } from "@millrace/envelope";
 import {
   type BatchPublisher,
   isInferred,
   pastFilter,
   type Published,
-  type Publisher,
   routeOf,
   subjects,
 } from "@millrace/messaging";
-import type { Batch } from "@millrace/proto/batch";
+import type { Batch, SegmentRange } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 
 /**
@@ -22,40 +21,41 @@ export interface Paths {
   raw(open: OpenBatch, body: Batch["body"]): Promise<Published>;
   /** The batch's passport tells it. */
   exempt(open: OpenBatch, body: Batch["body"], of: { stream: Stream; startedMs: number }): Promise<Published>;
+  /** The batch is known: a body that was written for it once more can go. */
+  discard(id: string, body: Batch["body"]): Promise<void>;
+}
+
+/** Frees what a writer with a lease wrote. */
+export interface LeasedBodies {
+  discard(id: string, range: SegmentRange): Promise<void>;
+  finish(id: string, range: SegmentRange): Promise<void>;
 }
 
 export interface PathOptions {
-  publisher: Publisher;
-  /** For bodies that buffer places itself, each on its side. */
+  /** Each places bodies on its side, or takes over those that lie there. */
   batches: { raw: BatchPublisher; clean: BatchPublisher };
+  bodies: { raw: LeasedBodies; clean: LeasedBodies };
   /** Fetches bodies of the clean side that another writer placed. */
   reader: { open(bytes: Uint8Array): Promise<OpenBatch>; release(open: OpenBatch): void };
   version: string;
   now(): number;
 }
 
-export function createPaths({ publisher, batches, reader, version, now }: PathOptions): Paths {
-  /** Where another one made the body durable, only the reference is passed on. */
-  const refer = (open: OpenBatch, body: Batch["body"], subject: string): Promise<Published> =>
-    publisher.publish({
-      subject,
-      data: encodeBatch(open, body),
-      id: idText(open.header.id),
-      messageCount: open.header.count,
-    });
+export function createPaths({ batches, bodies, reader, version, now }: PathOptions): Paths {
+  const leasedOf = (body: Batch["body"]): { leased?: SegmentRange } =>
+    body?.$case === "range" ? { leased: body.value } : {};
 
   const place = async (open: OpenBatch, stream: Stream): Promise<Published> => {
     const published = await Promise.all(
       pastFilter(open, stream).map(({ batch, subject }) => batches.clean.publish(batch, subject)),
     );
-    // Whoever wrote the body keeps it until the last piece is gone, which is longer than it is needed.
     return present(published.at(-1), "a piece of the batch");
   };
 
   return {
     raw: (open, body) => {
       const subject = subjects.raw(routeOf(open.header));
-      return body?.$case === "range" ? refer(open, body, subject) : batches.raw.publish(open, subject);
+      return batches.raw.publish({ ...open, ...leasedOf(body) }, subject);
     },
     exempt: async (open, body, { stream, startedMs }) => {
       const made = { stage: "buffer", version, decidedBy: "exempt", startedMs, endedMs: now() };
@@ -63,15 +63,29 @@ export function createPaths({ publisher, batches, reader, version, now }: PathOp
       if (body?.$case !== "range") return place(stamped, stream);
       if (!isInferred(stamped, stream)) {
         const [out] = pastFilter(stamped, stream);
-        return refer(stamped, body, present(out, "a way past the filter").subject);
+        const { batch, subject } = present(out, "a way past the filter");
+        return batches.clean.publish({ ...batch, ...leasedOf(body) }, subject);
       }
       // Inference gets small pieces, so the body has to be at hand.
       const fetched = await reader.open(encodeBatch(stamped, body));
       try {
-        return await place(fetched, stream);
+        const published = await place(fetched, stream);
+        await bodies.clean.finish(idText(open.header.id), body.value).catch(ignoreEnded);
+        return published;
       } finally {
         reader.release(fetched);
       }
     },
+    discard: async (id, body) => {
+      if (body?.$case !== "range") return;
+      await bodies[body.value.log.startsWith("raw/") ? "raw" : "clean"]
+        .discard(id, body.value)
+        .catch(ignoreEnded);
+    },
   };
+}
+
+/** Its lease has ended: the frame is found among those that it left, and known by its id. */
+function ignoreEnded(caught: unknown): void {
+  if (CodedError.from(caught).code !== "failed_precondition") throw caught;
 }

@@ -1,14 +1,15 @@
 import { CodedError } from "@millrace/errors";
 import { batchId, idBytes } from "@millrace/envelope";
-import type { BatchPublisher, Exemptions } from "@millrace/messaging";
+import type { Exemptions } from "@millrace/messaging";
 import { Framing } from "@millrace/proto/batch";
 import { type Frame, positionDeltas } from "../file/line-framer.js";
+import type { Appender } from "../source/appender.js";
 import { lineBatch, type LineOrigin } from "../source/line-batch.js";
 
 export interface AppendFrameParts {
   /** Each places bodies on its side. */
-  raw: BatchPublisher;
-  clean: BatchPublisher;
+  raw: Appender;
+  clean: Appender;
   exemptions: Exemptions;
   now(): number;
 }
@@ -23,12 +24,12 @@ export const appendFrame =
     open.header.id = idBytes(batchId(open.header, positionFrom, positionTo));
     if (await exemptions.isExempt(origin.tenant, origin.stream)) {
       try {
-        await clean.publish(open, "");
+        await clean.append(open);
         return;
       } catch (caught) {
         // The exemption ended in between: buffer takes from the clean side only what is exempt.
         if (CodedError.from(caught).code !== "failed_precondition") throw caught;
       }
     }
-    await raw.publish(open, "");
+    await raw.append(open);
   };

@@ -1,10 +1,12 @@
 import type { DeadLetter } from "@millrace/proto/batch";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { present } from "@millrace/errors";
 import {
   AppendResponse,
   BufferServiceClient,
   BufferServiceService,
   type LastPositionRequest,
+  Side,
 } from "@millrace/proto/buffer";
 import {
   callUnary,
@@ -14,12 +16,17 @@ import {
   internalChannel,
   type Unary,
 } from "@millrace/runtime";
+import type { LeaseClient } from "@millrace/segments";
 
 export interface BufferClient extends Component {
-  /** A `Batch` as protobuf, its body inline or in a raw segment of this node. */
+  /** A `Batch` as protobuf, its body inline or in a segment of this node that was leased. */
   appendEncoded(batch: Uint8Array): Promise<AppendResponse>;
   reject(deadLetter: DeadLetter): Promise<void>;
   lastPosition(of: LastPositionRequest): Promise<number>;
+  /** Leases of a side for a writer of this name. */
+  leasesOf(writer: string, side: "raw" | "clean"): LeaseClient;
+  /** Ends what an earlier life of the writer held; buffer takes what it left. */
+  endLeases(writer: string): Promise<void>;
 }
 
 /** An AppendRequest around a batch that is encoded already. */
@@ -67,6 +74,38 @@ export function createBufferClient(address: string, clock: Clock): BufferClient 
         call("ask buffer for the last position"),
       );
       return answer.position;
+    },
+    leasesOf: (writer, name) => leaseClient(client, call, { writer, name }),
+    endLeases: async (writer) => {
+      const request = { writer, lease: undefined, writtenTo: 0 };
+      await callUnary(client.endLease.bind(client), request, call("end the leases of an earlier life"));
+    },
+  };
+}
+
+function leaseClient(
+  client: BufferServiceClient,
+  call: (attempted: string) => { attempted: string; deadlineMs: number; now: number },
+  { writer, name }: { writer: string; name: "raw" | "clean" },
+): LeaseClient {
+  const side = name === "raw" ? Side.SIDE_RAW : Side.SIDE_CLEAN;
+  return {
+    grant: async () => {
+      const { lease, ...granted } = await callUnary(
+        client.leaseSegment.bind(client),
+        { writer, side },
+        call("lease a segment"),
+      );
+      const { segment, epoch } = present(lease, "the lease that was granted");
+      return { segment, epoch, ...granted };
+    },
+    renew: async ({ segment, epoch }) => {
+      const lease = { side, segment, epoch };
+      await callUnary(client.renewLease.bind(client), { lease }, call("renew a lease"));
+    },
+    end: async ({ segment, epoch }, writtenTo) => {
+      const lease = { side, segment, epoch };
+      await callUnary(client.endLease.bind(client), { writer, lease, writtenTo }, call("end a lease"));
     },
   };
 }

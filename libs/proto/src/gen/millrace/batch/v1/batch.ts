@@ -120,6 +120,9 @@ export interface SegmentRange {
   offset: number;
   length: number;
   crc32: number;
+  /** Only on the way to buffer: where the frame around the body begins, and the lease under which it was written. */
+  frameOffset: number;
+  leaseEpoch: number;
 }
 
 export interface Annotations {
@@ -883,7 +886,7 @@ export const AttributeColumn: MessageFns<AttributeColumn> = {
 };
 
 function createBaseSegmentRange(): SegmentRange {
-  return { node: "", log: "", segment: 0, offset: 0, length: 0, crc32: 0 };
+  return { node: "", log: "", segment: 0, offset: 0, length: 0, crc32: 0, frameOffset: 0, leaseEpoch: 0 };
 }
 
 export const SegmentRange: MessageFns<SegmentRange> = {
@@ -905,6 +908,12 @@ export const SegmentRange: MessageFns<SegmentRange> = {
     }
     if (message.crc32 !== 0) {
       writer.uint32(53).fixed32(message.crc32);
+    }
+    if (message.frameOffset !== 0) {
+      writer.uint32(64).uint32(message.frameOffset);
+    }
+    if (message.leaseEpoch !== 0) {
+      writer.uint32(72).uint64(message.leaseEpoch);
     }
     return writer;
   },
@@ -970,6 +979,22 @@ export const SegmentRange: MessageFns<SegmentRange> = {
             message.crc32 = reader.fixed32();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.frameOffset = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.leaseEpoch = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -993,6 +1018,8 @@ export const SegmentRange: MessageFns<SegmentRange> = {
     message.offset = object.offset ?? 0;
     message.length = object.length ?? 0;
     message.crc32 = object.crc32 ?? 0;
+    message.frameOffset = object.frameOffset ?? 0;
+    message.leaseEpoch = object.leaseEpoch ?? 0;
     return message;
   },
 };

@@ -21,6 +21,15 @@ import {
 import { Batch, DeadLetter } from "../../batch/v1/batch.js";
 import { BufferUsage } from "../../stream/v1/stream.js";
 
+export enum Side {
+  SIDE_UNSPECIFIED = 0,
+  /** SIDE_RAW - Before the filter. */
+  SIDE_RAW = 1,
+  /** SIDE_CLEAN - Past it. */
+  SIDE_CLEAN = 2,
+  UNRECOGNIZED = -1,
+}
+
 export interface AppendRequest {
   /**
    * Body inline, or where a writer on the same node made it durable. Id, partition and accept time are filled in by
@@ -65,6 +74,50 @@ export interface GetUsageRequest {
 
 export interface GetUsageResponse {
   usage: BufferUsage | undefined;
+}
+
+/** One segment in one life of buffer: neither comes again. */
+export interface SegmentLease {
+  side: Side;
+  segment: number;
+  epoch: number;
+}
+
+export interface LeaseSegmentRequest {
+  /** Service and instance of the writer. */
+  writer: string;
+  side: Side;
+}
+
+export interface LeaseSegmentResponse {
+  lease:
+    | SegmentLease
+    | undefined;
+  /** As in a SegmentRange: names the directory below that of the side. */
+  log: string;
+  segmentBytes: number;
+  /** It ends that long after its last renewal, by buffer's clock. */
+  leaseMs: number;
+}
+
+export interface RenewLeaseRequest {
+  lease: SegmentLease | undefined;
+}
+
+export interface RenewLeaseResponse {
+}
+
+export interface EndLeaseRequest {
+  /** Without a lease: all of this writer's, whose earlier life is gone. */
+  writer: string;
+  lease:
+    | SegmentLease
+    | undefined;
+  /** Where the writer would have written next. */
+  writtenTo: number;
+}
+
+export interface EndLeaseResponse {
 }
 
 function createBaseAppendRequest(): AppendRequest {
@@ -571,6 +624,469 @@ export const GetUsageResponse: MessageFns<GetUsageResponse> = {
   },
 };
 
+function createBaseSegmentLease(): SegmentLease {
+  return { side: 0, segment: 0, epoch: 0 };
+}
+
+export const SegmentLease: MessageFns<SegmentLease> = {
+  encode(message: SegmentLease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.side !== 0) {
+      writer.uint32(8).int32(message.side);
+    }
+    if (message.segment !== 0) {
+      writer.uint32(16).uint64(message.segment);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(24).uint64(message.epoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SegmentLease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSegmentLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.side = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.segment = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SegmentLease>): SegmentLease {
+    return SegmentLease.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SegmentLease>): SegmentLease {
+    const message = createBaseSegmentLease();
+    message.side = object.side ?? 0;
+    message.segment = object.segment ?? 0;
+    message.epoch = object.epoch ?? 0;
+    return message;
+  },
+};
+
+function createBaseLeaseSegmentRequest(): LeaseSegmentRequest {
+  return { writer: "", side: 0 };
+}
+
+export const LeaseSegmentRequest: MessageFns<LeaseSegmentRequest> = {
+  encode(message: LeaseSegmentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.writer !== "") {
+      writer.uint32(10).string(message.writer);
+    }
+    if (message.side !== 0) {
+      writer.uint32(16).int32(message.side);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseSegmentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseSegmentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.writer = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.side = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeaseSegmentRequest>): LeaseSegmentRequest {
+    return LeaseSegmentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaseSegmentRequest>): LeaseSegmentRequest {
+    const message = createBaseLeaseSegmentRequest();
+    message.writer = object.writer ?? "";
+    message.side = object.side ?? 0;
+    return message;
+  },
+};
+
+function createBaseLeaseSegmentResponse(): LeaseSegmentResponse {
+  return { lease: undefined, log: "", segmentBytes: 0, leaseMs: 0 };
+}
+
+export const LeaseSegmentResponse: MessageFns<LeaseSegmentResponse> = {
+  encode(message: LeaseSegmentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lease !== undefined) {
+      SegmentLease.encode(message.lease, writer.uint32(10).fork()).join();
+    }
+    if (message.log !== "") {
+      writer.uint32(18).string(message.log);
+    }
+    if (message.segmentBytes !== 0) {
+      writer.uint32(24).uint32(message.segmentBytes);
+    }
+    if (message.leaseMs !== 0) {
+      writer.uint32(32).uint32(message.leaseMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseSegmentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseSegmentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lease = SegmentLease.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.log = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.segmentBytes = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.leaseMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LeaseSegmentResponse>): LeaseSegmentResponse {
+    return LeaseSegmentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LeaseSegmentResponse>): LeaseSegmentResponse {
+    const message = createBaseLeaseSegmentResponse();
+    message.lease = (object.lease !== undefined && object.lease !== null)
+      ? SegmentLease.fromPartial(object.lease)
+      : undefined;
+    message.log = object.log ?? "";
+    message.segmentBytes = object.segmentBytes ?? 0;
+    message.leaseMs = object.leaseMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseRenewLeaseRequest(): RenewLeaseRequest {
+  return { lease: undefined };
+}
+
+export const RenewLeaseRequest: MessageFns<RenewLeaseRequest> = {
+  encode(message: RenewLeaseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.lease !== undefined) {
+      SegmentLease.encode(message.lease, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewLeaseRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewLeaseRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lease = SegmentLease.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RenewLeaseRequest>): RenewLeaseRequest {
+    return RenewLeaseRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenewLeaseRequest>): RenewLeaseRequest {
+    const message = createBaseRenewLeaseRequest();
+    message.lease = (object.lease !== undefined && object.lease !== null)
+      ? SegmentLease.fromPartial(object.lease)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRenewLeaseResponse(): RenewLeaseResponse {
+  return {};
+}
+
+export const RenewLeaseResponse: MessageFns<RenewLeaseResponse> = {
+  encode(_: RenewLeaseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewLeaseResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewLeaseResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RenewLeaseResponse>): RenewLeaseResponse {
+    return RenewLeaseResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RenewLeaseResponse>): RenewLeaseResponse {
+    const message = createBaseRenewLeaseResponse();
+    return message;
+  },
+};
+
+function createBaseEndLeaseRequest(): EndLeaseRequest {
+  return { writer: "", lease: undefined, writtenTo: 0 };
+}
+
+export const EndLeaseRequest: MessageFns<EndLeaseRequest> = {
+  encode(message: EndLeaseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.writer !== "") {
+      writer.uint32(10).string(message.writer);
+    }
+    if (message.lease !== undefined) {
+      SegmentLease.encode(message.lease, writer.uint32(18).fork()).join();
+    }
+    if (message.writtenTo !== 0) {
+      writer.uint32(24).uint32(message.writtenTo);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndLeaseRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndLeaseRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.writer = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.lease = SegmentLease.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.writtenTo = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EndLeaseRequest>): EndLeaseRequest {
+    return EndLeaseRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndLeaseRequest>): EndLeaseRequest {
+    const message = createBaseEndLeaseRequest();
+    message.writer = object.writer ?? "";
+    message.lease = (object.lease !== undefined && object.lease !== null)
+      ? SegmentLease.fromPartial(object.lease)
+      : undefined;
+    message.writtenTo = object.writtenTo ?? 0;
+    return message;
+  },
+};
+
+function createBaseEndLeaseResponse(): EndLeaseResponse {
+  return {};
+}
+
+export const EndLeaseResponse: MessageFns<EndLeaseResponse> = {
+  encode(_: EndLeaseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndLeaseResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndLeaseResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EndLeaseResponse>): EndLeaseResponse {
+    return EndLeaseResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<EndLeaseResponse>): EndLeaseResponse {
+    const message = createBaseEndLeaseResponse();
+    return message;
+  },
+};
+
 export type BufferServiceService = typeof BufferServiceService;
 export const BufferServiceService = {
   /** Frames one batch and makes it durable. The same batch id again answers as the first time. */
@@ -614,6 +1130,40 @@ export const BufferServiceService = {
     responseSerialize: (value: GetUsageResponse): Buffer => Buffer.from(GetUsageResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetUsageResponse => GetUsageResponse.decode(value),
   },
+  /**
+   * A whole segment of buffer's, for a writer on the same node. Buffer takes what it holds as the writer commits it:
+   * by Append, with the range.
+   */
+  leaseSegment: {
+    path: "/millrace.buffer.v1.BufferService/LeaseSegment" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LeaseSegmentRequest): Buffer => Buffer.from(LeaseSegmentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LeaseSegmentRequest => LeaseSegmentRequest.decode(value),
+    responseSerialize: (value: LeaseSegmentResponse): Buffer =>
+      Buffer.from(LeaseSegmentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LeaseSegmentResponse => LeaseSegmentResponse.decode(value),
+  },
+  /** Every commit renews too. FAILED_PRECONDITION: it has ended. */
+  renewLease: {
+    path: "/millrace.buffer.v1.BufferService/RenewLease" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RenewLeaseRequest): Buffer => Buffer.from(RenewLeaseRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RenewLeaseRequest => RenewLeaseRequest.decode(value),
+    responseSerialize: (value: RenewLeaseResponse): Buffer => Buffer.from(RenewLeaseResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RenewLeaseResponse => RenewLeaseResponse.decode(value),
+  },
+  /** Frames that were written and not committed are taken as if they had been. */
+  endLease: {
+    path: "/millrace.buffer.v1.BufferService/EndLease" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EndLeaseRequest): Buffer => Buffer.from(EndLeaseRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EndLeaseRequest => EndLeaseRequest.decode(value),
+    responseSerialize: (value: EndLeaseResponse): Buffer => Buffer.from(EndLeaseResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EndLeaseResponse => EndLeaseResponse.decode(value),
+  },
 } as const;
 
 export interface BufferServiceServer extends UntypedServiceImplementation {
@@ -625,6 +1175,15 @@ export interface BufferServiceServer extends UntypedServiceImplementation {
   reject: handleUnaryCall<RejectRequest, RejectResponse>;
   /** What a stream holds of its quota. */
   getUsage: handleUnaryCall<GetUsageRequest, GetUsageResponse>;
+  /**
+   * A whole segment of buffer's, for a writer on the same node. Buffer takes what it holds as the writer commits it:
+   * by Append, with the range.
+   */
+  leaseSegment: handleUnaryCall<LeaseSegmentRequest, LeaseSegmentResponse>;
+  /** Every commit renews too. FAILED_PRECONDITION: it has ended. */
+  renewLease: handleUnaryCall<RenewLeaseRequest, RenewLeaseResponse>;
+  /** Frames that were written and not committed are taken as if they had been. */
+  endLease: handleUnaryCall<EndLeaseRequest, EndLeaseResponse>;
 }
 
 export interface BufferServiceClient extends Client {
@@ -691,6 +1250,57 @@ export interface BufferServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetUsageResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * A whole segment of buffer's, for a writer on the same node. Buffer takes what it holds as the writer commits it:
+   * by Append, with the range.
+   */
+  leaseSegment(
+    request: LeaseSegmentRequest,
+    callback: (error: ServiceError | null, response: LeaseSegmentResponse) => void,
+  ): ClientUnaryCall;
+  leaseSegment(
+    request: LeaseSegmentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LeaseSegmentResponse) => void,
+  ): ClientUnaryCall;
+  leaseSegment(
+    request: LeaseSegmentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LeaseSegmentResponse) => void,
+  ): ClientUnaryCall;
+  /** Every commit renews too. FAILED_PRECONDITION: it has ended. */
+  renewLease(
+    request: RenewLeaseRequest,
+    callback: (error: ServiceError | null, response: RenewLeaseResponse) => void,
+  ): ClientUnaryCall;
+  renewLease(
+    request: RenewLeaseRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RenewLeaseResponse) => void,
+  ): ClientUnaryCall;
+  renewLease(
+    request: RenewLeaseRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RenewLeaseResponse) => void,
+  ): ClientUnaryCall;
+  /** Frames that were written and not committed are taken as if they had been. */
+  endLease(
+    request: EndLeaseRequest,
+    callback: (error: ServiceError | null, response: EndLeaseResponse) => void,
+  ): ClientUnaryCall;
+  endLease(
+    request: EndLeaseRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EndLeaseResponse) => void,
+  ): ClientUnaryCall;
+  endLease(
+    request: EndLeaseRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EndLeaseResponse) => void,
   ): ClientUnaryCall;
 }
 

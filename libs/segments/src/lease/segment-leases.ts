@@ -1,0 +1,188 @@
+import { assert, CodedError } from "@millrace/errors";
+import { type Disk, writeAll } from "../disk/disk.js";
+import {
+  decodeFrameHeader,
+  frameBytes,
+  frameHeaderBytes,
+  freedMark,
+  liveMark,
+  segmentHeadBytes,
+  stateAt,
+} from "../log/frame.js";
+import type { FramePlace } from "../log/frame-writer.js";
+import { quarantine } from "../log/quarantine.js";
+import { type RecoveredFrame, scanSegment } from "../log/scan.js";
+import type { Segment, Shelf } from "../log/segment-shelf.js";
+
+/*
+ * Whole segments, leased to writers on the same node: the owner of the log alone creates, counts and recycles
+ * files, and a writer needs no hop for the bytes of a batch.
+ *
+ *     grant ──► held ──commit, renew──► held ──┬─ end by its writer ──► sealed ──► recycled when empty
+ *                                              └─ time is over, owner or writer started anew
+ *                                                        ──► sealed, tainted ──► removed when empty
+ *
+ * A lease is of one segment, whose number never repeats, and of one life of the owner, the epoch. Its end
+ * leaves two kinds of frames: those that were committed, and those that their writer wrote and did not
+ * commit, which are taken as if they had been. After it nothing of it can be committed. A writer that was
+ * stopped and wakes after the end may still write into the file, at places that it reserved for itself:
+ * therefore a lease that its writer did not end itself taints the file, and it is never used again.
+ */
+export interface LeaseKey {
+  segment: number;
+  epoch: number;
+}
+
+/** A frame that a writer with a lease made durable. */
+export interface LeasedFrame extends LeaseKey {
+  id: string;
+  place: FramePlace;
+}
+
+export interface SegmentLeases {
+  /** Errors: `resource_exhausted` when there is no room. */
+  grant(writer: string): Promise<LeaseKey>;
+  /** Errors of this and of `commit`: `failed_precondition` when the lease has ended. */
+  renew(key: LeaseKey): void;
+  /** Counts the frame as live. Committed again after it was freed, it lives again. */
+  commit(frame: LeasedFrame): Promise<void>;
+  /** Takes note of a frame that nobody will refer to: its batch is known by another one. */
+  discard(frame: LeasedFrame): Promise<void>;
+  /** Its writer writes no more; `writtenTo` is where it would have written next. */
+  end(key: LeaseKey, writtenTo: number): Promise<void>;
+  /** Whoever had that name before is gone. */
+  endAllOf(writer: string): Promise<void>;
+  endExpired(): Promise<void>;
+  /** Leases that are held. */
+  size(): number;
+}
+
+export interface LeaseOptions {
+  shelf: Shelf;
+  disk: Disk;
+  dir: string;
+  /** Of this life of the owner: higher than that of any earlier one. */
+  epoch: number;
+  leaseMs: number;
+  roomWaitMs: number;
+  /** Milliseconds since any fixed moment, never set back. */
+  monotonic(): number;
+  /** Takes the frames that an ended lease left uncommitted; they count as live. */
+  onLeft(frames: readonly RecoveredFrame[]): Promise<void>;
+  onDamaged(count: number): void;
+}
+
+interface Lease extends LeaseKey {
+  writer: string;
+  held: Segment;
+  endsAt: number;
+  /** Bytes of the committed frames by their offsets. */
+  committed: Map<number, number>;
+  committedBytes: number;
+}
+
+export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
+  const { shelf, epoch, monotonic, leaseMs } = options;
+  const leases = new Map<number, Lease>();
+
+  const find = (key: LeaseKey): Lease => {
+    const lease = leases.get(key.segment);
+    if (lease === undefined || key.epoch !== epoch || lease.endsAt <= monotonic()) {
+      throw new CodedError("failed_precondition", `commit to segment ${key.segment}: its lease has ended`, {
+        field: "lease",
+        remedy: "Take a new lease and write the batch again, under its old id.",
+      });
+    }
+    return lease;
+  };
+
+  /** Counts the frame's bytes as accounted for. */
+  const note = async (frame: LeasedFrame): Promise<{ lease: Lease; isNew: boolean }> => {
+    const lease = find(frame);
+    lease.endsAt = monotonic() + leaseMs;
+    const bytes = await checkFrame(lease.held, frame);
+    const { frameOffset } = frame.place;
+    // The lease may have ended meanwhile, and the frame been taken as one that was left.
+    find(frame);
+    const isNew = !lease.committed.has(frameOffset);
+    if (isNew) {
+      lease.committed.set(frameOffset, bytes);
+      lease.committedBytes += bytes;
+    }
+    return { lease, isNew };
+  };
+
+  /** Of several calls only the first ends it. */
+  const finish = async (lease: Lease, writtenTo: number | undefined): Promise<void> => {
+    if (!leases.delete(lease.segment)) return;
+    const { held } = lease;
+    held.tainted = writtenTo === undefined;
+    if (writtenTo !== undefined && writtenTo - segmentHeadBytes === lease.committedBytes) {
+      held.end = writtenTo;
+    } else {
+      const { frames, damages, end } = await scanSegment(held.file, held.number, (at) =>
+        lease.committed.has(at),
+      );
+      options.onDamaged(damages.length);
+      for (const damage of damages)
+        await quarantine(options.disk, { dir: options.dir, file: held.file, damage });
+      held.end = end;
+      held.live += frames.length;
+      held.sealed = true;
+      await options.onLeft(frames);
+    }
+    held.sealed = true;
+    await shelf.recycleIfDone(held);
+  };
+
+  return {
+    grant: async (writer) => {
+      const held = await shelf.openNext("lease", options.roomWaitMs);
+      const endsAt = monotonic() + leaseMs;
+      const key = { segment: held.number, epoch };
+      leases.set(held.number, { ...key, writer, held, endsAt, committed: new Map(), committedBytes: 0 });
+      return key;
+    },
+    renew: (key) => {
+      find(key).endsAt = monotonic() + leaseMs;
+    },
+    commit: async (frame) => {
+      const { lease, isNew } = await note(frame);
+      lease.held.live++;
+      if (!isNew) await writeAll(lease.held.file, [liveMark], stateAt(frame.place.frameOffset));
+    },
+    discard: async (frame) => {
+      const { lease, isNew } = await note(frame);
+      if (isNew) await writeAll(lease.held.file, [freedMark], stateAt(frame.place.frameOffset));
+    },
+    end: async (key, writtenTo) => finish(find(key), writtenTo),
+    endAllOf: async (writer) => {
+      for (const lease of leases.values()) if (lease.writer === writer) await finish(lease, undefined);
+    },
+    endExpired: async () => {
+      for (const lease of leases.values()) if (lease.endsAt <= monotonic()) await finish(lease, undefined);
+    },
+    size: () => leases.size,
+  };
+}
+
+/** Its bytes in the file, after a look whether it is there at all. */
+async function checkFrame({ file, number }: Segment, { id, place }: LeasedFrame): Promise<number> {
+  assert(place.segment === number, "the place is in the leased segment");
+  const bytes = Buffer.alloc(frameHeaderBytes);
+  await file.read(bytes, place.frameOffset);
+  const header = decodeFrameHeader(bytes);
+  const isThere =
+    header !== undefined &&
+    header.segment === number &&
+    header.id === id &&
+    header.bodyBytes === place.length &&
+    header.bodyCrc === place.crc32 &&
+    place.offset === place.frameOffset + frameHeaderBytes + header.metaBytes;
+  if (!isThere) {
+    throw new CodedError("invalid_argument", `commit to segment ${number}: no such frame there`, {
+      field: "batch.body.range",
+    });
+  }
+  return frameBytes(header.metaBytes, header.bodyBytes);
+}

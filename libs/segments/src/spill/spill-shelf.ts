@@ -1,0 +1,108 @@
+import { join } from "node:path";
+import { crc32 } from "@millrace/files";
+import { type Disk, writeAll } from "../disk/disk.js";
+import { decodeFrameHeader, decodeMeta, frameBytes, frameHeaderBytes } from "../log/frame.js";
+import type { FramePlace } from "../log/frame-writer.js";
+import type { RecoveredFrame } from "../log/scan.js";
+import type { Segment } from "../log/segment-shelf.js";
+
+/*
+ * Frames that outlived their segment, one a file:
+ *
+ *     <log>/spill/<segment>-<offset of the body>.frame
+ *
+ * The file is the frame as it stood in the segment; its checksums say whether it is whole.
+ */
+export const spillDir = "spill";
+
+export function spillName({ segment, offset }: Pick<FramePlace, "segment" | "offset">): string {
+  return `${segment}-${offset}.frame`;
+}
+
+/** A spilled frame in memory: where its parts are, if it is whole. */
+function partsOf(bytes: Buffer): { id: string; meta: Buffer; body: Buffer; bodyCrc: number } | undefined {
+  const header = decodeFrameHeader(bytes);
+  if (header === undefined) return undefined;
+  const meta = bytes.subarray(frameHeaderBytes, frameHeaderBytes + header.metaBytes);
+  const body = bytes.subarray(
+    frameHeaderBytes + header.metaBytes,
+    frameHeaderBytes + header.metaBytes + header.bodyBytes,
+  );
+  const isWhole = crc32(meta) === header.metaCrc && crc32(body) === header.bodyCrc;
+  return isWhole ? { id: header.id, meta, body, bodyCrc: header.bodyCrc } : undefined;
+}
+
+/** Its body; undefined where it is not whole. */
+export function spilledBody(bytes: Buffer): Buffer | undefined {
+  return partsOf(bytes)?.body;
+}
+
+export interface SpillShelf {
+  /** Copies a frame aside, durable but for its name; its bytes. */
+  write(segment: Segment, place: FramePlace): Promise<number>;
+  /** Makes the names of all written ones last. */
+  sync(): Promise<void>;
+  remove(place: FramePlace): Promise<void>;
+  /** What earlier lives left, with its bytes; what is not whole is removed. */
+  recover(): Promise<{ frame: RecoveredFrame; bytes: number }[]>;
+}
+
+export function createSpillShelf(disk: Disk, dir: string): SpillShelf {
+  const folder = join(dir, spillDir);
+  const pathOf = (place: FramePlace): string => join(folder, spillName(place));
+
+  const read = async (path: string): Promise<Buffer> => {
+    const file = await disk.open(path, "existing");
+    try {
+      const bytes = Buffer.alloc(await file.size());
+      await file.read(bytes, 0);
+      return bytes;
+    } finally {
+      await file.close();
+    }
+  };
+  return {
+    write: async (segment, place) => {
+      await disk.makeDirectory(folder);
+      const metaBytes = place.offset - place.frameOffset - frameHeaderBytes;
+      const bytes = Buffer.alloc(frameBytes(metaBytes, place.length));
+      await segment.file.read(bytes, place.frameOffset);
+      if (partsOf(bytes) === undefined) throw new Error(`frame of segment ${place.segment} is damaged`);
+      // What an earlier try left under this name may be half of it.
+      await disk.unlink(pathOf(place));
+      const file = await disk.open(pathOf(place), "create");
+      try {
+        await writeAll(file, [bytes], 0);
+        await file.fdatasync();
+      } finally {
+        await file.close();
+      }
+      return bytes.length;
+    },
+    sync: () => disk.fsyncDir(folder),
+    remove: (place) => disk.unlink(pathOf(place)),
+    recover: async () => {
+      const found: { frame: RecoveredFrame; bytes: number }[] = [];
+      for (const name of await disk.readdir(folder)) {
+        const named = /^(\d+)-(\d+)\.frame$/.exec(name);
+        if (named === null) continue;
+        const bytes = await read(join(folder, name));
+        const parts = partsOf(bytes);
+        if (parts === undefined) await disk.unlink(join(folder, name));
+        else found.push({ frame: frameOf(parts, Number(named[1]), Number(named[2])), bytes: bytes.length });
+      }
+      return found;
+    },
+  };
+}
+
+function frameOf(
+  { id, meta, body, bodyCrc }: { id: string; meta: Buffer; body: Buffer; bodyCrc: number },
+  segment: number,
+  offset: number,
+): RecoveredFrame {
+  const { subject, batch } = decodeMeta(meta);
+  const frameOffset = offset - frameHeaderBytes - meta.length;
+  const place = { segment, frameOffset, offset, length: body.length, crc32: bodyCrc };
+  return { id, subject, batch: Uint8Array.from(batch), place };
+}

@@ -1,0 +1,83 @@
+import type { Component, Runtime } from "@millrace/runtime";
+import { type LeasingBodyStore, openLeasingBodyStore, type PlacedBatch } from "@millrace/segments";
+import type { LeftBatches } from "./accept/left-batches.js";
+import type { BufferConfig } from "./config.js";
+
+type Sides = Record<"raw" | "clean", LeasingBodyStore>;
+
+interface SideParts {
+  runtime: Runtime;
+  owner: string;
+  /** There as soon as the first lease can end. */
+  left(): LeftBatches;
+}
+
+/** The segments of this node, raw and clean. */
+export async function openSides(config: BufferConfig, { runtime, owner, left }: SideParts): Promise<Sides> {
+  const { clock, metrics } = runtime;
+  const { rawDir, cleanDir, ...sizes } = config.segments;
+  const damaged = metrics.counter(
+    "millrace_segment_damaged_frames_total",
+    "Frames in segments that were not what was written; a copy lies in quarantine.",
+    ["side"],
+  );
+  const openSide = async (side: "raw" | "clean", sideDir: string): Promise<LeasingBodyStore> => {
+    const store: LeasingBodyStore = await openLeasingBodyStore({
+      ...sizes,
+      sideDir,
+      side,
+      owner,
+      node: config.node,
+      // Later than that of any earlier life.
+      epoch: Math.round(clock.now()),
+      monotonic: clock.monotonic,
+      // Well below the deadline of whoever appends.
+      roomWaitMs: 5_000,
+      onBroken: runtime.fail,
+      onLeft: (batches: readonly PlacedBatch[]) => left().take(batches, store, false),
+      onDamaged: (count) => damaged.inc({ side }, count),
+    });
+    damaged.inc({ side }, store.damaged);
+    return store;
+  };
+  return { raw: await openSide("raw", rawDir), clean: await openSide("clean", cleanDir) };
+}
+
+const keepMs = 1_000;
+
+/** Takes what writers left, now and whenever a lease ends, and measures. */
+export function keepLeases(sides: Sides, left: LeftBatches, { clock, log, metrics }: Runtime): Component {
+  const live = metrics.gauge("millrace_segment_live_bytes", "Bytes of segments in use.", ["side"]);
+  const aside = metrics.gauge("millrace_segment_spilled_bytes", "Bytes of stragglers copied aside.", [
+    "side",
+  ]);
+  const leased = metrics.gauge("millrace_segment_leases", "Segments leased to writers.", ["side"]);
+  const stopping = new AbortController();
+  const keep = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      for (const side of ["raw", "clean"] as const) {
+        const { leases, liveBytes, spilledBytes } = sides[side];
+        await leases
+          .endExpired()
+          .catch((caught: unknown) => log.error("lease not ended", { error: String(caught) }));
+        live.set({ side }, liveBytes());
+        aside.set({ side }, spilledBytes());
+        leased.set({ side }, leases.size());
+      }
+      await clock.sleep(keepMs, stopping.signal);
+    }
+  };
+  let keeping: Promise<void> | undefined;
+  return {
+    name: "segment-leases",
+    start: async () => {
+      for (const side of [sides.raw, sides.clean]) await left.take(side.left, side, true);
+      keeping = keep();
+    },
+    stop: async () => {
+      left.stop();
+      stopping.abort();
+      await keeping;
+    },
+  };
+}
