@@ -127,7 +127,8 @@ export async function rollback(sink: OpenSink): Promise<void> {
   }
 }
 
-export async function rollIfDue(sink: OpenSink): Promise<Part[]> {
+/** `isLast`: nothing more comes, so that what is there is due whatever its age. */
+export async function rollIfDue(sink: OpenSink, isLast = false): Promise<Part[]> {
   const { closing, done, retained, sources } = sink;
   sources.ledgerWritten();
   const parts: (Part | undefined)[] = [];
@@ -136,7 +137,8 @@ export async function rollIfDue(sink: OpenSink): Promise<Part[]> {
     closing.shift();
   }
   await sink.inTurn(async () => {
-    if (sink.current === undefined || sink.current.pendingEntries() > 0 || !isDue(sink, sink.current)) return;
+    if (sink.current === undefined || sink.current.pendingEntries() > 0) return;
+    if (!isDue(sink, sink.current) && !(isLast && sink.current.entries() > 0)) return;
     parts.push(await sink.current.roll());
     sink.current = undefined;
   });

@@ -54,6 +54,8 @@ export interface StorageSink {
   discard(source: string, intervals: readonly Interval[]): Promise<void>;
   /** Calling it says that the ledger has everything that `commit` answered. */
   rollIfDue(): Promise<Part[]>;
+  /** As `rollIfDue`, with everything due: nobody stores here any more, and what is stored has to be seen. */
+  rollAll(): Promise<Part[]>;
   /** Staged and not committed. */
   pendingBytes(): number;
   /** Leaves what isn't finished to the next start. */
@@ -91,6 +93,7 @@ export async function openStorageSink(options: StorageSinkOptions): Promise<Stor
       for (const spool of spoolsOf(sink)) await spool.discard(source, intervals);
     },
     rollIfDue: () => rollIfDue(sink),
+    rollAll: () => rollIfDue(sink, true),
     pendingBytes: () => spoolsOf(sink).reduce((sum, spool) => sum + spool.pendingBytes(), 0),
     close: () =>
       sink.inTurn(async () => {

@@ -20,11 +20,11 @@ after(() => rm(root, { recursive: true, force: true }));
 
 const lines = StorageFormat.STORAGE_FORMAT_LINES;
 const records = StorageFormat.STORAGE_FORMAT_RECORDS;
-const withStorage = (name: string, format: StorageFormat | undefined): Stream =>
+const withStorage = (name: string, format: StorageFormat | undefined, rollBytes = 1): Stream =>
   Stream.fromPartial({
     name,
     createdMs: 1,
-    outputs: format === undefined ? { results: {} } : { storage: { format, rollBytes: 1 } },
+    outputs: format === undefined ? { results: {} } : { storage: { format, rollBytes } },
   });
 
 async function setUp(
@@ -73,13 +73,16 @@ test("changed settings hold from the next batch on, and what was stored before s
 
 test("a batch in hand is stored though storage is taken away, and so are later ones", async () => {
   const { stores, config, stop } = await setUp(50);
-  const stream = withStorage("taken", lines);
+  const stream = withStorage("taken", lines, 1_000_000);
   await config.put("default", stream, 0);
   const inHand = [0, 1, 2].map((at) => stores.store(batchOf("taken", `line ${at}`, at), stream));
   const revision = (await config.get("default", "taken"))?.revision ?? 0;
   await config.put("default", withStorage("taken", undefined), revision);
   assert.deepEqual(await Promise.all(inHand), [[], [], []]);
-  await stores.store(batchOf("taken", "line 3", 3), stream);
+  await eventually(async () => (await visible("taken")).join("") === "line 0\nline 1\nline 2\n", {
+    what: "what was stored is seen though no age or size made it due",
+  });
+  await stores.store(batchOf("taken", "line 3", 3), withStorage("taken", lines));
   await eventually(async () => (await visible("taken")).join("") === "line 0\nline 1\nline 2\nline 3\n", {
     what: "all lines",
   });

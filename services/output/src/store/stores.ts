@@ -73,16 +73,25 @@ export function createStores(options: StoresOptions): Stores {
     stores.delete(key);
     const before = retiring.get(key) ?? Promise.resolve();
     const gone = before
-      .then(async () => {
-        const store = await entry.opened;
-        while (entry.users > 0) {
-          await commit(store);
-          await runtime.clock.sleep(config.commitIntervalMs);
-        }
-        await store.sink.close();
+      .then(() => entry.opened)
+      .then(
+        async (store) => {
+          while (entry.users > 0) {
+            await commit(store);
+            await runtime.clock.sleep(config.commitIntervalMs);
+          }
+          // Whoever took storage away still sees all that was stored.
+          await store.sink.rollAll();
+          await store.sink.close();
+        },
+        // It was never opened: there is nothing to close.
+        () => undefined,
+      )
+      .catch((caught: unknown) => {
+        const error = CodedError.from(caught, "close storage");
+        if (error.code === "internal") runtime.fail(error);
+        else runtime.log.warn("storage closed with parts that are not published", { code: error.code });
       })
-      // It was never opened: there is nothing to close.
-      .catch(() => undefined)
       .finally(() => {
         if (retiring.get(key) === gone) retiring.delete(key);
       });
