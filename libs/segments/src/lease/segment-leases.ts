@@ -120,6 +120,8 @@ export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
     if (writtenTo !== undefined && writtenTo - segmentHeadBytes === lease.committedBytes) {
       held.end = writtenTo;
     } else {
+      // Its writer may have been killed before its own sync.
+      await held.file.fdatasync();
       const { frames, damages, end } = await scanSegment(held.file, held.number, (at) =>
         lease.committed.has(at),
       );

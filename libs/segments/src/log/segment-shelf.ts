@@ -148,6 +148,8 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
   for (const number of used) {
     const path = segmentPath(dir, number);
     const file = await disk.open(path, "existing");
+    // What the last life wrote and did not sync may be seen here and be gone after a power cut.
+    await file.fdatasync();
     const { frames, damages, end, writtenBy } = await scanSegment(file, number);
     shelf.damaged += damages.length;
     for (const damage of damages) await quarantine(disk, { dir, file, damage });
