@@ -1,10 +1,5 @@
 #!/usr/bin/env node
-import { modelsCommand } from "./commands/models.js";
-import { publishCommand } from "./commands/publish.js";
-import { searchCommand } from "./commands/search.js";
-import { statusCommand } from "./commands/status.js";
-import { subscribeCommand } from "./commands/subscribe.js";
-import { upCommand } from "./commands/up.js";
+import { allCommands } from "./commands/all-commands.js";
 import { runProgram } from "./program.js";
 
 const stopping = new AbortController();
@@ -17,7 +12,7 @@ const exitCode = await runProgram({
   stdout: process.stdout,
   stderr: process.stderr,
   signal: stopping.signal,
-  commands: [statusCommand, publishCommand, searchCommand, subscribeCommand, modelsCommand, upCommand],
+  commands: allCommands,
 });
 // A timer that is still running somewhere must not hold a command that has ended.
 process.exit(exitCode);

@@ -68,6 +68,7 @@ export function renderServiceConfigs(system: LocalSystem): Record<ServiceUser, o
       grpc: { host: "127.0.0.1", port: ports.grpc },
       buffer: { address: bufferAddress },
       privacy: { exemptAllowed: system.exemptAllowed ?? false },
+      replay: { storageDir: join(data, "output") },
     },
     ingestion: {
       ...base("ingestion"),

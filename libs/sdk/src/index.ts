@@ -32,6 +32,7 @@ export {
   type StreamProcessor,
 } from "./stream/processor.js";
 export type { Hit, SearchOptions, SearchResult } from "./stream/search.js";
+export type { ReplayOptions, ReplayProgress } from "./stream/replay.js";
 export type { StreamInfo, StreamSettings } from "./stream/settings.js";
 export type { BufferStatus, Streams, StreamStatus } from "./stream/streams.js";
 export { type Duration, parseDuration } from "./units/duration.js";

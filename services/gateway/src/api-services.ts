@@ -1,6 +1,7 @@
 import { ArtifactServiceService } from "@millrace/proto/artifact";
 import { EventServiceService } from "@millrace/proto/event";
 import { PublishServiceService, SubscribeServiceService } from "@millrace/proto/message";
+import { ReplayServiceService } from "@millrace/proto/replay";
 import { SearchServiceService } from "@millrace/proto/search";
 import { SourceServiceService } from "@millrace/proto/source";
 import { StreamServiceService } from "@millrace/proto/stream";
@@ -13,6 +14,7 @@ import { getStatus, type StatusParts } from "./handlers/get-status.js";
 import { addSource, listSources, removeSource, type SourceParts } from "./handlers/manage-sources.js";
 import { publishMessage } from "./handlers/publish-message.js";
 import { type PublishStreamParts, publishStream } from "./handlers/publish-stream.js";
+import { type ReplayParts, replayStream } from "./handlers/replay-stream.js";
 import { getStream, listStreams } from "./handlers/read-streams.js";
 import { type SearchParts, searchText } from "./handlers/search-text.js";
 import { type SubscribeParts, subscribeResults } from "./handlers/subscribe-results.js";
@@ -27,6 +29,7 @@ export interface Api
     CreateStreamParts,
     DeleteStreamParts,
     PublishStreamParts,
+    Omit<ReplayParts, "tailResults" | "resultBounds" | "sleep">,
     SearchParts,
     SourceParts,
     StatusParts,
@@ -51,6 +54,7 @@ const streams = "millrace.stream.v1.StreamService";
 const sources = "millrace.source.v1.SourceService";
 const publish = "millrace.message.v1.PublishService";
 const subscribe = "millrace.message.v1.SubscribeService";
+const replays = "millrace.replay.v1.ReplayService";
 const events = "millrace.event.v1.EventService";
 const artifacts = "millrace.artifact.v1.ArtifactService";
 const searches = "millrace.search.v1.SearchService";
@@ -99,6 +103,11 @@ function messageServices(api: Api): GrpcService[] {
       name: subscribe,
       definition: SubscribeServiceService,
       implementation: { subscribe: serveStream(`${subscribe}/Subscribe`, api, subscribeResults(results)) },
+    },
+    {
+      name: replays,
+      definition: ReplayServiceService,
+      implementation: { replay: serveStream(`${replays}/Replay`, api, replayStream(api)) },
     },
     {
       name: events,

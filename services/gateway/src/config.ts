@@ -35,6 +35,12 @@ export const gatewayConfig = z.strictObject({
       exemptAllowed: z.boolean().default(false),
     })
     .prefault({}),
+  replay: z
+    .strictObject({
+      /** Where output's files can be read; without it only results can be replayed. */
+      storageDir: z.string().optional(),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       /** Published and not yet durable, over all streams; beyond it publishes are refused. */

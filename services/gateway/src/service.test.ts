@@ -271,6 +271,7 @@ test("reflection lists every service that is served and no other", async () => {
       "millrace.event.v1.EventService",
       "millrace.message.v1.PublishService",
       "millrace.message.v1.SubscribeService",
+      "millrace.replay.v1.ReplayService",
       "millrace.search.v1.SearchService",
       "millrace.source.v1.SourceService",
       "millrace.stream.v1.StreamService",

@@ -83,6 +83,10 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     revisionForNew: (of, name) => revisionForNew(broker, of, name),
     exemptAllowed: config.privacy.exemptAllowed,
     lastPosition: buffer.lastPosition,
+    appendOnce: buffer.appendOnce,
+    storageDir: config.replay.storageDir,
+    backoffMs: (attempt) => backoffMs(attempt, random, { firstMs: 50, maxMs: 2_000 }),
+    monotonic: clock.monotonic,
     bufferUsage: buffer.usage,
     durability,
     activeTrace: () => context.active(),
@@ -125,6 +129,8 @@ function onBroker(broker: Broker) {
       ),
     tailResults: (of: { tenant: string; stream: string }, from: number, signal: AbortSignal) =>
       tail("RESULT", subjects.result(of.tenant, of.stream), { from, signal }),
+    countResults: (of: { tenant: string; stream: string }) =>
+      countStored(broker, "RESULT", subjects.result(of.tenant, of.stream)),
     resultBounds: () => streamBounds(broker, "RESULT"),
     storedResults: () => storedNumbers(broker, "RESULT"),
     tailEvents: (of: { tenant: string; stream: string; type: string }, from: number, signal: AbortSignal) =>

@@ -18,6 +18,7 @@ import {
   type ProcessorOptions,
   toStream,
 } from "./options.js";
+import { replay, type ReplayOptions, type ReplayProgress } from "./replay.js";
 import { search, type SearchOptions, type SearchResult } from "./search.js";
 import { describeDifferences, type StreamInfo, toStreamInfo } from "./settings.js";
 import type { StreamStatus } from "./streams.js";
@@ -46,6 +47,11 @@ export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner
   mmapFile(path: string): MappedFile;
   /** The stream's results, from now on or from a resume token. */
   subscribe(options?: SubscribeOptions): Subscription;
+  /**
+   * Sends what came out of this stream into another one. Resolves with the final count; the same replay again
+   * is recognised message by message.
+   */
+  replay(options: ReplayOptions): Promise<ReplayProgress>;
   getOrCreateArtifact(sourceId: string): Promise<Artifact>;
   /** Searches this stream's contents by meaning. */
   search(query: string, options?: Omit<SearchOptions, "streams">): Promise<SearchResult>;
@@ -173,6 +179,7 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
       assertOutput(hasResults, "results");
       return subscribe(channel, { stream, options: subscribeOptions });
     },
+    replay: (replayOptions) => replay(channel, stream, replayOptions),
     getOrCreateArtifact: (sourceId) => getOrCreateArtifact(channel, { stream, sourceId, ready }),
     search: (query, searchOptions = {}) => search(channel, query, { ...searchOptions, streams: [stream] }),
     close,

@@ -11,6 +11,8 @@ export interface BufferClient extends Component {
    * are.
    */
   append(batch: Batch, traces: readonly unknown[]): Promise<string>;
+  /** Resolves with whether all of it was accepted before. */
+  appendOnce(batch: Batch): Promise<{ isRepeated: boolean }>;
   lastPosition(of: LastPositionRequest): Promise<number>;
   /** What a stream holds of its quota; undefined where buffer does not say so at once. */
   usage(of: { tenant: string; stream: string }): Promise<BufferUsage | undefined>;
@@ -73,6 +75,12 @@ export function createBufferClient(address: string, { clock, log }: Runtime): Bu
           throw caught;
         }
       }),
+    appendOnce: async (batch) => {
+      const asked = call("append to buffer", appendDeadlineMs);
+      const { jetStream } = await callUnary(client.append.bind(client), { batch }, asked);
+      // It names no message of the bus where it repeats an earlier answer.
+      return { isRepeated: jetStream === "" };
+    },
     lastPosition: async (of) => {
       const asked = call("ask buffer for the last position", askDeadlineMs);
       return (await callUnary(client.lastPosition.bind(client), of, asked)).position;

@@ -26,14 +26,14 @@ const labels: Readonly<Partial<Record<SentimentLabel, string>>> = {
 /**
  * STORAGE_FORMAT_RECORDS: a message is a JSON object on a line of its own, in this order of fields:
  *
- *   {"id": 32 hex, "source_id": "…", "source": 32 hex, "position": n, "event_time": RFC 3339,
+ *   {"id": 32 hex, "source_id": "…", "source": 32 hex, "position": n, "reach": n, "event_time": RFC 3339,
  *    "text": "…" or "data": base64,
  *    "attributes": {name: value},
  *    "findings": [{"type": "EMAIL", "place": "body", "start": n, "length": n}, {"type", "place": "names"}],
  *    "sentiment": {"label": "positive", "score": −1…1, "model": "…"}}
  *
- * Text that is not UTF-8 is kept as data. Starts and lengths count bytes. Attributes, findings and sentiment
- * are left out where there are none.
+ * Reach: how far it goes in its source's positions, left out where it is 1. Text that is not UTF-8 is kept as
+ * data. Starts and lengths count bytes. Attributes, findings and sentiment are left out where there are none.
  */
 export function encodeRecords(
   open: OpenBatch,
@@ -56,6 +56,8 @@ export function encodeRecords(
     const sourceId = sourceIds[columns.sourceIdIndexes[row] ?? 0] ?? '""';
     const content = body.subarray(offsets[row], (offsets[row] as number) + (columns.lengths[row] as number));
     text += `{"id":"${id}","source_id":${sourceId},"source":${source},"position":${position}`;
+    const reach = (positions[row + 1] as number) - position;
+    if (reach !== 1) text += `,"reach":${reach}`;
     text += timeOf(rowEventTimeMs(columns, row));
     text += encodeContent(content, rowKind(columns, row) === Kind.KIND_TEXT);
     for (const part of more) text += part.get(row) ?? "";

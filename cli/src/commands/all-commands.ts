@@ -1,0 +1,20 @@
+import type { Command } from "commander";
+import type { World } from "./client.js";
+import { modelsCommand } from "./models.js";
+import { publishCommand } from "./publish.js";
+import { replayCommand } from "./replay.js";
+import { searchCommand } from "./search.js";
+import { statusCommand } from "./status.js";
+import { subscribeCommand } from "./subscribe.js";
+import { upCommand } from "./up.js";
+
+/** In the order in which `millrace --help` shows them. */
+export const allCommands: readonly ((world: World) => Command)[] = [
+  statusCommand,
+  publishCommand,
+  searchCommand,
+  subscribeCommand,
+  replayCommand,
+  modelsCommand,
+  upCommand,
+];
