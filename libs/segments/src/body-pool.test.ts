@@ -27,6 +27,12 @@ describe("body pool", () => {
     assert.equal(pool.take(2 * 1024 * 1024).buffer, bulk.buffer);
   });
 
+  it("hands out memory that threads share where that is asked for", () => {
+    const pool = createBodyPool({ shared: true });
+    assert.ok(pool.take(1).buffer instanceof SharedArrayBuffer);
+    assert.ok(pool.take(6 * 1024 * 1024).buffer instanceof SharedArrayBuffer);
+  });
+
   it("leaves foreign memory and oversize bodies alone", () => {
     const pool = createBodyPool();
     const large = pool.take(6 * 1024 * 1024);

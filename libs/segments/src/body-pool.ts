@@ -24,16 +24,19 @@ interface Shelf {
   idle: ArrayBufferLike[];
 }
 
-export function createBodyPool(): BodyPool {
+/** `shared`: memory that threads can use together, without handing it over. */
+export function createBodyPool({ shared = false } = {}): BodyPool {
+  const allocate = (bytes: number): ArrayBufferLike =>
+    shared ? new SharedArrayBuffer(bytes) : Buffer.allocUnsafeSlow(bytes).buffer;
   const shelves: Shelf[] = sizes.map((size) => ({ ...size, idle: [] }));
   const owners = new WeakMap<ArrayBufferLike, Shelf>();
   return {
     take: (bytes) => {
       const shelf = shelves.find(({ blockBytes }) => bytes <= blockBytes);
-      if (shelf === undefined) return Buffer.allocUnsafeSlow(bytes);
+      if (shelf === undefined) return new Uint8Array(allocate(bytes));
       const known = shelf.idle.pop();
       if (known !== undefined) return new Uint8Array(known);
-      const { buffer } = Buffer.allocUnsafeSlow(shelf.blockBytes);
+      const buffer = allocate(shelf.blockBytes);
       owners.set(buffer, shelf);
       return new Uint8Array(buffer);
     },

@@ -175,7 +175,14 @@ async function open(options: BodyStoreOptions) {
       if (travelsInline(batch.body.length)) return inlineBatch(batch, subject);
       // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a
       // crash finds what the last life wrote, and the stored reference stays true.
-      const frame = { id, subject, batch: encodeBatch(batch, undefined), body: batch.body, verify };
+      const frame = {
+        id,
+        subject,
+        batch: encodeBatch(batch, undefined),
+        body: batch.body,
+        bodyCrc32: batch.bodyCrc32,
+        verify,
+      };
       const place = held.get(id)?.place ?? (await (appending.get(id) ?? append(frame)));
       return placedOf({ ...frame, place }, batch.header.count);
     },

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { baseConfig } from "@millrace/runtime";
 import { z } from "zod";
 
@@ -34,6 +35,14 @@ export const privacyConfig = z.strictObject({
     .prefault({}),
   /** Batches in hand at once, a lane. Each holds up to 2 MiB: raw and redacted body. */
   inFlightMax: z.int().min(1).max(256).default(16),
+  filter: z
+    .strictObject({
+      /** Threads that redact bulk bodies for a stream that names no number; 0: the service's own thread. */
+      threads: z.int().min(0).max(256).default(0),
+      /** Threads at most, of all streams; each takes about 15 MB. */
+      threadsMax: z.int().min(1).max(256).default(availableParallelism()),
+    })
+    .prefault({}),
 });
 
 export type PrivacyConfig = z.infer<typeof privacyConfig>;

@@ -13,10 +13,11 @@ import {
   readingEndpoint,
   serveRequests,
 } from "@millrace/messaging";
-import type { BuildService } from "@millrace/runtime";
+import type { BuildService, Logger } from "@millrace/runtime";
 import { createBodyPool, createBodyReader, openBodyStore, readingOf, tellReading } from "@millrace/segments";
 import type { PrivacyConfig } from "./config.js";
 import { createFilters } from "./filter/filters.js";
+import { createFilterPool } from "./filter/pool/filter-pool.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
 import { cleanTexts } from "./handlers/clean-texts.js";
 import { filterBatch } from "./handlers/filter-batch.js";
@@ -49,10 +50,10 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: clock.now });
-  const redacted = createBodyPool();
+  const redaction = createRedaction(config, log);
   const found = metrics.counter("millrace_findings_total", "Personal data found, by type.", ["type"]);
-  // Filtering keeps the thread busy: one batch at a time, and after each the event loop looks for a high one.
-  const turns = createLaneTurns({ places: 1 });
+  // Filtering keeps its thread busy: a batch a thread, and after each the event loop looks for a high one.
+  const turns = createLaneTurns({ places: config.filter.threadsMax });
   const lane = (consumer: string) =>
     consumeBatches({
       broker,
@@ -67,7 +68,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
       handle: filterBatch({
         filters,
         registry,
-        bodies: redacted,
+        ...redaction,
         found,
         version: runtime.version,
         now: clock.now,
@@ -89,7 +90,21 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     batches,
     serveRequests(broker, runtime, cleanEndpoint, cleanTexts({ filters, registry })),
     serveRequests(broker, runtime, readingEndpoint("privacy"), tellReading(reader)),
+    { name: "filter-pool", stop: redaction.pool.close },
     lane("privacy-high"),
     lane("privacy-batch"),
   ];
 };
+
+/** The threads that redact, and the memory for what they and this thread make. */
+function createRedaction({ filter }: PrivacyConfig, log: Logger) {
+  return {
+    bodies: createBodyPool(),
+    shared: createBodyPool({ shared: true }),
+    threads: filter.threads,
+    pool: createFilterPool({
+      threadsMax: filter.threadsMax,
+      onThreadLost: (error) => log.error("a filter thread was lost", { error: error.message }),
+    }),
+  };
+}

@@ -1,7 +1,8 @@
 import { type OpenBatch, stride } from "@millrace/envelope";
-import { redactBody } from "../redact/redact-body.js";
+import { type RedactedBody, redactBody } from "../redact/redact-body.js";
 import { filterNames } from "./filter-names.js";
 import type { Filter } from "./filters.js";
+import type { FilterPool } from "./pool/filter-pool.js";
 
 /** Memory for redacted bodies; `createBodyPool` of libs/segments is one. */
 export interface Bodies {
@@ -9,19 +10,21 @@ export interface Bodies {
   give(view: Uint8Array): void;
 }
 
+/** A redacted body and, where that is known already, its CRC-32. */
+export type Redaction = RedactedBody & { crc32?: number | undefined };
+
+/** How a body is redacted: by this thread or by another. */
+export type RedactOpen = (filter: Filter, open: OpenBatch) => Redaction | Promise<Redaction>;
+
 /** The batch without personal data, and where it was. Positions and ids stay: they were fixed before. */
-export function filterOpenBatch(filter: Filter, open: OpenBatch, pool: Bodies): OpenBatch {
-  const boundaries = { lengths: open.columns.lengths, gapBytes: stride(open.header.framing) };
-  const findings = filter.scanner.scan(open.body, boundaries);
-  const output = findings.count === 0 ? undefined : pool.take(open.body.length);
-  const redacted = redactBody(
-    open.body,
-    findings,
-    output === undefined ? boundaries : { ...boundaries, output },
-  );
-  // It may have grown out of the memory that was meant for it.
-  if (output !== undefined && redacted.body.buffer !== output.buffer) pool.give(output);
+export async function filterOpenBatch(
+  filter: Filter,
+  open: OpenBatch,
+  redact: RedactOpen,
+): Promise<OpenBatch> {
+  const redacted = await redact(filter, open);
   const names = filterNames(filter, open.columns);
+  const crc32 = redacted.body === open.body ? open.bodyCrc32 : redacted.crc32;
   return {
     header: { ...open.header, bodyBytes: redacted.body.length },
     columns: {
@@ -31,6 +34,7 @@ export function filterOpenBatch(filter: Filter, open: OpenBatch, pool: Bodies): 
       attributes: names.attributes,
     },
     body: redacted.body,
+    ...(crc32 === undefined ? {} : { bodyCrc32: crc32 }),
     annotations: {
       ...open.annotations,
       findings: {
@@ -43,5 +47,48 @@ export function filterOpenBatch(filter: Filter, open: OpenBatch, pool: Bodies): 
       },
     },
     passport: open.passport,
+  };
+}
+
+/** On this thread. */
+export function redactHere(pool: Bodies): RedactOpen {
+  return (filter, { header, columns, body }) => {
+    const boundaries = { lengths: columns.lengths, gapBytes: stride(header.framing) };
+    const findings = filter.scanner.scan(body, boundaries);
+    if (findings.count === 0) return redactBody(body, findings, boundaries);
+    const output = pool.take(body.length);
+    const redacted = redactBody(body, findings, { ...boundaries, output });
+    // It may have grown out of the memory that was meant for it.
+    if (redacted.body.buffer !== output.buffer) pool.give(output);
+    return redacted;
+  };
+}
+
+/** On a thread of the pool, of which a stream may use `threads` at once. */
+export function redactInThreads(pool: FilterPool, memory: Bodies, threads: number): RedactOpen {
+  return async (filter, { header, columns, body }) => {
+    // What is mapped or came over a socket can only be copied to another thread: once, into shared memory.
+    const input = memory.take(body.length).subarray(0, body.length);
+    const output = memory.take(body.length);
+    input.set(body);
+    try {
+      const redacted = await pool.redact(`${header.tenant}/${header.stream}`, threads, {
+        off: filter.off,
+        body: input,
+        lengths: columns.lengths,
+        gapBytes: stride(header.framing),
+        output,
+      });
+      if (typeof redacted.body === "number") {
+        return { ...redacted, body: output.subarray(0, redacted.body) };
+      }
+      memory.give(output);
+      return { ...redacted, body: redacted.body ?? body };
+    } catch (error) {
+      memory.give(output);
+      throw error;
+    } finally {
+      memory.give(input);
+    }
   };
 }

@@ -5,6 +5,8 @@ import { type Policy, policyDetectors, policyHash, policyWithout } from "../poli
 /** What a policy needs at run time. */
 export interface Filter {
   policy: Policy;
+  /** Detectors that are off, sorted: what the policy is made of. */
+  off: readonly string[];
   /** For passports. */
   hash: string;
   scanner: Scanner;
@@ -29,6 +31,7 @@ export function createFilters(key: Uint8Array): Filters {
         const policy = policyWithout(off, "stream.privacy.detectors_off");
         filter = {
           policy,
+          off,
           hash: policyHash(policy),
           scanner: createScanner({ detectors: policyDetectors(policy) }),
           key,

@@ -1,13 +1,19 @@
-import { type OpenBatch, stamp } from "@millrace/envelope";
+import { limits, type OpenBatch, stamp } from "@millrace/envelope";
 import { type Handler, pastFilter, type StreamRegistry } from "@millrace/messaging";
 import { findingTypeOf } from "../detect/finding-type.js";
-import { type Bodies, filterOpenBatch } from "../filter/filter-body.js";
+import { type Bodies, filterOpenBatch, redactHere, redactInThreads } from "../filter/filter-body.js";
 import type { Filters } from "../filter/filters.js";
+import type { FilterPool } from "../filter/pool/filter-pool.js";
 
 export interface FilterBatchParts {
   filters: Filters;
   registry: StreamRegistry;
   bodies: Bodies;
+  /** Threads for streams that ask for some, or by `threads`, and the memory that they share. */
+  pool: FilterPool;
+  shared: Bodies;
+  /** For streams that ask for no number; 0: this thread filters. */
+  threads: number;
   found: { inc(labels: { type: string }, by: number): void };
   version: string;
   now(): number;
@@ -18,14 +24,18 @@ export interface FilterBatchParts {
  * sinks.
  */
 export const filterBatch =
-  ({ filters, registry, bodies, found, version, now }: FilterBatchParts): Handler =>
+  ({ filters, registry, bodies, pool, shared, threads, found, version, now }: FilterBatchParts): Handler =>
   async (raw) => {
     const startedMs = now();
     const { header } = raw;
     const stream = await registry.findFor(header);
     if (stream === undefined) return { dropped: "stream_deleted" };
     const filter = filters.of(stream);
-    const clean = stamp(filterOpenBatch(filter, raw, bodies), {
+    const may = stream.workerThreads > 0 ? stream.workerThreads : threads;
+    // A small body is filtered in the time that a message to a thread takes.
+    const isHere = may === 0 || raw.body.length <= limits.inlineBytesMax;
+    const redact = isHere ? redactHere(bodies) : redactInThreads(pool, shared, may);
+    const clean = stamp(await filterOpenBatch(filter, raw, redact), {
       stage: "privacy",
       version,
       decidedBy: filter.hash,
@@ -35,7 +45,7 @@ export const filterBatch =
     const after = (): void => {
       countFindings(clean, found);
       // Where nothing was found it is the raw body, whose memory the reader gives back.
-      if (clean.body !== raw.body) bodies.give(clean.body);
+      if (clean.body !== raw.body) (isHere ? bodies : shared).give(clean.body);
     };
     return { batches: pastFilter(clean, stream), after };
   };

@@ -1,5 +1,5 @@
 import { open } from "node:fs/promises";
-import { crc32 } from "node:zlib";
+import { crc32 } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
 import { seeded } from "../seeded.js";
 

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { crc32 } from "node:zlib";
+import { crc32 } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
 import type { MmapOptions } from "@millrace/sdk";
 import type { BenchContext } from "../bench-context.js";

@@ -1,7 +1,7 @@
 /** A thread of sum-file.ts: opens the file, says so, and goes through its part when it is told to. */
 import { once } from "node:events";
 import { parentPort, workerData } from "node:worker_threads";
-import { crc32 } from "node:zlib";
+import { crc32 } from "@millrace/files";
 import { present } from "@millrace/errors";
 import { mmapFile, type MmapOptions } from "@millrace/sdk";
 
