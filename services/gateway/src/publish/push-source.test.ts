@@ -4,6 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { CodedError } from "@millrace/errors";
 import { batchId, checkBatch, idText, keyedMessageId, messageId } from "@millrace/envelope";
 import { Lane } from "@millrace/proto/batch";
+import { createFakeClock } from "@millrace/runtime/testing";
 import { createPendingBudget } from "./pending-budget.js";
 import { createPushSource, type PushSourceOptions } from "./push-source.js";
 import { createAppendLog, textRow, textsIn } from "./testing.js";
@@ -94,6 +95,43 @@ test("a batch closes when it is full, at a change of lane and at a hole in the p
     [5, 7],
     [7, 8],
   ]);
+});
+
+test("a batch that has its number of messages closes at once", async () => {
+  const { log, source } = setUp({ sleep: createFakeClock().sleep });
+  const add = (text: string) => source.add({ row: textRow(text) }, { rowsMax: 3, lingerMs: 50 });
+  const receipts = Promise.all(["a", "b"].map(add));
+  await setImmediate();
+  assert.equal(log.batches.length, 0, "it lingers");
+  const third = add("c");
+  await log.answer();
+  await Promise.all([receipts, third]);
+  assert.deepEqual(log.batches.map(textsIn), [["a", "b", "c"]]);
+});
+
+test("a batch closes before the message that would pass its bytes, without lingering", async () => {
+  const { log, source } = setUp({ sleep: createFakeClock().sleep });
+  const big = "x".repeat(600 * 1024);
+  const first = source.add({ row: textRow(big) }, closing);
+  await setImmediate();
+  assert.equal(log.batches.length, 0, "it lingers");
+  void source.add({ row: textRow(`${big}y`) }, closing);
+  await log.answer();
+  await first;
+  assert.deepEqual(log.batches.map(textsIn), [[big]]);
+});
+
+test("a batch that is not full closes when its time is over, and not before", async () => {
+  const clock = createFakeClock();
+  const { log, source } = setUp({ sleep: clock.sleep });
+  const receipt = source.add({ row: textRow("a") }, { rowsMax: 1_000, lingerMs: 50 });
+  await setImmediate();
+  await clock.advance(49);
+  assert.equal(log.batches.length, 0);
+  await clock.advance(1);
+  await log.answer();
+  await receipt;
+  assert.deepEqual(log.batches.map(textsIn), [["a"]]);
 });
 
 test("a batch whose outcome is unknown is sent again as it is, before any other", async () => {
