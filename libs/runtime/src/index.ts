@@ -1,5 +1,6 @@
 export { backoffMs, type Clock, type Random, systemClock, systemRandom } from "./clock.js";
 export { type BaseConfig, baseConfig, parseConfig } from "./config.js";
+export { collect } from "./grpc/collect.js";
 export { callUnary, insecure, internalChannel, type Unary } from "./grpc/client.js";
 export { inServerSpan, tracedMetadata, unary } from "./grpc/unary.js";
 export { decoded } from "./grpc/decoded.js";

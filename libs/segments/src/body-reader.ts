@@ -17,6 +17,10 @@ export interface BodyReaderOptions {
    * whoever asks for it asks `stillTrue` before what came of them is published.
    */
   mmapBytesMax?: number;
+  /** This machine, where bodies of others are to be fetched from them. */
+  node?: string;
+  /** The bytes of a range that lies on another node; they are checked like any. */
+  fetch?: (range: SegmentRange) => Promise<Uint8Array>;
   /** How the bodies of a batch's stream are to be read. Absent: as by default. */
   reading?: (header: Header) => Promise<Reading>;
 }
@@ -32,6 +36,8 @@ export interface BodyReader {
   stillTrue(open: OpenBatch): void;
   /** The body of an opened batch is not needed any more; its memory is used again. */
   release(open: OpenBatch): void;
+  /** The bytes of a range of this machine, checked: for whoever hands them on to another one. */
+  read(range: SegmentRange): Promise<Uint8Array>;
   /** Why bodies are not mapped here, whatever their streams say; undefined where they are. */
   readonly unmappedReason: string | undefined;
   /** What was read of a stream so far, by how. */
@@ -130,30 +136,60 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
       throw CodedError.from(cause, `read range of ${range.log}`);
     }
   };
+  const openElsewhere = async (batch: Batch, range: SegmentRange): Promise<OpenBatch> => {
+    if (options.fetch === undefined) {
+      throw new CodedError("unavailable", `read range of node ${range.node}: no way to it`, {
+        field: "peers",
+        remedy: "Name the address where that node serves its ranges.",
+      });
+    }
+    const body = await options.fetch(range);
+    if (body.length !== range.length || crc32(body) !== range.crc32) throw changed();
+    const opened = { ...openBatch(batch, body), bodyCrc32: range.crc32 };
+    accounts.of(opened.header.tenant, opened.header.stream).read += body.length;
+    return opened;
+  };
   /** A straggler's body lies aside, and its segment is gone or used again. */
-  const openAside = async (batch: Batch, range: SegmentRange, missing: CodedError): Promise<OpenBatch> => {
+  const readAside = async (range: SegmentRange, missing: CodedError): Promise<Uint8Array> => {
     const path = join(dirname(pathOf(options.dirs, range)), spillDir, spillName(range));
     const bytes = await readFile(path).catch(() => {
       throw missing;
     });
     const body = spilledBody(bytes);
     if (body?.length !== range.length || crc32(body) !== range.crc32) throw changed();
+    return body;
+  };
+  const openAside = async (batch: Batch, range: SegmentRange, missing: CodedError): Promise<OpenBatch> => {
+    const body = await readAside(range, missing);
     const opened = { ...openBatch(batch, body), bodyCrc32: range.crc32 };
     accounts.of(opened.header.tenant, opened.header.stream).read += body.length;
     return opened;
+  };
+  /** First in its segment, then aside. */
+  const orAside = async <T>(
+    range: SegmentRange,
+    inSegment: () => Promise<T>,
+    aside: (missing: CodedError) => Promise<T>,
+  ): Promise<T> => {
+    try {
+      return await inSegment();
+    } catch (caught) {
+      const error = CodedError.from(caught, `read range of ${range.log}`);
+      if (error.code !== "not_found") throw error;
+      return aside(error);
+    }
   };
   return {
     open: async (bytes) => {
       const batch = decodeBatch(bytes);
       if (batch.body?.$case === "range") {
         const range = batch.body.value;
-        try {
-          return await openRange(batch, range);
-        } catch (caught) {
-          const error = CodedError.from(caught, `read range of ${range.log}`);
-          if (error.code !== "not_found") throw error;
-          return openAside(batch, range, error);
-        }
+        if (options.node !== undefined && range.node !== options.node) return openElsewhere(batch, range);
+        return orAside(
+          range,
+          () => openRange(batch, range),
+          (missing) => openAside(batch, range, missing),
+        );
       }
       const opened = openBatch(batch, batch.body?.value ?? new Uint8Array());
       accounts.of(opened.header.tenant, opened.header.stream).inline += opened.body.length;
@@ -172,6 +208,12 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
       lost.unregister(opened);
       giveBack(use);
     },
+    read: (range) =>
+      orAside(
+        range,
+        () => copy(range, pathOf(options.dirs, range)),
+        (missing) => readAside(range, missing),
+      ),
     unmappedReason,
     readBytes: (tenant, stream) => {
       const { mapped: inPlace, read, inline } = accounts.of(tenant, stream);

@@ -10,6 +10,11 @@ export const bufferConfig = z.strictObject({
       port: z.int().min(0).max(65535).default(7073),
     })
     .prefault({}),
+  /**
+   * Where bodies of the raw side are served to privacy on other nodes; absent, they are not. It carries what
+   * the filter has not seen: only privacy may reach this port.
+   */
+  rawRead: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }).optional(),
   /** Name of this machine in ranges; readers on another one fetch bytes over the network. */
   node: z
     .string()

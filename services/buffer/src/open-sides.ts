@@ -43,6 +43,8 @@ export async function openSides(config: BufferConfig, { runtime, owner, left }: 
   return { raw: await openSide("raw", rawDir), clean: await openSide("clean", cleanDir) };
 }
 
+export const leasesOf = ({ raw, clean }: Sides) => ({ raw: raw.leases, clean: clean.leases });
+
 const keepMs = 1_000;
 
 /** Takes what writers left, now and whenever a lease ends, and measures. */

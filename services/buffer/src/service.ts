@@ -24,7 +24,8 @@ import { lastPosition } from "./handlers/last-position.js";
 import { endLease, leaseSegment, renewLease } from "./handlers/lease-segment.js";
 import { reject } from "./handlers/reject.js";
 import { openQuota } from "./open-quota.js";
-import { keepLeases, openSides } from "./open-sides.js";
+import { rangeServers } from "./range-server.js";
+import { keepLeases, leasesOf, openSides } from "./open-sides.js";
 
 /**
  * Takes batches from gateway and ingestion, makes them durable, and puts them on RAW in their lane; those of
@@ -70,8 +71,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     left: [...bodies.raw.left, ...bodies.clean.left],
   });
   const left = createLeftBatches({ accept: acceptor.accept, sleep: clock.sleep, log });
-  const sides = { raw: bodies.raw.leases, clean: bodies.clean.leases };
-  const lease = { sides, owner, segmentBytes, leaseMs };
+  const lease = { sides: leasesOf(bodies), owner, segmentBytes, leaseMs };
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);
     quota.onStream({ tenant, stream: name }, stream);
@@ -102,5 +102,6 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const keeping = keepLeases(bodies, left, runtime);
   // The quota compares with the bus, so it begins when that has what the last life left.
   const published = [batches.raw, batches.clean, keeping];
-  return [broker, registry, ledger, tracker, acceptor, ...published, watch, quota, server];
+  const servers = [server, ...rangeServers(config, broker.isConnected)];
+  return [broker, registry, ledger, tracker, acceptor, ...published, watch, quota, ...servers];
 };

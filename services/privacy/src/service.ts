@@ -20,6 +20,7 @@ import { createFilters } from "./filter/filters.js";
 import { createFilterPool } from "./filter/pool/filter-pool.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
 import { cleanTexts } from "./handlers/clean-texts.js";
+import { createRangeClient } from "./range-client.js";
 import { filterBatch } from "./handlers/filter-batch.js";
 
 /** The only reader of RAW: what leaves here holds no personal data that the stream's policy looks for. */
@@ -32,8 +33,11 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   const ledger = await createLedger(broker, "privacy", runtime);
   const registry = await createStreamRegistry(broker);
   const { rawDir, mmapBytesMax } = config.segments;
+  const ranges = createRangeClient(config.peers, clock);
   const reader = createBodyReader({
     dirs: { raw: rawDir },
+    node: config.node,
+    fetch: ranges.fetch,
     mmapBytesMax,
     reading: async ({ tenant, stream }) => readingOf(await registry.find(tenant, stream)),
   });
@@ -84,6 +88,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   });
   return [
     broker,
+    ranges,
     registry,
     ledger,
     tracker,

@@ -6,8 +6,8 @@ import { createStreamProcessor } from "@millrace/sdk";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
 import { storedLines, until } from "../system/observe.js";
 
-/** 100 MB in bulk frames. */
-const lines = 100_000;
+/** 60 MB in bulk frames. */
+const lines = 60_000;
 
 describe("a writer that is stopped for longer than its lease", () => {
   let system: TestSystem;
@@ -47,7 +47,11 @@ describe("a writer that is stopped for longer than its lease", () => {
     assert.ok(taken < lines, "it was stopped in the middle");
     await until(async () => (await leases()) === 0, "the end of its leases");
     process.kill(pid, "SIGCONT");
-    await until(async () => (await storedLines(system, "stopped")).length >= lines, `${lines} stored lines`);
+    await until(
+      async () => (await storedLines(system, "stopped")).length >= lines,
+      `${lines} stored lines`,
+      120_000,
+    );
     await until(async () => (await processor.status()).conservation.inFlight === 0, "nothing in flight");
     const stored = await storedLines(system, "stopped");
     assert.equal(stored.length, lines);

@@ -11,14 +11,16 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Batch, DeadLetter } from "../../batch/v1/batch.js";
+import { Batch, DeadLetter, SegmentRange } from "../../batch/v1/batch.js";
 import { BufferUsage } from "../../stream/v1/stream.js";
 
 export enum Side {
@@ -118,6 +120,14 @@ export interface EndLeaseRequest {
 }
 
 export interface EndLeaseResponse {
+}
+
+export interface ReadRangeRequest {
+  range: SegmentRange | undefined;
+}
+
+export interface ReadRangeResponse {
+  data: Uint8Array;
 }
 
 function createBaseAppendRequest(): AppendRequest {
@@ -1087,6 +1097,118 @@ export const EndLeaseResponse: MessageFns<EndLeaseResponse> = {
   },
 };
 
+function createBaseReadRangeRequest(): ReadRangeRequest {
+  return { range: undefined };
+}
+
+export const ReadRangeRequest: MessageFns<ReadRangeRequest> = {
+  encode(message: ReadRangeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.range !== undefined) {
+      SegmentRange.encode(message.range, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadRangeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadRangeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.range = SegmentRange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadRangeRequest>): ReadRangeRequest {
+    return ReadRangeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadRangeRequest>): ReadRangeRequest {
+    const message = createBaseReadRangeRequest();
+    message.range = (object.range !== undefined && object.range !== null)
+      ? SegmentRange.fromPartial(object.range)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseReadRangeResponse(): ReadRangeResponse {
+  return { data: new Uint8Array(0) };
+}
+
+export const ReadRangeResponse: MessageFns<ReadRangeResponse> = {
+  encode(message: ReadRangeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.data.length !== 0) {
+      writer.uint32(10).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadRangeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadRangeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.data = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReadRangeResponse>): ReadRangeResponse {
+    return ReadRangeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadRangeResponse>): ReadRangeResponse {
+    const message = createBaseReadRangeResponse();
+    message.data = object.data ?? new Uint8Array(0);
+    return message;
+  },
+};
+
 export type BufferServiceService = typeof BufferServiceService;
 export const BufferServiceService = {
   /** Frames one batch and makes it durable. The same batch id again answers as the first time. */
@@ -1310,6 +1432,45 @@ export const BufferServiceClient = makeGenericClientConstructor(
 ) as unknown as {
   new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): BufferServiceClient;
   service: typeof BufferServiceService;
+  serviceName: string;
+};
+
+/** Bodies of the raw side for readers on other nodes, on a port of its own. */
+export type RangeServiceService = typeof RangeServiceService;
+export const RangeServiceService = {
+  /** In pieces of 512 KiB, checked before the first one leaves. NOT_FOUND: the segment is gone. */
+  readRange: {
+    path: "/millrace.buffer.v1.RangeService/ReadRange" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ReadRangeRequest): Buffer => Buffer.from(ReadRangeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadRangeRequest => ReadRangeRequest.decode(value),
+    responseSerialize: (value: ReadRangeResponse): Buffer => Buffer.from(ReadRangeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadRangeResponse => ReadRangeResponse.decode(value),
+  },
+} as const;
+
+export interface RangeServiceServer extends UntypedServiceImplementation {
+  /** In pieces of 512 KiB, checked before the first one leaves. NOT_FOUND: the segment is gone. */
+  readRange: handleServerStreamingCall<ReadRangeRequest, ReadRangeResponse>;
+}
+
+export interface RangeServiceClient extends Client {
+  /** In pieces of 512 KiB, checked before the first one leaves. NOT_FOUND: the segment is gone. */
+  readRange(request: ReadRangeRequest, options?: Partial<CallOptions>): ClientReadableStream<ReadRangeResponse>;
+  readRange(
+    request: ReadRangeRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ReadRangeResponse>;
+}
+
+export const RangeServiceClient = makeGenericClientConstructor(
+  RangeServiceService,
+  "millrace.buffer.v1.RangeService",
+) as unknown as {
+  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): RangeServiceClient;
+  service: typeof RangeServiceService;
   serviceName: string;
 };
 
