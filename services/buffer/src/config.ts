@@ -39,7 +39,7 @@ export const bufferConfig = z.strictObject({
       liveBytesMax: z
         .int()
         .min(8 * 1024 * 1024)
-        .default(512 * 1024 * 1024),
+        .default(1024 * 1024 * 1024),
     })
     .prefault({}),
 });

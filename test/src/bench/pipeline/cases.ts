@@ -49,6 +49,7 @@ export function declaredFor(mode: PipelineMode): StreamOptions {
   return {
     processingMode: "batch",
     batchSize: 8192,
+    bufferSize: "768MB",
     ...(mode === "exempt" && { privacy: { exempt: true } }),
     enrichments: { embeddings: false, sentiment: false },
     outputs: {

@@ -11,8 +11,9 @@
 ;;   0x10000  offsets in the tile, u32 each, in order                   131072
 ;;
 ;; Pass 1 sorts 16 bytes at a time into classes; pass 2 looks at 64 bits at a time for neighbours, with the word
-;; before and the word after at hand. A pattern asks only for what is there, never for what is absent (but for the
-;; start of a long digit run): what lies around a message can add candidates to it and never hide one.
+;; before and the word after at hand. A pattern asks only for what is there, never for what is absent: what lies
+;; around a message can add candidates to it and never hide one. But for two, the start of a long digit run and what
+;; stands before two letters and two digits: the visitor looks at both itself where a message begins.
 (module
   (memory (export "memory") 3)
 
@@ -92,13 +93,31 @@
               (i64.or (i64.shr_u (local.get $d) (i64.const 8)) (i64.shl (local.get $dn) (i64.const 56)))
               (i64.or (i64.shr_u (local.get $d) (i64.const 12)) (i64.shl (local.get $dn) (i64.const 52))))))))
         ;; Two letters, two digits.
-        (local.set $t (i64.or (local.get $t) (i64.and
+        (local.set $c (i64.and
           (i64.and (local.get $l)
             (i64.or (i64.shr_u (local.get $l) (i64.const 1))
               (i64.shl (i64.load offset=0xB208 (local.get $o)) (i64.const 63))))
           (i64.and
             (i64.or (i64.shr_u (local.get $d) (i64.const 2)) (i64.shl (local.get $dn) (i64.const 62)))
-            (i64.or (i64.shr_u (local.get $d) (i64.const 3)) (i64.shl (local.get $dn) (i64.const 61)))))))))
+            (i64.or (i64.shr_u (local.get $d) (i64.const 3)) (i64.shl (local.get $dn) (i64.const 61))))))
+        ;; … but not behind six letters and digits, as in the middle of a hash: whatever is there, an escape of
+        ;; six bytes included, the byte before belongs to a word.
+        (if (i64.ne (local.get $c) (i64.const 0)) (then
+          (local.set $a (i64.or (local.get $d) (local.get $l)))
+          (local.set $ap (i64.or (local.get $dp) (i64.load offset=0xB1F8 (local.get $o))))
+          ;; Bit i: the bytes at i-1 and i-2; then at i-1 to i-4; then at i-1 to i-6.
+          (local.set $x (i64.and
+            (i64.or (i64.shl (local.get $a) (i64.const 1)) (i64.shr_u (local.get $ap) (i64.const 63)))
+            (i64.or (i64.shl (local.get $a) (i64.const 2)) (i64.shr_u (local.get $ap) (i64.const 62)))))
+          (local.set $x (i64.and (local.get $x) (i64.and
+            (i64.or (i64.shl (local.get $a) (i64.const 3)) (i64.shr_u (local.get $ap) (i64.const 61)))
+            (i64.or (i64.shl (local.get $a) (i64.const 4)) (i64.shr_u (local.get $ap) (i64.const 60))))))
+          (local.set $x (i64.and (local.get $x) (i64.and
+            (i64.or (i64.shl (local.get $a) (i64.const 5)) (i64.shr_u (local.get $ap) (i64.const 59)))
+            (i64.or (i64.shl (local.get $a) (i64.const 6)) (i64.shr_u (local.get $ap) (i64.const 58))))))
+          (local.set $t (i64.or (local.get $t)
+            (i64.and (local.get $c) (i64.xor (local.get $x) (i64.const -1)))))))
+        (local.set $c (i64.load offset=0xC300 (local.get $o)))))
 
       (if (i64.ne (local.get $c) (i64.const 0)) (then
         (local.set $cp (i64.load offset=0xC2F8 (local.get $o)))

@@ -109,6 +109,21 @@ test("a text cut into messages at any places gives what the pieces give", () => 
   );
 });
 
+test("an account number is found behind a message, an escape or a word break, and not in a hash", () => {
+  const account = "DE89370400440532013000";
+  const found = (...texts: string[]) =>
+    scanBatch(
+      texts.map((text) => encoder.encode(text)),
+      0,
+    ).length;
+  assert.equal(found("a message of words", account), 1);
+  assert.equal(found("0a1b2c3d4e5f", account, "0a1b2c3d4e5f", account), 2);
+  assert.equal(found(`{"text":"see\\u0020${account}"}`), 1);
+  assert.equal(found(`{"text":"see\\n${account}"}`), 1);
+  assert.equal(found(`abcdef-${account}`), 1);
+  assert.equal(found(`abcdef${account}`), 0);
+});
+
 test("findings are in order and do not overlap", () => {
   fc.assert(
     fc.property(message, (bytes) => {

@@ -40,8 +40,12 @@ export function isWordBefore(bytes: Uint8Array, from: number, at: number): boole
   if (byte >= 0x80) return isLetterAt(bytes, characterStart(bytes, from, at - 1), at);
   if (byte === 0x5f) return true;
   if (!isClass(byte, DIGIT | LETTER)) return false;
+  const code = at - 6 >= from && isEscaped(bytes, from, at - 5) ? unicodeEscapeAt(bytes, at - 5, at) : -1;
+  if (code >= 0) return wordCharacter.test(String.fromCharCode(code));
   return !(isEscapeLetter(byte) && isEscaped(bytes, from, at - 1));
 }
+
+const wordCharacter = /[\p{L}\p{N}_]/u;
 
 /** Whether a word goes on at `at`. */
 export function isWordAfter(bytes: Uint8Array, at: number, to: number): boolean {

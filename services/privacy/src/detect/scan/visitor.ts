@@ -64,8 +64,10 @@ export function createVisitor(detectors: readonly Detector[], found: FindingSink
       candidate.to = to;
       // A run of digits may go on from the message before, and the prefilter sees only where it began.
       const { bytes } = candidate;
-      if (from > 0 && from < to && isClass(bytes[from], DIGIT) && isClass(bytes[from - 1], DIGIT))
-        visitDigits(from);
+      if (from === 0 || from >= to || !isClass(bytes[from - 1], DIGIT | LETTER)) return;
+      if (isClass(bytes[from], DIGIT)) visitDigits(from);
+      // Nor does it see a country's code behind a word that the message before ends with.
+      else if (isCountryAt(bytes, from, to)) run(onCountry, "country", from);
     },
     visit(at): void {
       const { bytes, to } = candidate;
@@ -84,6 +86,17 @@ export function createVisitor(detectors: readonly Detector[], found: FindingSink
       colonsSettled = candidate.settled;
     },
   };
+}
+
+/** Two letters and two digits, as an account number begins. */
+function isCountryAt(bytes: Uint8Array, at: number, to: number): boolean {
+  return (
+    at + 3 < to &&
+    isClass(bytes[at], LETTER) &&
+    isClass(bytes[at + 1], LETTER) &&
+    isClass(bytes[at + 2], DIGIT) &&
+    isClass(bytes[at + 3], DIGIT)
+  );
 }
 
 function createCandidate(): Candidate {
