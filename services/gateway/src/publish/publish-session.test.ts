@@ -76,6 +76,14 @@ test("numbers that were durable before are acknowledged and not sent again", asy
   assert.equal(told.at(-1)?.acknowledgedBelow, 3);
 });
 
+test("what is sent again and was durable before is acknowledged, with nothing new behind it", async () => {
+  const { log, told, session, take } = setUp(3);
+  take(1, "b", "c");
+  await session.settled();
+  assert.deepEqual(told, [{ acknowledgedBelow: 3, credits: creditsMax, rejections: [] }]);
+  assert.deepEqual(log.batches, []);
+});
+
 test("a refusal is told again when its number is sent again", async () => {
   const { told, session } = setUp(5);
   session.take({ firstSequence: 3, messages: [textMessage("", { content: undefined })] });

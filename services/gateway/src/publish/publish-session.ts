@@ -42,6 +42,8 @@ export function createPublishSession(options: SessionOptions): PublishSession {
   let rejections: Rejection[] = [];
   let expected: number | undefined;
   let toldBelow = acceptedBelow;
+  /** A client settles only what it has sent on this connection, so what it sends again is told again. */
+  let isRepeated = false;
   let isTelling = false;
   let lane = Lane.LANE_HIGH;
   let waiting: (() => void)[] = [];
@@ -53,10 +55,11 @@ export function createPublishSession(options: SessionOptions): PublishSession {
   const tell = (): void => {
     isTelling = false;
     const acknowledgedBelow = below();
-    if (acknowledgedBelow > toldBelow || rejections.length > 0) {
+    if (acknowledgedBelow > toldBelow || rejections.length > 0 || isRepeated) {
       options.respond({ acknowledgedBelow, credits: creditsMax, rejections });
     }
     toldBelow = acknowledgedBelow;
+    isRepeated = false;
     rejections = [];
     const woken = waiting;
     waiting = [];
@@ -81,7 +84,10 @@ export function createPublishSession(options: SessionOptions): PublishSession {
       // Told again for a number that is sent again: it may have been lost with the connection before.
       return reject(sequence, caught);
     }
-    if (sequence < acceptedBelow) return;
+    if (sequence < acceptedBelow) {
+      isRepeated = true;
+      return;
+    }
     lane = row.lane;
     pending.add(sequence);
     const settle = (error: unknown): void => {
