@@ -105,6 +105,33 @@ test("a write that was stored but never answered is not counted twice", async ()
   assert.deepEqual([entry?.settled, entry?.done], [[{ from: 0, to: 3 }], 3]);
 });
 
+test("of several writes without an answer, the one that was stored late is not counted twice", async () => {
+  const broker = await bench.connect("buffer");
+  const bucket = await broker.kv.open("LEDGER", { allow_direct: true });
+  const put = bucket.put.bind(bucket);
+  const held: (() => Promise<number>)[] = [];
+  let holds = true;
+  bucket.put = async (...args) => {
+    if (!holds) return put(...args);
+    held.push(() => put(...args));
+    throw new Error("timeout");
+  };
+  broker.kv.open = async () => bucket;
+  const ledger = await createLedger(broker, "buffer", testRuntime());
+  for (let n = 0; n < 3; n++) {
+    ledger.settle(key("stopped"), { intervals: [{ from: n, to: n + 1 }], done: 1 });
+    await assert.rejects(ledger.flush(), { code: "unavailable" });
+  }
+  holds = false;
+  // The broker goes on and takes them in order: the first is stored, the others name an old revision.
+  const taken = await Promise.allSettled(held.map((late) => late()));
+  assert.deepEqual(taken.map(({ status }) => status).slice(0, 2), ["fulfilled", "rejected"]);
+  ledger.settle(key("stopped"), { intervals: [{ from: 3, to: 4 }], done: 1 });
+  await ledger.flush();
+  const entry = await storedEntry("stopped");
+  assert.deepEqual([entry?.settled, entry?.done], [[{ from: 0, to: 4 }], 4]);
+});
+
 test("what is held of a deleted stream is forgotten, not written", async () => {
   const ledger = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());
   ledger.settle(key("gone"), { intervals: [{ from: 0, to: 1 }], done: 1 });

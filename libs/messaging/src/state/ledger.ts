@@ -68,9 +68,9 @@ interface Book {
   stored: Counts;
   dirty: boolean;
   /**
-   * What a write held that was never answered: found in the bucket, it was ours and must not be added again.
+   * What writes held that were never answered: found in the bucket, one was ours and must not be added again.
    */
-  unanswered: { bytes: Uint8Array; counts: Counts } | undefined;
+  unanswered: { bytes: Uint8Array; counts: Counts }[];
 }
 
 interface Counts {
@@ -98,17 +98,19 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
 
   const write = async (book: Book): Promise<void> => {
     if (!book.dirty) return;
+    // Asked first: a broker that does not answer would be sent one write after the other, and store any.
+    if (book.unanswered.length > 0) await merge(bucket, book);
     book.dirty = false;
     const counts: Counts = { ...book.counts, dropped: new Map(book.counts.dropped) };
     const bytes = encodeBook(book, runtime.clock.now());
     try {
       book.revision = await bucket.put(book.key, bytes, { previousSeq: book.revision });
       book.stored = counts;
-      book.unanswered = undefined;
+      book.unanswered = [];
     } catch (caught) {
       book.dirty = true;
       if (/wrong last/i.test(String(caught))) return await merge(bucket, book);
-      book.unanswered = { bytes, counts };
+      book.unanswered.push({ bytes, counts });
       throw new CodedError("unavailable", "write ledger: no answer from the broker", { cause: caught });
     }
   };
@@ -227,18 +229,26 @@ async function readBook(bucket: KV, key: string): Promise<Book> {
     counts: countsOf(entry),
     stored: countsOf(entry),
     dirty: false,
-    unanswered: undefined,
+    unanswered: [],
   };
 }
 
-/** Another replica wrote: what it stored plus what this process added since its last write. */
+/**
+ * Finds out who wrote since: nobody, this process without an answer, or another replica. Then it is what that
+ * one stored plus what this process added since its last write.
+ */
 async function merge(bucket: KV, book: Book): Promise<void> {
-  const { unanswered } = book;
-  const found = await bucket.get(book.key).catch(() => null);
-  if (unanswered !== undefined && found !== null && Buffer.compare(found.value, unanswered.bytes) === 0) {
+  const found = await bucket.get(book.key).catch((cause: unknown) => {
+    throw new CodedError("unavailable", "read ledger: no answer from the broker", { cause });
+  });
+  if ((found?.revision ?? 0) === book.revision) return;
+  const ours = book.unanswered.find(
+    ({ bytes }) => found !== null && Buffer.compare(found.value, bytes) === 0,
+  );
+  if (found !== null && ours !== undefined) {
     book.revision = found.revision;
-    book.stored = unanswered.counts;
-    book.unanswered = undefined;
+    book.stored = ours.counts;
+    book.unanswered = [];
     return;
   }
   const other = await readBook(bucket, book.key);
