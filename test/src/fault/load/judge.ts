@@ -40,7 +40,7 @@ export interface JudgeOptions {
   workload: Workload;
   /** I5: nothing is in flight any more so long after the fault is over and the load is done. */
   withinMs: number;
-  /** When the fault was over; absent: now. */
+  /** When the fault was over, by `performance.now`; absent: before the load was done. */
   since?: number;
   /** A power cut may take counts that were not synced, never messages: only these are judged then. */
   countsLost?: boolean;
@@ -49,14 +49,15 @@ export interface JudgeOptions {
 const pollMs = 100;
 /** Beyond `withinMs`, so that what is merely late is told from what is lost. */
 const graceMs = 60_000;
+/** The SDK gives up after a minute without an acknowledgement. */
+const outcomeWithinMs = 90_000;
 
 /** Waits until the run has come to rest and asserts what is promised; then tests the judges on it. */
 export async function judge(options: JudgeOptions): Promise<Verdict> {
   const { system, workload, countsLost = false } = options;
   const withinMs = whenBusy(options.withinMs);
   const { stream, history } = workload;
-  await ended(workload);
-  const overAt = options.since ?? performance.now();
+  const overAt = Math.max(await ended(workload), options.since ?? 0);
   const lags = await watchLag(system, workload, { overAt, untilMs: withinMs + graceMs, countsLost });
   const sent = await history.read();
   const stored = await readStored(system, stream);
@@ -82,10 +83,7 @@ export async function judge(options: JudgeOptions): Promise<Verdict> {
     indexed: workload.processor.settings.outputs.search ? distinct : 0,
   };
   if (!isDeepStrictEqual(found, expected)) {
-    // The system's directory goes when the test ends.
-    const kept = join(tmpdir(), `millrace-history-${stream}.jsonl`);
-    await copyFile(history.path, kept);
-    assert.deepEqual(found, expected, `the history of this run is kept in ${kept}`);
+    assert.deepEqual(found, expected, `the history of this run is kept in ${await keep(workload)}`);
   }
   for (const [output, arrived] of outputs) assertJudgesSee(sent, judged(output, arrived));
   return {
@@ -150,18 +148,31 @@ async function readStored(system: FaultSystem, stream: string): Promise<Arrived[
   return (await storedLines(system, stream)).map((text) => ({ id: idOf(text), content: text }));
 }
 
-/** Every call has its outcome within a minute of the last fault, or a client is stuck. */
-async function ended({ done, stream, history }: Workload): Promise<void> {
+/** Every call has its outcome within a minute and a half of the last fault, or a client is stuck. */
+async function ended(workload: Workload): Promise<number> {
+  const { done, stream, history } = workload;
   const waited = new AbortController();
-  const overdue = sleep(graceMs + 30_000, undefined, { signal: waited.signal }).then(() => {
-    const open =
-      history.count("invoke") -
-      ["ok", "fail", "unknown"].reduce((sum, kind) => sum + history.count(kind as "ok"), 0);
-    throw new Error(`${stream}: ${open} calls have no outcome`);
-  });
+  const overdue = sleep(outcomeWithinMs, undefined, { signal: waited.signal }).then(
+    async (): Promise<never> => {
+      const sources = new Map<string, number>();
+      for (const { source } of history.open()) sources.set(source, (sources.get(source) ?? 0) + 1);
+      const open = [...sources].map(([source, count]) => `${count} of ${source}`).join(", ");
+      throw new Error(`${stream}: calls have no outcome: ${open}; history: ${await keep(workload)}`);
+    },
+  );
   overdue.catch(() => undefined);
-  await Promise.race([done, overdue]);
-  waited.abort();
+  try {
+    return await Promise.race([done, overdue]);
+  } finally {
+    waited.abort();
+  }
+}
+
+/** The system's directory goes when the test ends. */
+async function keep({ history, stream }: Workload): Promise<string> {
+  const kept = join(tmpdir(), `millrace-history-${stream}.jsonl`);
+  await copyFile(history.path, kept);
+  return kept;
 }
 
 function settledOf({ out, dead, dropped }: StreamStatus["conservation"]): number {

@@ -46,8 +46,8 @@ export interface Workload {
   readonly stream: string;
   readonly processor: StreamProcessor;
   readonly history: History;
-  /** Resolves when every call has its outcome. */
-  readonly done: Promise<void>;
+  /** Resolves when every call has its outcome, with the time by `performance.now`. */
+  readonly done: Promise<number>;
   readonly total: number;
 }
 
@@ -87,7 +87,7 @@ export async function startWorkload(options: WorkloadOptions): Promise<Workload>
   const unary = openUnary(system.grpcAddress);
   const client: Client = { ...options, processor, history, unary, dir, random: seeded(options.seed) };
   const done = Promise.all([sendStream(client), sendUnary(client), sendKeyed(client), writeFile(client)])
-    .then(() => undefined)
+    .then(() => performance.now())
     .finally(() => unary.close());
   // Whoever ends before it is awaited is not ended by it.
   done.catch(() => undefined);

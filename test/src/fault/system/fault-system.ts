@@ -58,6 +58,8 @@ export interface FaultSystemOptions {
   configure?: Partial<Record<ServiceUser, (config: Config) => void>>;
   /** Changes the broker's. */
   configureBroker?(config: Config): void;
+  /** Asked whether the broker is up; absent: whether it and all of its streams are well. */
+  brokerProbe?: string;
   /** Added to the environment of the services. */
   env?: NodeJS.ProcessEnv;
   /** Runs when everything has ended, before the state's directory is removed. */
@@ -87,7 +89,7 @@ export async function startFaultSystem(options: FaultSystemOptions = {}): Promis
       name: "nats-server",
       command: natsServer,
       args: ["--config", brokerConfig],
-      readyUrl: `http://127.0.0.1:${ports.natsMonitor}/healthz`,
+      readyUrl: `http://127.0.0.1:${ports.natsMonitor}/${options.brokerProbe ?? "healthz"}`,
       logFile: logFile("nats-server"),
     }),
   );
