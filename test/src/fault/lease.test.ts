@@ -45,6 +45,8 @@ describe("a writer that is stopped for longer than its lease", () => {
     process.kill(pid, "SIGSTOP");
     const { in: taken } = (await processor.status()).conservation;
     assert.ok(taken < lines, "it was stopped in the middle");
+    // Told each second, and held for ten: first it is seen, then it ends.
+    await until(async () => ((await leases()) ?? 0) > 0, "its leases");
     await until(async () => (await leases()) === 0, "the end of its leases");
     process.kill(pid, "SIGCONT");
     await until(
