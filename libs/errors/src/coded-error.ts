@@ -9,6 +9,11 @@ export interface ErrorDetails {
   subject?: string;
   /** How long to wait before the same call may succeed, in milliseconds. */
   retryAfterMs?: number;
+  /**
+   * `stream`: only the stream at hand is blocked, as by its own directory; others go on. Absent: everybody
+   * is.
+   */
+  scope?: "stream";
   cause?: unknown;
 }
 
@@ -22,6 +27,7 @@ export class CodedError extends Error {
   readonly remedy: string | undefined;
   readonly subject: string | undefined;
   readonly retryAfterMs: number | undefined;
+  readonly scope: "stream" | undefined;
 
   constructor(code: Code, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -31,6 +37,7 @@ export class CodedError extends Error {
     this.remedy = details.remedy;
     this.subject = details.subject;
     this.retryAfterMs = details.retryAfterMs;
+    this.scope = details.scope;
   }
 
   /**

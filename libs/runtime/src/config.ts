@@ -19,6 +19,8 @@ export const baseConfig = {
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** How long in-flight work may take to finish after SIGTERM; must stay below the pod's grace period. */
   drainTimeoutMs: z.int().min(100).max(600_000).default(20_000),
+  /** The process ends when its event loop has stood still for this long: a handler that never returns. */
+  hangMsMax: z.int().min(1_000).max(600_000).default(20_000),
   nats: z
     .strictObject({
       url: z.string().default("nats://127.0.0.1:4222"),

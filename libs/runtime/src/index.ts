@@ -18,3 +18,4 @@ export {
   version,
 } from "./run-service.js";
 export { createTracing } from "./tracing.js";
+export { startWatchdog } from "./watchdog.js";

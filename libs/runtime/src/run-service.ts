@@ -7,6 +7,7 @@ import { type Component, createLifecycle, type Lifecycle } from "./lifecycle.js"
 import { createLogger, type Logger } from "./logger.js";
 import { createMetrics, type Metrics } from "./metrics.js";
 import { createTracing } from "./tracing.js";
+import { startWatchdog } from "./watchdog.js";
 
 /** What a service is built with. */
 export interface Runtime {
@@ -87,6 +88,7 @@ async function runConfigured<S extends z.ZodType<BaseConfig>>(
   process.on("SIGTERM", stop).on("SIGINT", stop);
   if (process.env["MILLRACE_PARENT_PIPE"] === "1") process.stdin.on("end", stop).on("error", stop).resume();
   try {
+    startWatchdog(config.hangMsMax);
     const tracing = createTracing(service.name, config.instance, process.env);
     const health = createHealthServer(config.http, () => lifecycle, metrics);
     await tracing.start?.();
