@@ -24,6 +24,7 @@ export {
   type EnrichedFlags,
   laneToken,
   type LaneToken,
+  orderedPartition,
   type Route,
   routeOf,
   stageFilters,
@@ -36,13 +37,13 @@ export {
   isSureRefusal,
   type Placed,
 } from "./delivery/batch-publisher.js";
-export {
-  consumeBatches,
-  type ConsumeOptions,
-  type Handler,
-  type Outcome,
-  type OutgoingBatch,
-} from "./delivery/consumer.js";
+export { drainParked } from "./delivery/consume/drain-parked.js";
+export { createParking, type Parking } from "./delivery/consume/parking.js";
+export type { Handler, Outcome, OutgoingBatch, StageOptions } from "./delivery/consume/options.js";
+export { consumeOrdered } from "./delivery/consume/consume-ordered.js";
+export { consumeBatches, type ConsumeOptions } from "./delivery/consumer.js";
+export { emptyLedger, registryOf } from "./delivery/trial/stand-ins.js";
+export { createTrial, type MakeTryBatch, type Trial } from "./delivery/trial/trial.js";
 export { createDeadLetterWriter, type DeadLetterWriter, type RowFailure } from "./delivery/dead-letters.js";
 export { createLaneTurns, type LaneTurns } from "./lanes/lane-turns.js";
 export { createTurnOrder, type TurnOrder } from "./lanes/turn-order.js";

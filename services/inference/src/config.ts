@@ -46,7 +46,9 @@ export const inferenceConfig = z.strictObject({
       /**
        * Batches of the batch lane, up to a second of work each: enough that no worker waits for the next one.
        */
-      batchMax: z.int().min(1).max(32).default(4),
+      batchMax: z.int().min(1).max(32).default(8),
+      /** … of one stream that does not say its own `parallelism`. */
+      parallelism: z.int().min(1).max(32).default(4),
     })
     .prefault({}),
 });

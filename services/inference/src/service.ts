@@ -2,6 +2,7 @@ import { setPriority } from "node:os";
 import {
   connectBroker,
   consumeBatches,
+  consumeOrdered,
   countDead,
   createBatchPublisher,
   createDeadLetterWriter,
@@ -9,6 +10,7 @@ import {
   createPublisher,
   createStoredTracker,
   createStreamRegistry,
+  createTrial,
   embedEndpoint,
   serveRequests,
 } from "@millrace/messaging";
@@ -55,20 +57,29 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     side: "clean",
     now: clock.now,
   });
-  const lane = (consumer: string, inFlightMax: number) =>
-    consumeBatches({
-      broker,
-      runtime,
-      publisher,
-      batches,
-      deadLetters,
-      consumer,
-      open: reader.open,
-      release: reader.release,
-      handle: analyseBatch({ pool, registry, version: runtime.version, now: clock.now }),
-      onDead: countDead(ledger),
-      inFlightMax,
-    });
+  const trial = createTrial({
+    runtime,
+    module: new URL("./handlers/try-analysis.js", import.meta.url),
+    config,
+    streamOf: registry.findFor,
+    // A batch is about a second of work on a machine that has nothing else to do.
+    budgetMs: 20_000,
+  });
+  const options = {
+    broker,
+    runtime,
+    publisher,
+    batches,
+    deadLetters,
+    open: reader.open,
+    release: reader.release,
+    handle: analyseBatch({ pool, registry, version: runtime.version, now: clock.now }),
+    trial,
+    parallelismOf: registry.parallelismOf,
+    onDead: countDead(ledger),
+  };
+  const lane = (consumer: string, inFlightMax: number, parallelismDefault: number) =>
+    consumeBatches({ ...options, consumer, inFlightMax, parallelismDefault });
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);
   });
@@ -80,8 +91,10 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     tracker,
     batches,
     serveRequests(broker, runtime, embedEndpoint, embedTexts({ pool })),
-    lane("inference-high", config.inFlight.highMax),
-    lane("inference-batch", config.inFlight.batchMax),
+    trial,
+    lane("inference-high", config.inFlight.highMax, config.inFlight.highMax),
+    lane("inference-batch", config.inFlight.batchMax, config.inFlight.parallelism),
+    consumeOrdered({ ...options, stage: "inference" }),
   ];
 };
 

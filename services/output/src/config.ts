@@ -28,8 +28,10 @@ export const outputConfig = z.strictObject({
         .default(16 * 1024 * 1024),
     })
     .prefault({}),
-  /** Batches in hand at once, a sink. */
-  inFlightMax: z.int().min(1).max(256).default(64),
+  /** Batches in hand at once, a lane of a sink. */
+  inFlightMax: z.int().min(1).max(256).default(96),
+  /** … of one stream that does not say its own `parallelism`. */
+  parallelism: z.int().min(1).max(256).default(64),
 });
 
 export type OutputConfig = z.infer<typeof outputConfig>;

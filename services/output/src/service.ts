@@ -1,13 +1,16 @@
 import {
   connectBroker,
   consumeBatches,
+  consumeOrdered,
   countDead,
   createDeadLetterWriter,
   createLedger,
+  createParking,
   createPublisher,
   createStreamRegistry,
+  createTrial,
+  drainParked,
   type Handler,
-  type LaneToken,
   type Ledger,
   readingEndpoint,
   serveRequests,
@@ -24,6 +27,8 @@ import { createStores } from "./store/stores.js";
 interface Sink {
   ledger: Ledger;
   handle: Handler;
+  /** The module that its trials load. */
+  tries: URL;
 }
 
 /** Delivers enriched batches: results for subscribers, contents of artifacts, events, and files. */
@@ -52,20 +57,30 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     purge: async (filter, seq) => void (await broker.manager.streams.purge("RESULT", { filter, seq })),
     onError: (what, error) => log.warn(what, { error: String(error) }),
   });
-  const lane = (stage: "results" | "store", lane: LaneToken, { ledger, handle }: Sink): Component =>
-    consumeBatches({
+  const stage = (name: "results" | "store", { ledger, handle, tries }: Sink): Component[] => {
+    const parking = createParking({ broker, runtime, publisher, stage: name });
+    const trial = createTrial({ runtime, module: tries, config, streamOf: registry.findFor });
+    const options = {
       broker,
       runtime,
       publisher,
-      deadLetters: createDeadLetterWriter({ publisher, stage, side: "clean", now: clock.now }),
-      consumer: `${stage}-${lane}`,
+      deadLetters: createDeadLetterWriter({ publisher, stage: name, side: "clean", now: clock.now }),
       open: reader.open,
       verify: reader.stillTrue,
       release: reader.release,
       handle,
+      trial,
+      parking,
+      parallelismOf: registry.parallelismOf,
+      parallelismDefault: config.parallelism,
       onDead: countDead(ledger),
-      inFlightMax: config.inFlightMax,
-    });
+    };
+    const lanes = (["high", "batch"] as const).map((lane) =>
+      consumeBatches({ ...options, consumer: `${name}-${lane}`, inFlightMax: config.inFlightMax }),
+    );
+    const ordered = consumeOrdered({ ...options, stage: name });
+    return [trial, parking, drainParked(options), ...lanes, ordered];
+  };
   registry.onStream(({ tenant, name, stream }) => {
     if (stream !== undefined) return;
     results.forget(tenant, name);
@@ -77,8 +92,13 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   const toResults: Sink = {
     ledger: results,
     handle: publishResults({ registry, ledger: results, budget, version, now: clock.now }),
+    tries: new URL("./handlers/try-results.js", import.meta.url),
   };
-  const toStore: Sink = { ledger: stored, handle: storeBatch({ registry, stores }) };
+  const toStore: Sink = {
+    ledger: stored,
+    handle: storeBatch({ registry, stores }),
+    tries: new URL("./handlers/try-store.js", import.meta.url),
+  };
   return [
     broker,
     results,
@@ -86,9 +106,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     stores,
     registry,
     serveRequests(broker, runtime, readingEndpoint("output"), tellReading(reader)),
-    lane("results", "high", toResults),
-    lane("results", "batch", toResults),
-    lane("store", "high", toStore),
-    lane("store", "batch", toStore),
+    ...stage("results", toResults),
+    ...stage("store", toStore),
   ];
 };

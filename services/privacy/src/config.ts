@@ -8,8 +8,6 @@ export const privacyConfig = z.strictObject({
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
     .default("local"),
-  /** Where the buffers of other nodes serve the bodies that lie there: `host:port` by name of the node. */
-  peers: z.record(z.string(), z.string()).default({}),
   /**
    * File with the 32-byte key, as 64 hex digits, of pseudonyms; all replicas share it, and it never changes.
    */
@@ -36,7 +34,9 @@ export const privacyConfig = z.strictObject({
     })
     .prefault({}),
   /** Batches in hand at once, a lane. Each holds up to 2 MiB: raw and redacted body. */
-  inFlightMax: z.int().min(1).max(256).default(16),
+  inFlightMax: z.int().min(1).max(256).default(24),
+  /** … of one stream that does not say its own `parallelism`. */
+  parallelism: z.int().min(1).max(256).default(16),
   filter: z
     .strictObject({
       /** Threads that redact bulk bodies for a stream that names no number; 0: the service's own thread. */

@@ -2,6 +2,7 @@ import {
   cleanEndpoint,
   connectBroker,
   consumeBatches,
+  consumeOrdered,
   countDead,
   createBatchPublisher,
   createDeadLetterWriter,
@@ -11,6 +12,7 @@ import {
   createStoredTracker,
   createStreamRegistry,
   readingEndpoint,
+  createTrial,
   serveRequests,
 } from "@millrace/messaging";
 import type { BuildService, Logger } from "@millrace/runtime";
@@ -20,12 +22,11 @@ import { createFilters } from "./filter/filters.js";
 import { createFilterPool } from "./filter/pool/filter-pool.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
 import { cleanTexts } from "./handlers/clean-texts.js";
-import { createRangeClient } from "./range-client.js";
 import { filterBatch } from "./handlers/filter-batch.js";
 
 /** The only reader of RAW: what leaves here holds no personal data that the stream's policy looks for. */
 export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
-  const { log, clock, metrics } = runtime;
+  const { log, clock, metrics, version } = runtime;
   const filters = createFilters(await readPseudonymKey(config.pseudonymKeyFile));
   const broker = await connectBroker({ ...config.nats, user: "privacy", log, onClosed: runtime.fail });
   const publisher = createPublisher(broker);
@@ -33,11 +34,8 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   const ledger = await createLedger(broker, "privacy", runtime);
   const registry = await createStreamRegistry(broker);
   const { rawDir, mmapBytesMax } = config.segments;
-  const ranges = createRangeClient(config.peers, clock);
   const reader = createBodyReader({
     dirs: { raw: rawDir },
-    node: config.node,
-    fetch: ranges.fetch,
     mmapBytesMax,
     reading: async ({ tenant, stream }) => readingOf(await registry.find(tenant, stream)),
   });
@@ -58,29 +56,30 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   const found = metrics.counter("millrace_findings_total", "Personal data found, by type.", ["type"]);
   // Filtering keeps its thread busy: a batch a thread, and after each the event loop looks for a high one.
   const turns = createLaneTurns({ places: config.filter.threadsMax });
+  const trial = createTrial({
+    runtime,
+    module: new URL("./handlers/try-filter.js", import.meta.url),
+    config,
+    streamOf: registry.findFor,
+  });
+  const options = {
+    broker,
+    runtime,
+    publisher,
+    batches,
+    deadLetters,
+    open: reader.open,
+    verify: reader.stillTrue,
+    release: reader.release,
+    handle: filterBatch({ filters, registry, ...redaction, found, version, now: clock.now }),
+    turns,
+    trial,
+    parallelismOf: registry.parallelismOf,
+    parallelismDefault: config.parallelism,
+    onDead: countDead(ledger),
+  };
   const lane = (consumer: string) =>
-    consumeBatches({
-      broker,
-      runtime,
-      publisher,
-      batches,
-      deadLetters,
-      consumer,
-      open: reader.open,
-      verify: reader.stillTrue,
-      release: reader.release,
-      handle: filterBatch({
-        filters,
-        registry,
-        ...redaction,
-        found,
-        version: runtime.version,
-        now: clock.now,
-      }),
-      turns,
-      onDead: countDead(ledger),
-      inFlightMax: config.inFlightMax,
-    });
+    consumeBatches({ ...options, consumer, inFlightMax: config.inFlightMax });
   registry.onStream(({ tenant, name, stream }) => {
     if (stream !== undefined) return;
     ledger.forget(tenant, name);
@@ -88,7 +87,6 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   });
   return [
     broker,
-    ranges,
     registry,
     ledger,
     tracker,
@@ -96,8 +94,10 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     serveRequests(broker, runtime, cleanEndpoint, cleanTexts({ filters, registry })),
     serveRequests(broker, runtime, readingEndpoint("privacy"), tellReading(reader)),
     { name: "filter-pool", stop: redaction.pool.close },
+    trial,
     lane("privacy-high"),
     lane("privacy-batch"),
+    consumeOrdered({ ...options, stage: "privacy" }),
   ];
 };
 

@@ -12,7 +12,9 @@ export const semanticSearchConfig = z.strictObject({
     })
     .prefault({}),
   /** Batches in hand at once; each becomes a message of the bus a content. */
-  inFlightMax: z.int().min(1).max(256).default(16),
+  inFlightMax: z.int().min(1).max(256).default(24),
+  /** … of one stream that does not say its own `parallelism`. */
+  parallelism: z.int().min(1).max(256).default(16),
   /** Vectors held at most; 2.6 KB of memory each at 384 dimensions. */
   vectorsMax: z.int().min(1_000).max(5_000_000).default(1_000_000),
 });

@@ -1,11 +1,13 @@
 import {
   connectBroker,
   consumeBatches,
+  consumeOrdered,
   countDead,
   createDeadLetterWriter,
   createLedger,
   createPublisher,
   createStreamRegistry,
+  createTrial,
   findEndpoint,
   serveRequests,
 } from "@millrace/messaging";
@@ -37,19 +39,27 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
   const deadLetters = createDeadLetterWriter({ publisher, stage: "search", side: "clean", now: clock.now });
   const tail = createEmbeddingsTail({ broker, index, runtime });
   const freshness = createFreshness({ ledger, tail, broker, clock });
+  const trial = createTrial({
+    runtime,
+    module: new URL("./handlers/try-embeddings.js", import.meta.url),
+    config,
+    streamOf: registry.findFor,
+  });
+  const options = {
+    broker,
+    runtime,
+    publisher,
+    deadLetters,
+    open: reader.open,
+    release: reader.release,
+    handle: storeEmbeddings({ registry, ledger }),
+    trial,
+    parallelismOf: registry.parallelismOf,
+    parallelismDefault: config.parallelism,
+    onDead: countDead(ledger),
+  };
   const lane = (consumer: string): Component =>
-    consumeBatches({
-      broker,
-      runtime,
-      publisher,
-      deadLetters,
-      consumer,
-      open: reader.open,
-      release: reader.release,
-      handle: storeEmbeddings({ registry, ledger }),
-      onDead: countDead(ledger),
-      inFlightMax: config.inFlightMax,
-    });
+    consumeBatches({ ...options, consumer, inFlightMax: config.inFlightMax });
   registry.onStream(({ tenant, name, stream }) => {
     if (stream !== undefined) return;
     ledger.forget(tenant, name);
@@ -64,8 +74,10 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
     ledger,
     tail,
     serveRequests(broker, runtime, findEndpoint, findContents({ index, freshness, registry })),
+    trial,
     lane("search-high"),
     lane("search-batch"),
+    consumeOrdered({ ...options, stage: "search" }),
   ];
 };
 

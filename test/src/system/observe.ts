@@ -2,10 +2,12 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestSystem } from "./local-system.js";
 
-/** Lines of all visible part files of a stream. */
+/** Lines of all visible part files of a stream, in the order of the parts. */
 export async function storedLines(system: Pick<TestSystem, "outputDir">, stream: string): Promise<string[]> {
   const dir = join(system.outputDir, "default", stream);
-  const names = (await readdir(dir).catch((): string[] => [])).filter((name) => name.endsWith(".jsonl"));
+  const names = (await readdir(dir).catch((): string[] => []))
+    .filter((name) => name.endsWith(".jsonl"))
+    .sort();
   const texts = await Promise.all(names.map((name) => readFile(join(dir, name), "utf8")));
   return texts.flatMap((text) => text.split("\n").slice(0, -1));
 }

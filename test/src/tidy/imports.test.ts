@@ -38,6 +38,7 @@ const pure = new Set([
   "pastFilter",
   "routeOf",
   "stageFilters",
+  "orderedPartition",
   "subjects",
 ]);
 

@@ -30,6 +30,8 @@ const inspects: Record<string, ServiceUser[]> = {
   RAW: ["gateway", "ingestion", "buffer"],
   CLEAN: ["gateway", "ingestion", "buffer", "privacy"],
   ENRICHED: ["gateway", "ingestion", "buffer", "privacy", "inference"],
+  PARKED: ["gateway", "buffer", "output"],
+  KV_ATTEMPTS: [...servers, "output"],
 };
 const directs: Record<string, ServiceUser[]> = {
   CONTENT: ["gateway"],
@@ -56,6 +58,15 @@ const consumers: [string, string, ServiceUser][] = [
   ["ENRICHED", "results-batch", "output"],
   ["ENRICHED", "store-high", "output"],
   ["ENRICHED", "store-batch", "output"],
+  ...["p00", "p01", "p02", "p03", "p04", "p05", "p06", "p07"].flatMap(
+    (partition): [string, string, ServiceUser][] => [
+      ["RAW", `privacy-${partition}`, "privacy"],
+      ["CLEAN", `inference-${partition}`, "inference"],
+      ["ENRICHED", `search-${partition}`, "semantic-search"],
+      ["ENRICHED", `results-${partition}`, "output"],
+      ["ENRICHED", `store-${partition}`, "output"],
+    ],
+  ),
 ];
 
 const allStreams = [
@@ -69,6 +80,16 @@ const publishing = new Map<string, readonly ServiceUser[]>([
   ["clean.batch.any.default.s", ["buffer", "privacy"]],
   ["enriched.y.y.y.batch.any.default.s", ["buffer", "privacy", "inference"]],
   ["parked.privacy.default.s", []],
+  ["parked.inference.default.s", []],
+  ["parked.results.default.s", ["output"]],
+  ["parked.store.default.s", ["output"]],
+  ["$JS.API.CONSUMER.CREATE.PARKED.mine.parked.store.default.s", ["output"]],
+  ["$JS.API.CONSUMER.CREATE.PARKED.mine.parked.privacy.default.s", []],
+  ["$JS.API.CONSUMER.CREATE.PARKED.mine", []],
+  ["$KV.ATTEMPTS.privacy.RAW.1-1", ["privacy"]],
+  ["$KV.ATTEMPTS.store.ENRICHED.1-1", ["output"]],
+  ["$KV.ATTEMPTS.search.ENRICHED.1-1", ["semantic-search"]],
+  ["$JS.API.DIRECT.GET.KV_ATTEMPTS.$KV.ATTEMPTS.inference.CLEAN.1-1", ["inference"]],
   ["result.default.s", ["output"]],
   ["content.default.s.a.c", ["output"]],
   ["embedding.default.s.s0.c", ["semantic-search"]],
@@ -113,7 +134,11 @@ for (const stream of allStreams) {
   publishing.set(`$JS.API.DIRECT.GET.${stream}`, stream === "EMBEDDINGS" ? ["semantic-search"] : direct);
   publishing.set(`$JS.API.CONSUMER.CREATE.${stream}.mine.filter`, tails[stream] ?? []);
   publishing.set(`$JS.API.CONSUMER.DELETE.${stream}.mine`, tails[stream] ?? []);
-  publishing.set(`$JS.API.CONSUMER.MSG.NEXT.${stream}.mine`, tails[stream] ?? []);
+  // One service parks, so it alone may have a consumer there.
+  publishing.set(
+    `$JS.API.CONSUMER.MSG.NEXT.${stream}.mine`,
+    stream === "PARKED" ? ["output"] : (tails[stream] ?? []),
+  );
   for (const api of ["MSG.GET", "MSG.DELETE", "CREATE", "UPDATE", "DELETE", "SNAPSHOT", "RESTORE"]) {
     publishing.set(`$JS.API.STREAM.${api}.${stream}`, []);
   }

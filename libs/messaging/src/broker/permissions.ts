@@ -1,4 +1,5 @@
-import { buckets, consumerPlans } from "./streams.js";
+import { buckets, consumerPlans, parkedStream } from "./streams.js";
+import { subjects } from "./subjects.js";
 
 /**
  * Who may do what on the broker: the one table from which local mode and the chart render their users. What
@@ -46,6 +47,33 @@ const consume = (consumer: string): Grant => {
   );
 };
 
+/** All consumers of a stage, and the attempts that it counts. */
+const stage = (name: string): Grant => ({
+  publish: [
+    ...consumerPlans
+      .filter((plan) => plan.stage === name)
+      .flatMap((plan) => consume(plan.name).publish ?? []),
+    `$JS.API.STREAM.INFO.KV_${buckets.attempts}`,
+    `$JS.API.DIRECT.GET.KV_${buckets.attempts}.$KV.${buckets.attempts}.${name}.>`,
+    `$KV.${buckets.attempts}.${name}.>`,
+  ],
+});
+
+/**
+ * Parking: what the stage stored under its name, read by a consumer of one stream each. Only stages of one
+ * service park, so that no other one can pull what is not its own.
+ */
+const park = (...stages: string[]): Grant =>
+  publishTo(
+    ...stages.map((name) => subjects.parked(name, "*", "*")),
+    ...stages.map((name) => `$JS.API.CONSUMER.CREATE.${parkedStream}.*.${subjects.parked(name, "*", "*")}`),
+    `$JS.API.STREAM.INFO.${parkedStream}`,
+    `$JS.API.CONSUMER.INFO.${parkedStream}.*`,
+    `$JS.API.CONSUMER.MSG.NEXT.${parkedStream}.*`,
+    `$JS.ACK.${parkedStream}.>`,
+    `$JS.ACK.*.*.${parkedStream}.>`,
+  );
+
 /** Ephemeral ordered reading of a whole stream. */
 const tail = (stream: string): Grant =>
   publishTo(
@@ -89,7 +117,7 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     write(buckets.config, "stream.>", "source.>"),
     read(buckets.ledger),
     read(buckets.reports),
-    inspect("RAW", "CLEAN", "ENRICHED"),
+    inspect("RAW", "CLEAN", "ENRICHED", parkedStream),
     tail("RESULT"),
     tail("EVENTS"),
     publishTo("event.*.*.privacy_exempted"),
@@ -110,14 +138,13 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     read(buckets.ledger),
     write(buckets.ledger, "buffer.>"),
     // Of later stages how much is left: whether a stream's bytes are still live.
-    inspect("RAW", "CLEAN", "ENRICHED"),
+    inspect("RAW", "CLEAN", "ENRICHED", parkedStream),
     // Past the filter only what an exempt stream takes in.
     publishTo("raw.>", "clean.>", "enriched.>", "dlq.raw.>"),
     publishTo("event.*.*.dead_letter", "event.*.*.backpressure"),
   ],
   privacy: [
-    consume("privacy-high"),
-    consume("privacy-batch"),
+    stage("privacy"),
     read(buckets.config),
     read(buckets.ledger),
     write(buckets.ledger, "privacy.>"),
@@ -126,8 +153,7 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     serve("privacy", ["gateway", "ingestion"]),
   ],
   inference: [
-    consume("inference-high"),
-    consume("inference-batch"),
+    stage("inference"),
     read(buckets.config),
     read(buckets.ledger),
     write(buckets.ledger, "inference.>"),
@@ -136,8 +162,7 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     serve("inference", ["gateway"]),
   ],
   "semantic-search": [
-    consume("search-high"),
-    consume("search-batch"),
+    stage("search"),
     read(buckets.config),
     read(buckets.ledger),
     write(buckets.ledger, "search.>"),
@@ -147,10 +172,9 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     serve("semantic-search", ["gateway"]),
   ],
   output: [
-    consume("results-high"),
-    consume("results-batch"),
-    consume("store-high"),
-    consume("store-batch"),
+    stage("results"),
+    stage("store"),
+    park("results", "store"),
     read(buckets.config),
     read(buckets.ledger),
     write(buckets.ledger, "results.>", "store.>"),

@@ -33,7 +33,7 @@ async function picture() {
 test("provisioning twice makes every stream, consumer and bucket once", async () => {
   await provision(admin, { storeBytes: 512 * mib });
   const first = await picture();
-  assert.equal(Object.keys(first).length, streamPlans.length + 3);
+  assert.equal(Object.keys(first).length, streamPlans.length + 4);
   for (const plan of consumerPlans) {
     const { config } = await admin.manager.consumers.info(plan.stream, plan.name);
     assert.equal(config.filter_subject, plan.filter);
@@ -83,7 +83,7 @@ test("a durable of an earlier version goes, and what it had not settled comes to
 
 test("shares of the store add up to less than all of it", () => {
   const shares = streamPlans.reduce((sum, plan) => sum + plan.share, 0);
-  assert.ok(shares + 3 * 0.02 < 1);
+  assert.ok(shares + 4 * 0.02 < 1);
 });
 
 test("our broker is known to sync before it acknowledges; one that can't be asked is not", async () => {

@@ -2,6 +2,7 @@ import { CodedError } from "@millrace/errors";
 import { JetStreamApiError } from "@nats-io/jetstream";
 import type { Broker } from "./broker.js";
 import {
+  attemptsAgeMs,
   buckets,
   type ConsumerPlan,
   consumerConfig,
@@ -34,7 +35,8 @@ export async function provision(broker: Broker, options: ProvisionOptions): Prom
   await removeUnplanned(broker);
   const share = Math.floor(options.storeBytes * 0.02);
   for (const bucket of Object.values(buckets)) {
-    await broker.kv.create(bucket, { history: 1, replicas, max_bytes: share, allow_direct: true });
+    const ttl = bucket === buckets.attempts ? { ttl: attemptsAgeMs } : {};
+    await broker.kv.create(bucket, { history: 1, replicas, max_bytes: share, allow_direct: true, ...ttl });
   }
 }
 

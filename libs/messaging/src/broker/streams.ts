@@ -6,7 +6,7 @@ import {
   StorageType,
   type StreamConfig,
 } from "@nats-io/jetstream";
-import { anyPartition, type LaneToken } from "./subjects.js";
+import { anyPartition, orderedPartitions } from "./subjects.js";
 
 const seconds = (count: number): number => count * 1e9;
 const hours = (count: number): number => seconds(count * 3600);
@@ -35,6 +35,9 @@ export interface StreamPlan {
   direct?: boolean;
 }
 
+/** What stages set aside while one stream alone is blocked. */
+export const parkedStream = "PARKED";
+
 export const streamPlans: readonly StreamPlan[] = [
   plan("RAW", ["raw.>"], { retention: RetentionPolicy.Workqueue, discard: DiscardPolicy.New, share: 0.2 }),
   plan("CLEAN", ["clean.>"], {
@@ -47,11 +50,16 @@ export const streamPlans: readonly StreamPlan[] = [
     discard: DiscardPolicy.New,
     share: 0.2,
   }),
+  plan(parkedStream, ["parked.>"], {
+    retention: RetentionPolicy.Workqueue,
+    discard: DiscardPolicy.New,
+    share: 0.03,
+  }),
   {
     ...plan("RESULT", ["result.>"], {
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.Old,
-      share: 0.15,
+      share: 0.12,
     }),
     perMessageTtl: true,
   },
@@ -128,34 +136,55 @@ export function streamConfig(of: StreamPlan, storeBytes: number): Partial<Stream
 export interface ConsumerPlan {
   stream: string;
   name: string;
-  lane: LaneToken;
+  /** Who consumes: names ledger entries, attempts and parked batches. */
+  stage: string;
   filter: string;
   /** Deliveries in flight over all replicas. */
   ackPendingMax: number;
+  /** One reader at a time, one delivery at a time. */
+  ordered?: boolean;
 }
 
+/** One for each partition of ordered streams; both lanes, since order goes before urgency. */
+export const orderedConsumers = (stage: string): string[] =>
+  orderedPartitions.map((partition) => `${stage}-${partition}`);
+
 export const consumerPlans: readonly ConsumerPlan[] = [
-  ...lanePlans("privacy", { stream: "RAW", prefix: "raw", ackPendingMax: 256 }),
+  ...stagePlans("privacy", { stream: "RAW", prefix: "raw", ackPendingMax: 256 }),
   // A batch here is up to a second of work: 32 is plenty to keep every core busy.
-  ...lanePlans("inference", { stream: "CLEAN", prefix: "clean", ackPendingMax: 32 }),
-  ...lanePlans("search", { stream: "ENRICHED", prefix: "enriched.y.*.*", ackPendingMax: 256 }),
-  ...lanePlans("results", { stream: "ENRICHED", prefix: "enriched.*.y.*", ackPendingMax: 256 }),
-  ...lanePlans("store", { stream: "ENRICHED", prefix: "enriched.*.*.y", ackPendingMax: 256 }),
+  ...stagePlans("inference", { stream: "CLEAN", prefix: "clean", ackPendingMax: 32 }),
+  ...stagePlans("search", { stream: "ENRICHED", prefix: "enriched.y.*.*", ackPendingMax: 256 }),
+  ...stagePlans("results", { stream: "ENRICHED", prefix: "enriched.*.y.*", ackPendingMax: 256 }),
+  ...stagePlans("store", { stream: "ENRICHED", prefix: "enriched.*.*.y", ackPendingMax: 256 }),
 ];
 
 /** A consumer a lane: in one for both, the high lane would queue behind the batch lane. */
-function lanePlans(
+function stagePlans(
   stage: string,
   { stream, prefix, ackPendingMax }: { stream: string; prefix: string; ackPendingMax: number },
 ): ConsumerPlan[] {
-  return (["high", "batch"] as const).map((lane) => ({
+  const lanes = (["high", "batch"] as const).map((lane) => ({
     stream,
     name: `${stage}-${lane}`,
-    lane,
+    stage,
     filter: `${prefix}.${lane}.${anyPartition}.>`,
     ackPendingMax,
   }));
+  const ordered = orderedPartitions.map((partition) => ({
+    stream,
+    name: `${stage}-${partition}`,
+    stage,
+    filter: `${prefix}.*.${partition}.>`,
+    ackPendingMax: 1,
+    ordered: true,
+  }));
+  return [...lanes, ...ordered];
 }
+
+/** The priority group of an ordered consumer: whoever pulls by it first is its reader until it is silent. */
+export const readerGroup = "reader";
+/** How long a reader may be silent; a redelivery after its death takes as long anyway. */
+const readerSilentMaxMs = ackWaitMs;
 
 /**
  * Names are fixed: autoscalers and dashboards find them. Attempts are ours to count, so the broker never
@@ -169,6 +198,13 @@ export function consumerConfig(of: ConsumerPlan): Partial<ConsumerConfig> {
     ack_wait: ackWaitMs * 1e6,
     max_deliver: -1,
     max_ack_pending: of.ackPendingMax,
+    ...(of.ordered === true
+      ? {
+          priority_groups: [readerGroup],
+          priority_policy: "pinned_client",
+          priority_timeout: readerSilentMaxMs * 1e6,
+        }
+      : {}),
   };
 }
 
@@ -179,4 +215,9 @@ export const buckets = {
   ledger: "LEDGER",
   /** What sources report of themselves; one value a source. */
   reports: "REPORTS",
+  /** How often the work on a batch was begun, from its second delivery on. */
+  attempts: "ATTEMPTS",
 } as const;
+
+/** Longest life of a count: a batch that is not settled by then is counted anew. */
+export const attemptsAgeMs = 7 * 24 * 3_600_000;

@@ -3,10 +3,27 @@ import type { Outputs } from "@millrace/proto/stream";
 
 /**
  * Every subject literal of Millrace. Tokens go from wide to narrow; user-chosen tokens are names of
- * [a-z0-9-], so they hold no dot, star or blank. Ordered streams will use partitions p00…p31 in the place of
+ * [a-z0-9-], so they hold no dot, star or blank. Ordered streams use partitions p00…p07 in the place of
  * `any`.
  */
 export const anyPartition = "any";
+
+/**
+ * Each is a consumer at every stage, with one delivery in flight: so many sources of ordered streams move at
+ * a time.
+ */
+export const orderedPartitionsMax = 8;
+
+export const orderedPartitions: readonly string[] = Array.from(
+  { length: orderedPartitionsMax },
+  (_, number) => `p${String(number).padStart(2, "0")}`,
+);
+
+/** Where batches of an ordered stream's source travel: its key of 32 hex digits is a hash already. */
+export function orderedPartition(source: string): string {
+  const number = Number.parseInt(source.slice(0, 8), 16) % orderedPartitionsMax;
+  return orderedPartitions[number] ?? anyPartition;
+}
 
 export type LaneToken = "high" | "batch";
 
@@ -59,6 +76,7 @@ export const subjects = {
   embedding: (tenant: string, stream: string, content: string): string =>
     `embedding.${tenant}.${stream}.s0.${content}`,
   embeddingsOf: (tenant: string, stream: string): string => `embedding.${tenant}.${stream}.>`,
+  parked: (stage: string, tenant: string, stream: string): string => `parked.${stage}.${tenant}.${stream}`,
   deadLetter: (side: "raw" | "clean", tenant: string, stream: string): string =>
     `dlq.${side}.${tenant}.${stream}`,
   /** Requests that wait for an answer. */
@@ -74,5 +92,6 @@ export function stageFilters(
     { stage: "privacy", jetStream: "RAW", filter: `raw.*.*.${tenant}.${stream}` },
     { stage: "inference", jetStream: "CLEAN", filter: `clean.*.*.${tenant}.${stream}` },
     { stage: "sinks", jetStream: "ENRICHED", filter: `enriched.*.*.*.*.*.${tenant}.${stream}` },
+    { stage: "parked", jetStream: "PARKED", filter: `parked.*.${tenant}.${stream}` },
   ];
 }

@@ -7,7 +7,8 @@ import { Batch, DeadLetter } from "@millrace/proto/batch";
 import type { Component } from "@millrace/runtime";
 import { eventually, testRuntime } from "@millrace/runtime/testing";
 import { natsWorkbench } from "../testing/workbench.js";
-import { consumeBatches, type ConsumeOptions, type Handler } from "./consumer.js";
+import type { Handler } from "./consume/options.js";
+import { consumeBatches, type ConsumeOptions } from "./consumer.js";
 import { createDeadLetterWriter } from "./dead-letters.js";
 import { createPublisher } from "./publisher.js";
 
@@ -263,6 +264,31 @@ test("deliveries behind slow ones are not redelivered, however long they queue",
   await settled("RAW");
   assert.deepEqual(seen.sort(), ["m0", "m1", "m2"]);
   await running.stop();
+});
+
+test("a stream is worked on as many times at once as its parallelism says", async () => {
+  for (const [parallelism, most] of [
+    [1, 1],
+    [3, 3],
+    [0, 2],
+    [99, 6],
+  ] as const) {
+    for (let n = 0; n < 12; n++) await publishRaw(400 + n);
+    let underWay = 0;
+    let seen = 0;
+    const running = await consume(
+      async () => {
+        seen = Math.max(seen, ++underWay);
+        await new Promise((resolve) => setTimeout(resolve, 60));
+        underWay -= 1;
+        return {};
+      },
+      { inFlightMax: 6, parallelismDefault: 2, parallelismOf: () => parallelism },
+    );
+    await settled("RAW");
+    assert.equal(seen, most, `parallelism ${parallelism}`);
+    await running.stop();
+  }
 });
 
 test("stopping releases what waits: another replica gets it at once", async () => {

@@ -2,7 +2,7 @@ import { limits, type OpenBatch, rowKind, splitBatch } from "@millrace/envelope"
 import { Kind } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import { enrichedFlags, routeOf, subjects } from "../broker/subjects.js";
-import type { OutgoingBatch } from "./consumer.js";
+import type { OutgoingBatch } from "./consume/options.js";
 
 /**
  * Where a batch goes that is past the filter, or exempt from it: to inference when there is something to

@@ -36,6 +36,8 @@ export interface StreamRegistry extends Component {
   /** The stream that a batch belongs to; undefined also where another one has its name now. */
   findFor(header: Header): Promise<Stream | undefined>;
   list(tenant: string): Stream[];
+  /** Deliveries that a stage may have in hand; 0 where the stream does not say, or is unknown. */
+  parallelismOf(tenant: string, name: string): number;
   sources(tenant: string, stream: string): Source[];
   onStream(listener: (change: StreamChange) => void): void;
   onSource(listener: (change: SourceChange) => void): void;
@@ -115,6 +117,7 @@ export async function createStreamRegistry(broker: Broker): Promise<StreamRegist
       const isOther = header.streamCreatedMs !== 0 && header.streamCreatedMs !== stream?.createdMs;
       return isOther ? undefined : stream;
     },
+    parallelismOf: (tenant, name) => streams.get(streamKey(tenant, name))?.parallelism ?? 0,
     list: (tenant) =>
       [...streams].filter(([key]) => key.startsWith(`stream.${tenant}.`)).map(([, stream]) => stream),
     sources: (tenant, stream) =>

@@ -19,6 +19,11 @@ export interface StreamOptions {
   /** Messages a batch at most, 1 to 8192. Default 1000. */
   batchSize?: number;
   /**
+   * Keeps the order of each source up to every output: one batch of a source is under way at a time, which
+   * costs throughput where sources are few. Fixed once the stream is there. Default false.
+   */
+  ordered?: boolean;
+  /**
    * False: bulk bytes come by plain reads rather than through read-only maps, in the stages and in `mmapFile`
    * of this process. Default true, where files can be mapped; `status()` says what is done, and why.
    */
@@ -78,7 +83,10 @@ export interface StreamOptions {
 
 /** How this process works with a stream. */
 export interface ProcessorOptions {
-  /** Handler calls under way at a time, 1 to 1024, all handlers together. Default 4. */
+  /**
+   * Handler calls under way at a time, 1 to 1024, all handlers together, default 4; of a stream that is made,
+   * the batches that each stage has in hand at a time as well, 256 at most, default the stage's own.
+   */
   parallelism?: number;
   /** False: one handler call at a time, whatever `parallelism` says. Default true. */
   asyncProcessing?: boolean;
@@ -97,6 +105,7 @@ const bufferSizeBytes = { min: 2 ** 20, max: 64 * 2 ** 30 };
 const settingKeys = [
   "processingMode",
   "batchSize",
+  "ordered",
   "bufferSize",
   "memoryMapping",
   "mmapSize",
@@ -107,6 +116,9 @@ const settingKeys = [
   "outputs",
 ] as const;
 const processorKeys = ["parallelism", "asyncProcessing", "onError"] as const;
+
+/** Of a stage; handlers may be more. */
+const stageParallelismMax = 256;
 
 /** Whether the caller says what the stream should be, rather than taking it as it is. */
 export function namesSettings(options: CreateOptions): boolean {
@@ -134,6 +146,7 @@ export function checkCreateOptions(options: CreateOptions): void {
   if (options.workerThreads !== undefined) checkCount(options.workerThreads, "workerThreads", [1, 256]);
   checkMmapOptions(options);
   if (options.bufferSize !== undefined) checkBufferSize(options.bufferSize);
+  if (options.ordered !== undefined) checkBoolean(options.ordered, "ordered");
   checkPrivacy(options.privacy ?? {});
   checkEnrichments(options.enrichments ?? {});
 }
@@ -152,7 +165,10 @@ export function checkName(name: unknown): void {
 }
 
 /** The stream that checked options describe, defaults filled in. */
-export function toStream(name: string, options: StreamOptions): Stream {
+export function toStream(
+  name: string,
+  options: StreamOptions & Pick<ProcessorOptions, "parallelism">,
+): Stream {
   const { processingMode = "real_time", batchSize = 1_000, mmapSize, workerThreads = 0 } = options;
   const outputs = toOutputs(options);
   const isBatch = processingMode === "batch";
@@ -177,6 +193,8 @@ export function toStream(name: string, options: StreamOptions): Stream {
     mmapBytes: mmapSize === undefined ? 0 : parseSize(mmapSize, "mmapSize"),
     zeroCopy: options.zeroCopy ?? true,
     bufferBytes: options.bufferSize === undefined ? 0 : parseSize(options.bufferSize, "bufferSize"),
+    parallelism: Math.min(options.parallelism ?? 0, stageParallelismMax),
+    ordered: options.ordered ?? false,
   };
 }
 

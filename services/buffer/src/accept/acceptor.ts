@@ -17,6 +17,7 @@ import {
   type Exemptions,
   isSureRefusal,
   type Ledger,
+  orderedPartition,
   type Published,
   type StreamRegistry,
 } from "@millrace/messaging";
@@ -185,7 +186,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
         return { id, published: undefined };
       }
       header.id = idBytes(id);
-      header.partition = anyPartition;
+      header.partition = stream.ordered ? orderedPartition(header.source) : anyPartition;
       header.schemaVersion = 1;
       header.streamCreatedMs = stream.createdMs;
       header.acceptedUs = Math.round(options.now() * 1000);

@@ -46,9 +46,14 @@ export function createPaths({ batches, bodies, reader, version, now }: PathOptio
     body?.$case === "range" ? { leased: body.value } : {};
 
   const place = async (open: OpenBatch, stream: Stream): Promise<Published> => {
-    const published = await Promise.all(
-      pastFilter(open, stream).map(({ batch, subject }) => batches.clean.publish(batch, subject)),
-    );
+    const pieces = pastFilter(open, stream);
+    const published: Published[] = [];
+    if (stream.ordered) {
+      for (const { batch, subject } of pieces) published.push(await batches.clean.publish(batch, subject));
+    } else {
+      const publishing = pieces.map(({ batch, subject }) => batches.clean.publish(batch, subject));
+      published.push(...(await Promise.all(publishing)));
+    }
     return present(published.at(-1), "a piece of the batch");
   };
 

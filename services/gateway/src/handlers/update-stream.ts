@@ -25,7 +25,16 @@ export const updateStream =
   async (request: UpdateStreamRequest): Promise<{ stream: Stream }> => {
     const settings = completeSettings(request.stream);
     const named = { name: settings.name, field: "stream.name" };
-    const stream = await change(parts, named, ({ state, createdMs }) => ({ ...settings, state, createdMs }));
+    const stream = await change(parts, named, ({ state, createdMs, ordered }) => {
+      if (ordered !== settings.ordered) {
+        // What is under way would be overtaken by what comes after the change.
+        throw new CodedError("invalid_argument", "update stream: stream.ordered can't be changed", {
+          field: "stream.ordered",
+          remedy: "Create another stream with it.",
+        });
+      }
+      return { ...settings, state, createdMs };
+    });
     return { stream };
   };
 

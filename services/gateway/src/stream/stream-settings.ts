@@ -19,6 +19,7 @@ const workerThreadsMax = 256;
 const mmapBytes = { default: 1_000_000_000, min: 64 * 1024 };
 /** Whatever a stream holds, one batch of 4 MiB is let in; below 1 MiB nothing else would be. */
 const bufferBytes = { default: 256 * 1024 ** 2, min: 1024 ** 2, max: 64 * 1024 ** 3 };
+const parallelismMax = 256;
 const textFieldCharsMax = 128;
 const resultsDefault = { ageSeconds: 3_600, bytes: 256_000_000 };
 /** One result message is 1 MiB at most: a smaller budget could hold none. */
@@ -53,6 +54,8 @@ export function completeSettings(given: Stream | undefined): Stream {
     mmapBytes: completeMmapBytes(given.mmapBytes),
     zeroCopy: given.zeroCopy ?? true,
     bufferBytes: completeBuffer(given.bufferBytes),
+    parallelism: completeParallelism(given.parallelism),
+    ordered: given.ordered,
   };
 }
 
@@ -108,6 +111,17 @@ function completeBuffer(bytes: number): number {
   if (bytes >= bufferBytes.min && bytes <= bufferBytes.max) return bytes;
   const remedy = `Use ${bufferBytes.min} to ${bufferBytes.max}, or 0 for 256 MiB.`;
   throw invalid("stream.buffer_bytes", `is ${bytes}`, remedy);
+}
+
+function completeParallelism(parallelism: number): number {
+  if (parallelism > parallelismMax) {
+    throw invalid(
+      "stream.parallelism",
+      `is ${parallelism}`,
+      `Use 1 to ${parallelismMax}, or 0 for the stages' defaults.`,
+    );
+  }
+  return parallelism;
 }
 
 function completeDetectors(names: readonly string[]): string[] {

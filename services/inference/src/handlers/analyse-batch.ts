@@ -6,7 +6,7 @@ import type { ModelPool } from "../model/model-pool.js";
 
 export interface AnalyseBatchParts {
   pool: ModelPool;
-  registry: StreamRegistry;
+  registry: Pick<StreamRegistry, "findFor">;
   version: string;
   now(): number;
 }

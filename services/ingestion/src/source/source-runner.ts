@@ -67,7 +67,8 @@ export function createSourceRunner(options: SourceRunnerOptions): SourceRunner {
       reject: (rejection, file) => options.reject(rejection, { ...origin, file }),
       tuning: {
         filesInFlightMax: options.files.filesInFlightMax,
-        appendsInFlightMax: options.files.appendsInFlightMax,
+        // Several on their way could overtake each other.
+        appendsInFlightMax: stream.ordered ? 1 : options.files.appendsInFlightMax,
         settleMs: options.files.settleMs,
         hardLinksAllowed: options.files.hardLinksAllowed,
         frames: {

@@ -7,8 +7,8 @@ import { newDataEvent } from "../results/new-data.js";
 import type { ResultBudget } from "../results/result-budget.js";
 
 export interface PublishResultsParts {
-  registry: StreamRegistry;
-  ledger: Ledger;
+  registry: Pick<StreamRegistry, "findFor">;
+  ledger: Pick<Ledger, "account" | "settle" | "stored">;
   budget: ResultBudget;
   version: string;
   now(): number;

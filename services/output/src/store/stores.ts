@@ -4,6 +4,7 @@ import type { Ledger, StreamRegistry } from "@millrace/messaging";
 import { Storage, StorageFormat, type Stream } from "@millrace/proto/stream";
 import type { Component, Runtime } from "@millrace/runtime";
 import type { OutputConfig } from "../config.js";
+import { asStreamBlock } from "./stream-block.js";
 import { openStorageSink, type StorageSink } from "../storage/storage-sink.js";
 
 /** The files of all streams: one storage sink each, committed in groups. */
@@ -149,7 +150,7 @@ export function createStores(options: StoresOptions): Stores {
       await sink.rollIfDue();
     } catch (caught) {
       const error = CodedError.from(caught, "commit storage");
-      for (const waiter of waiting) waiter.reject(error);
+      for (const waiter of waiting) waiter.reject(asStreamBlock(error));
       if (error.code === "internal") runtime.fail(error);
       else
         runtime.log.warn("storage not committed, trying again", { code: error.code, error: error.message });
@@ -188,8 +189,9 @@ export function createStores(options: StoresOptions): Stores {
   registry.onStream(({ tenant, name, stream }) => {
     const key = `${tenant}/${name}`;
     if (stream?.outputs?.storage !== undefined) {
+      // Its batches wait for it, and say why; what another error means shows when they come.
       open(tenant, stream).opened.catch((caught: unknown) =>
-        runtime.fail(CodedError.from(caught, `open storage of ${name}`)),
+        runtime.log.warn("storage not opened", { stream: name, error: asStreamBlock(caught).message }),
       );
     } else {
       const entry = stores.get(key);
@@ -219,6 +221,8 @@ export function createStores(options: StoresOptions): Stores {
       entry.users += 1;
       try {
         return await storeIn(await entry.opened, batch);
+      } catch (caught) {
+        throw asStreamBlock(caught);
       } finally {
         entry.users -= 1;
       }

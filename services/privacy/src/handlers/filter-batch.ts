@@ -7,7 +7,7 @@ import type { FilterPool } from "../filter/pool/filter-pool.js";
 
 export interface FilterBatchParts {
   filters: Filters;
-  registry: StreamRegistry;
+  registry: Pick<StreamRegistry, "findFor">;
   bodies: Bodies;
   /** Threads for streams that ask for some, or by `threads`, and the memory that they share. */
   pool: FilterPool;

@@ -12,7 +12,13 @@ import { StoredEmbedding } from "@millrace/proto/work";
 
 /** Enriched batch in, one message a vector out: the last one of a content is what every replica indexes. */
 export const storeEmbeddings =
-  ({ registry, ledger }: { registry: StreamRegistry; ledger: Ledger }): Handler =>
+  ({
+    registry,
+    ledger,
+  }: {
+    registry: Pick<StreamRegistry, "findFor">;
+    ledger: Pick<Ledger, "account" | "settle" | "stored">;
+  }): Handler =>
   async (enriched) => {
     const { header } = enriched;
     const stream = await registry.findFor(header);

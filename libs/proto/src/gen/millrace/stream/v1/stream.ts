@@ -82,6 +82,10 @@ export interface Stream {
    * or wait, and sources pause. 1 MiB to 64 GiB; 0: 256 MiB.
    */
   bufferBytes: number;
+  /** Batches that a stage has in hand at a time, per replica and lane, 1 to 256. 0: the stage's own default. */
+  parallelism: number;
+  /** Keeps the order of each source up to every output, one batch of a source at a time. Set at creation. */
+  ordered: boolean;
 }
 
 export interface Privacy {
@@ -288,6 +292,8 @@ function createBaseStream(): Stream {
     mmapBytes: 0,
     zeroCopy: undefined,
     bufferBytes: 0,
+    parallelism: 0,
+    ordered: false,
   };
 }
 
@@ -331,6 +337,12 @@ export const Stream: MessageFns<Stream> = {
     }
     if (message.bufferBytes !== 0) {
       writer.uint32(72).uint64(message.bufferBytes);
+    }
+    if (message.parallelism !== 0) {
+      writer.uint32(80).uint32(message.parallelism);
+    }
+    if (message.ordered !== false) {
+      writer.uint32(96).bool(message.ordered);
     }
     return writer;
   },
@@ -452,6 +464,22 @@ export const Stream: MessageFns<Stream> = {
             message.bufferBytes = longToNumber(reader.uint64());
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.parallelism = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.ordered = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -488,6 +516,8 @@ export const Stream: MessageFns<Stream> = {
     message.mmapBytes = object.mmapBytes ?? 0;
     message.zeroCopy = object.zeroCopy ?? undefined;
     message.bufferBytes = object.bufferBytes ?? 0;
+    message.parallelism = object.parallelism ?? 0;
+    message.ordered = object.ordered ?? false;
     return message;
   },
 };

@@ -1,0 +1,128 @@
+import type { JsMsg } from "@nats-io/jetstream";
+import { inReceivedSpan } from "../trace-context.js";
+import { createWaitingGauge } from "../waiting-gauge.js";
+import { createAttempts } from "./attempts.js";
+import { createPulse, keepLease } from "./lease.js";
+import { createMeters } from "./meters.js";
+import type { StageOptions } from "./options.js";
+import type { Delivery } from "./process-batch.js";
+import { settleDelivery } from "./settle-delivery.js";
+import { createSlots } from "./slots.js";
+
+/** Deliveries in hand, each on its way to be settled. */
+export interface Hand {
+  /** Takes a delivery that was asked for at this monotonic time. Resolves when it is settled. */
+  take(message: JsMsg, askedAt: number): Promise<void>;
+  /** Deliveries to ask for now: none while one waits for what all of them need. */
+  room(): number;
+  /** Resolves at the next change of `room`, or at the stop. */
+  changed(): Promise<void>;
+  isStopped(): boolean;
+  /** Aborted when work in flight is given up. */
+  signal: AbortSignal;
+  /** Takes no more, and resolves when all is settled or given back. */
+  stop(hard: AbortSignal): Promise<void>;
+  health(): string | undefined;
+}
+
+export interface HandOptions {
+  stage: string;
+  consumer: string;
+  options: StageOptions;
+  inFlightMax: number;
+  isParked?: boolean;
+}
+
+export function createHand({ stage, consumer, options, inFlightMax, isParked = false }: HandOptions): Hand {
+  const { runtime } = options;
+  const { log, clock } = runtime;
+  const meters = createMeters(runtime.metrics, consumer);
+  const attempts = createAttempts(options.broker, stage);
+  const pulse = createPulse(clock);
+  const hard = new AbortController();
+  const working = new Set<Promise<void>>();
+  let wake: (() => void)[] = [];
+  let stopped = false;
+  let waiting = 0;
+  let waitsFor = "unknown";
+  const tell = (): void => {
+    for (const each of wake.splice(0)) each();
+    meters.inHand(working.size);
+  };
+  const parallelismOf = (name: string): number => {
+    const [tenant = "", stream = ""] = name.split(".");
+    const wanted = options.parallelismOf?.(tenant, stream) ?? 0;
+    return Math.min(inFlightMax, wanted === 0 ? (options.parallelismDefault ?? inFlightMax) : wanted);
+  };
+  const slots = createSlots({ inFlightMax, parallelismOf, onRoom: tell });
+  const parts = {
+    consumer,
+    options,
+    attempts,
+    isParked,
+    gauge: createWaitingGauge(runtime.metrics, consumer),
+    isStopped: () => stopped,
+    countWaiting: (by: 1 | -1, why: string) => {
+      waiting += by;
+      if (by === 1) waitsFor = why;
+      meters.waiting(waiting);
+      tell();
+    },
+  };
+
+  const work = async (message: JsMsg, askedAt: number): Promise<void> => {
+    const began = clock.monotonic();
+    const lease = keepLease(message, clock, pulse.arrivedAt(askedAt));
+    // The last two tokens of every subject.
+    const stream = message.subject.split(".").slice(-2).join(".");
+    try {
+      if (!(await slots.enter(stream))) return message.nak();
+      const delivery: Delivery = {
+        message,
+        lease,
+        attempt: 1,
+        signal: hard.signal,
+        meters,
+        aside: async (elsewhere) => {
+          slots.stepAside(stream);
+          return elsewhere().finally(() => slots.stepBack(stream));
+        },
+      };
+      const named = { operation: "process" as const, destination: consumer };
+      await inReceivedSpan(message.headers, named, () => settleDelivery(delivery, parts))
+        .catch((caught: unknown) =>
+          log.error("delivery could not be settled", { consumer, error: String(caught) }),
+        )
+        .finally(() => slots.leave(stream));
+    } finally {
+      lease.end();
+      meters.took((clock.monotonic() - began) / 1000);
+    }
+  };
+
+  return {
+    take: (message, askedAt) => {
+      const done: Promise<void> = work(message, askedAt).finally(() => {
+        working.delete(done);
+        tell();
+      });
+      working.add(done);
+      meters.inHand(working.size);
+      return done;
+    },
+    room: () => (waiting > 0 ? 0 : slots.room()),
+    changed: () => new Promise((done) => wake.push(done)),
+    isStopped: () => stopped,
+    signal: hard.signal,
+    stop: async (signal) => {
+      stopped = true;
+      if (signal.aborted) hard.abort();
+      signal.addEventListener("abort", () => hard.abort(), { once: true });
+      slots.close();
+      tell();
+      await Promise.all(working);
+      pulse.stop();
+    },
+    health: () => (waiting > 0 ? `waiting: ${waitsFor}` : undefined),
+  };
+}

@@ -1,0 +1,189 @@
+import { CodedError, type Disposition, disposition, shownReason } from "@millrace/errors";
+import { backoffMs } from "@millrace/runtime";
+import { waitedFor, type WaitingGauge } from "../waiting-gauge.js";
+import type { Attempts } from "./attempts.js";
+import type { StageOptions } from "./options.js";
+import { buryAll, type Delivery, processBatch } from "./process-batch.js";
+
+export interface SettleParts {
+  consumer: string;
+  options: StageOptions;
+  attempts: Attempts;
+  isStopped(): boolean;
+  /** Told when a delivery begins (+1) and ends (-1) to wait for what everybody waits for. */
+  countWaiting(by: 1 | -1, why: string): void;
+  /** Who waits for whom; also those that wait for their own stream. */
+  gauge: WaitingGauge;
+  /** Of PARKED: it waits for its own stream here, since there is nowhere else to put it. */
+  isParked: boolean;
+}
+
+/** Attempts until an error that retrying may cure is final. */
+const attemptsMax = 5;
+
+/** Attempts that nobody settled, though trials found no fault: a batch that ends every process at last. */
+const unsettledAttemptsMax = 10;
+
+/** How long a stream that alone is blocked may hold up its deliveries, and their places, before they move. */
+const parkAfterMs = 2_000;
+
+type Verdict = Disposition | "park" | "lost";
+
+interface Progress {
+  tries: number;
+  isWaiting: boolean;
+  waitsFor: string | undefined;
+  isCounted: boolean;
+  blockedSinceMs: number | undefined;
+}
+
+/** Tries until it is settled one way or another; only waiting goes round. */
+export async function settleDelivery(delivery: Delivery, parts: SettleParts): Promise<void> {
+  const progress: Progress = {
+    tries: 0,
+    isWaiting: false,
+    waitsFor: undefined,
+    isCounted: false,
+    blockedSinceMs: undefined,
+  };
+  try {
+    while (!(await tryOnce(delivery, parts, progress))) {
+      const pauseMs = backoffMs(progress.tries, parts.options.runtime.random, { firstMs: 50, maxMs: 2_000 });
+      progress.tries += 1;
+      await parts.options.runtime.clock.sleep(pauseMs, delivery.signal);
+    }
+  } finally {
+    parts.gauge.move(progress.waitsFor, undefined);
+    if (progress.isWaiting) parts.countWaiting(-1, "");
+  }
+}
+
+/** Resolves with whether the delivery is settled. */
+async function tryOnce(delivery: Delivery, parts: SettleParts, progress: Progress): Promise<boolean> {
+  let failed: CodedError;
+  try {
+    if (!progress.isCounted) {
+      delivery.attempt = await parts.attempts.begin(delivery.message);
+      progress.isCounted = true;
+    }
+    const as = await work(delivery, parts, progress);
+    await settle(delivery, parts, as);
+    return true;
+  } catch (caught) {
+    failed = CodedError.from(caught, "process batch");
+  }
+  let verdict = judge(failed, delivery, parts);
+  try {
+    if (verdict === "park" && isOverdue(parts, progress)) {
+      const opened = await parts.options.open(delivery.message.data);
+      await parts.options.parking?.park(opened, delivery.lease);
+      parts.options.release?.(opened);
+      await settle(delivery, parts, "parked");
+      return true;
+    }
+    if (verdict !== "wait" && verdict !== "park") {
+      await end(delivery, parts, { verdict, failed });
+      return true;
+    }
+  } catch (caught) {
+    // The dead letters or PARKED may be full or away themselves: that stops the line, it never drops.
+    failed = CodedError.from(caught, "set aside");
+    verdict = delivery.lease.isLost() ? "lost" : "wait";
+    if (verdict === "lost") return true;
+  }
+  parts.gauge.move(progress.waitsFor, waitedFor(failed));
+  progress.waitsFor = waitedFor(failed);
+  const isAlone = verdict === "park" || (parts.isParked && failed.scope === "stream");
+  if (!isAlone && !progress.isWaiting) {
+    progress.isWaiting = true;
+    parts.countWaiting(1, `${failed.code}: ${shownReason(failed)}`);
+  }
+  if (progress.tries % 20 === 0) {
+    parts.options.runtime.log.warn("waiting for what this batch depends on", {
+      consumer: parts.consumer,
+      only_this_stream: isAlone,
+      code: failed.code,
+      error: shownReason(failed),
+    });
+  }
+  return false;
+}
+
+/** Resolves with how it is acknowledged. */
+async function work(delivery: Delivery, parts: SettleParts, progress: Progress): Promise<"ack" | "parked"> {
+  const { options } = parts;
+  if (delivery.attempt > unsettledAttemptsMax) {
+    throw new CodedError("data_loss", `process batch: ${delivery.attempt} attempts were not settled`);
+  }
+  const opened = await options.open(delivery.message.data);
+  // Behind what is parked already, so that a stream's batches stay in order.
+  if (!parts.isParked && options.parking?.holds(opened.header) === true) {
+    await options.parking.park(opened, delivery.lease);
+    options.release?.(opened);
+    return "parked";
+  }
+  try {
+    await processBatch(opened, delivery, options);
+  } catch (caught) {
+    if (!(caught instanceof CodedError) || caught.scope !== "stream") progress.blockedSinceMs = undefined;
+    throw caught;
+  }
+  return "ack";
+}
+
+function judge(failed: CodedError, delivery: Delivery, parts: SettleParts): Verdict {
+  if (delivery.lease.isLost()) return "lost";
+  const verdict = disposition(failed.code);
+  const waits = verdict === "wait";
+  if (delivery.signal.aborted || (parts.isStopped() && waits)) return "release";
+  if (waits && failed.scope === "stream" && !parts.isParked && parts.options.parking !== undefined)
+    return "park";
+  if (verdict === "retry" && delivery.attempt >= attemptsMax) return "dead_letter";
+  return verdict;
+}
+
+/** Whether its stream was blocked for long enough to make room for others. */
+function isOverdue({ options }: SettleParts, progress: Progress): boolean {
+  const now = options.runtime.clock.monotonic();
+  progress.blockedSinceMs ??= now;
+  return now - progress.blockedSinceMs >= parkAfterMs;
+}
+
+async function end(
+  delivery: Delivery,
+  parts: SettleParts,
+  { verdict, failed }: { verdict: Exclude<Verdict, "wait" | "park">; failed: CodedError },
+): Promise<void> {
+  const { message, attempt, meters } = delivery;
+  const { log } = parts.options.runtime;
+  const told = { consumer: parts.consumer, seq: message.seq, code: failed.code, error: shownReason(failed) };
+  switch (verdict) {
+    case "done":
+      return settle(delivery, parts, "ack");
+    case "lost":
+      // Not even a nak: it would take the delivery from whoever has it now.
+      log.warn("paused past the lease: what came of the batch is dropped", told);
+      await parts.attempts.takeBack(message).catch(() => undefined);
+      return meters.settled("lost");
+    case "release":
+      await parts.attempts.takeBack(message).catch(() => undefined);
+      message.nak();
+      return meters.settled("release");
+    case "retry":
+      log.warn("batch failed, the broker will deliver it again", told);
+      message.nak(500 * 2 ** attempt);
+      return meters.settled("nak");
+    case "dead_letter":
+      log.error("batch dead-lettered", told);
+      await buryAll(delivery, failed, parts.options);
+      message.term(failed.code);
+      parts.attempts.forget(message);
+      return meters.settled("term");
+  }
+}
+
+async function settle({ message, meters }: Delivery, { attempts }: SettleParts, as: string): Promise<void> {
+  await message.ackAck({ timeout: 5_000 }).catch(() => false);
+  attempts.forget(message);
+  meters.settled(as);
+}

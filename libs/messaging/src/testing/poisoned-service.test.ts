@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { afterEach, beforeEach, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { idText } from "@millrace/envelope";
+import { buildBatch, inlineBatch } from "@millrace/envelope/testing";
+import { Batch, DeadLetter } from "@millrace/proto/batch";
+import { eventually } from "@millrace/runtime/testing";
+import { createPublisher, type Publisher } from "../delivery/publisher.js";
+import { natsWorkbench } from "./workbench.js";
+
+const bench = natsWorkbench();
+const program = fileURLToPath(new URL("./poisoned-service.js", import.meta.url));
+const running = new Set<Supervised>();
+
+interface Supervised {
+  pid(): number;
+  starts(): number;
+  text(): string;
+  stop(): void;
+}
+
+/** Starts it anew whenever it ends, as the supervisor and Kubernetes do. */
+function supervise(): Supervised {
+  let child: ChildProcess;
+  let starts = 0;
+  let stopped = false;
+  let text = "";
+  const start = (): void => {
+    starts += 1;
+    child = spawn(process.execPath, [program, bench.nats().url, bench.nats().keysDir], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    child.stdout?.on("data", (piece) => (text += String(piece)));
+    child.on("exit", () => stopped || start());
+  };
+  start();
+  const supervised = {
+    pid: () => child.pid ?? 0,
+    starts: () => starts,
+    text: () => text,
+    stop: () => {
+      stopped = true;
+      running.delete(supervised);
+      child.kill("SIGKILL");
+    },
+  };
+  running.add(supervised);
+  return supervised;
+}
+
+let next = 0;
+let connected: Promise<Publisher> | undefined;
+async function publish(texts: readonly string[]): Promise<void> {
+  const batch = buildBatch({ texts, from: (next += 1_000) });
+  connected ??= bench.connect("buffer").then(createPublisher);
+  const publisher = await connected;
+  const data = Batch.encode(inlineBatch(batch)).finish();
+  await publisher.publish({ subject: "raw.batch.any.default.s", data, id: idText(batch.header.id) });
+}
+
+const stored = async (name: string): Promise<number> =>
+  (await bench.admin().manager.streams.info(name)).state.messages;
+
+async function bodies(name: string): Promise<Uint8Array[]> {
+  const { state } = await bench.admin().manager.streams.info(name);
+  const found: Uint8Array[] = [];
+  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+    const message = await bench.admin().manager.streams.getMessage(name, { seq });
+    if (message !== null) found.push(message.data);
+  }
+  return found;
+}
+
+beforeEach(async () => {
+  for (const name of ["RAW", "CLEAN", "DLQ_RAW"]) await bench.admin().manager.streams.purge(name);
+});
+afterEach(() => {
+  for (const supervised of running) supervised.stop();
+});
+
+test("messages that throw, hang or kill are dead-lettered alone, once, and all others pass", async () => {
+  const began = performance.now();
+  for (let n = 0; n < 30; n++) await publish(Array.from({ length: 20 }, (_, row) => `good ${n}/${row};`));
+  for (const poison of ["throws", "loops", "killed"]) await publish(["good x/1;", poison, "good x/2;"]);
+  const service = supervise();
+  await eventually(async () => (await stored("RAW")) === 0, { what: "RAW is settled", deadlineMs: 180_000 });
+  const letters = (await bodies("DLQ_RAW")).map((data) => DeadLetter.decode(data));
+  const told = letters.map(({ batch, reason }) => {
+    const body = batch?.body?.$case === "inline" ? Buffer.from(batch.body.value).toString() : "";
+    return `${body}: ${reason}`;
+  });
+  assert.deepEqual(told.sort(), [
+    "killed: try batch: it ended the process (SIGKILL)",
+    "loops: try batch: no end within 3000 ms",
+    "throws: unexpected TypeError",
+  ]);
+  const out = Buffer.concat(await bodies("CLEAN")).toString();
+  const passed = new Set(out.match(/good [0-9]+\/[0-9]+;/g));
+  assert.equal(passed.size, 600);
+  assert.ok(out.split("good x").length - 1 >= 6, "the rest of the poisoned batches passed");
+  assert.ok(service.starts() > 1 && service.starts() < 12, `started ${service.starts()} times`);
+  assert.ok(performance.now() - began < 180_000);
+});
+
+test("while a batch is on trial, the stage settles all the others", async () => {
+  // Each of them takes the budget of 3 s, so the trial outlasts the test.
+  await publish(Array.from({ length: 16 }, () => "loops"));
+  const service = supervise();
+  await eventually(() => service.text().includes("trying a batch alone"), {
+    what: "the trial begins",
+    deadlineMs: 120_000,
+  });
+  for (let n = 0; n < 300; n++) await publish([`other ${n}`]);
+  await eventually(async () => (await stored("CLEAN")) === 300, { what: "the others are settled" });
+  assert.deepEqual([await stored("RAW"), await stored("DLQ_RAW")], [1, 0], "it is on trial still");
+});
+
+test("a worker that stood still past its lease publishes nothing, and blames nobody", async () => {
+  const paused = supervise();
+  await publish(["slow"]);
+  await eventually(() => paused.text().includes("begun"), { what: "the work has begun" });
+  process.kill(paused.pid(), "SIGSTOP");
+  const other = supervise();
+  await eventually(async () => (await stored("RAW")) === 0, { what: "another did it", deadlineMs: 60_000 });
+  assert.equal(await stored("CLEAN"), 1);
+  process.kill(paused.pid(), "SIGCONT");
+  await eventually(() => paused.text().includes("paused past the lease"), { what: "it noticed" });
+  assert.ok(other.text().includes("begun"));
+  assert.deepEqual([await stored("CLEAN"), await stored("DLQ_RAW"), paused.starts()], [1, 0, 1]);
+  // It is well again.
+  other.stop();
+  await publish(["next"]);
+  await eventually(async () => (await stored("CLEAN")) === 2, { what: "the next batch" });
+});

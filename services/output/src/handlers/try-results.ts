@@ -1,0 +1,13 @@
+import { emptyLedger, type MakeTryBatch, registryOf } from "@millrace/messaging";
+import { publishResults } from "./publish-results.js";
+
+/** For trials: the results of a batch, published nowhere. */
+export const tryBatch: MakeTryBatch = async () => (open, stream) => {
+  const parts = {
+    ledger: emptyLedger,
+    budget: { add: () => undefined, forget: () => undefined },
+    version: "",
+    now: () => 0,
+  };
+  return publishResults({ ...parts, registry: registryOf(stream) })(open, new AbortController().signal);
+};

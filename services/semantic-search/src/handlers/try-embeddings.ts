@@ -1,0 +1,9 @@
+import { emptyLedger, type MakeTryBatch, registryOf } from "@millrace/messaging";
+import { storeEmbeddings } from "./store-embeddings.js";
+
+/** For trials: the vectors of a batch, published nowhere. */
+export const tryBatch: MakeTryBatch = async () => async (open, stream) => {
+  const handle = storeEmbeddings({ registry: registryOf(stream), ledger: emptyLedger });
+  const { publish = [] } = await handle(open, new AbortController().signal);
+  return [...publish];
+};
