@@ -20,12 +20,12 @@ export const outputConfig = z.strictObject({
       /**
        * Longest time from a staged batch to its commit: what a group shares is one sync and one ledger entry.
        */
-      commitIntervalMs: z.int().min(1).max(1_000).default(20),
+      commitIntervalMs: z.int().min(1).max(1_000).default(50),
       /** … or as soon as this much is staged. */
       commitBytes: z
         .int()
         .min(1024)
-        .default(16 * 1024 * 1024),
+        .default(64 * 1024 * 1024),
     })
     .prefault({}),
   /** Batches in hand at once, a lane of a sink. */

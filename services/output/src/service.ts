@@ -46,6 +46,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     reading: async ({ tenant, stream }) => readingOf(await registry.find(tenant, stream)),
   });
   const stores = createStores({
+    stillTrue: reader.stillTrue,
     config: config.storage,
     instance: config.instance,
     ledger: stored,

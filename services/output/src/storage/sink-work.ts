@@ -64,7 +64,7 @@ function isDue({ context, settings }: OpenSink, spool: Spool): boolean {
   return isOld || spool.bytes() >= settings.rollBytes || spool.entries() >= spoolEntriesMax;
 }
 
-export async function stage(sink: OpenSink, open: OpenBatch): Promise<Staged> {
+export async function stage(sink: OpenSink, open: OpenBatch, verify?: () => void): Promise<Staged> {
   const { sources, seen } = sink;
   const ids = keyedIds(open);
   const taken = await sources.of(open.header.source);
@@ -79,7 +79,7 @@ export async function stage(sink: OpenSink, open: OpenBatch): Promise<Staged> {
   };
   if (rows === 0) return { bytes: 0, stored: 0, ...left };
   const stored = [...rowsOf(ids.size === 0 ? [] : encoded.runs)].flatMap((row) => ids.get(row) ?? []);
-  const entry = entryOf(open, encoded, { messages: rows, keyed: stored.join("") });
+  const entry = entryOf(open, encoded, { messages: rows, keyed: stored.join(""), verify });
   sink.current ??= await beginSpool(sink);
   await sink.current.append(entry);
   sources.staged(entry);
@@ -155,7 +155,7 @@ export async function rollIfDue(sink: OpenSink, isLast = false): Promise<Part[]>
 function entryOf(
   open: OpenBatch,
   encoded: EncodedRows,
-  as: { messages: number; keyed: string },
+  as: Pick<SpoolAppend, "messages" | "keyed" | "verify">,
 ): SpoolAppend {
   const { header, columns } = open;
   const intervals = intervalsOf(rowPositions(header, columns), encoded.runs);

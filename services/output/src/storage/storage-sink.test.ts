@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import type { CodedError } from "@millrace/errors";
+import { CodedError } from "@millrace/errors";
 import { createMemoryDisk, type MemoryDisk } from "@millrace/segments/testing";
 import { makeBatch } from "./faults/make-batch.js";
 import { isSystemError } from "./spool/disk.js";
@@ -225,4 +225,27 @@ test("a name that would leave the directory is refused", async () => {
       field,
     });
   }
+});
+
+test("a body that changed while it was written is not stored, and the next one takes its place", async () => {
+  const disk = createMemoryDisk();
+  const sink = await openSink(disk, { rollBytes: 8 });
+  await sink.stage(makeBatch(["one"]));
+  const changed = new CodedError("aborted", "the segment was used again");
+  const verify = (): void => {
+    throw changed;
+  };
+  await assert.rejects(sink.stage(makeBatch(["a longer one"], { positionFrom: 1 }), verify), {
+    code: "aborted",
+  });
+  await sink.stage(makeBatch(["two"], { positionFrom: 2 }));
+  await sink.commit();
+  await sink.rollIfDue();
+  assert.equal(visible(disk), "one\ntwo\n");
+  const manifest = disk.contents(`${directory}/part-w1-00000000.manifest.json`).toString();
+  assert.equal(
+    (JSON.parse(manifest) as { sha256: string }).sha256,
+    createHash("sha256").update("one\ntwo\n").digest("hex"),
+  );
+  assert.equal((await sink.stage(makeBatch(["one again"], { positionFrom: 1 }))).stored, 1);
 });

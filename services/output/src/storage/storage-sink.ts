@@ -48,7 +48,8 @@ export interface StorageSinkOptions {
 export interface StorageSink {
   /** What a crash had left: its entries have to be in the ledger before the first `rollIfDue`. */
   readonly recovery: Recovery;
-  stage(open: OpenBatch): Promise<Staged>;
+  /** `verify` throws where the body changed while it was read; nothing of it is staged then. */
+  stage(open: OpenBatch, verify?: () => void): Promise<Staged>;
   commit(): Promise<StoredEntry[]>;
   rollback(): Promise<void>;
   discard(source: string, intervals: readonly Interval[]): Promise<void>;
@@ -86,7 +87,7 @@ export async function openStorageSink(options: StorageSinkOptions): Promise<Stor
   };
   return {
     recovery,
-    stage: (open) => sink.inTurn(() => stage(sink, open)),
+    stage: (open, verify) => sink.inTurn(() => stage(sink, open, verify)),
     commit: () => commit(sink),
     rollback: () => sink.inTurn(() => rollback(sink)),
     discard: async (source, intervals) => {

@@ -35,7 +35,14 @@ async function setUp(
   const ledger = await createLedger(output, "store", runtime);
   const registry = await createStreamRegistry(output);
   const config = { root, commitIntervalMs, commitBytes: 16 * 1024 * 1024 };
-  const stores = createStores({ config, instance: "0", ledger, registry, runtime });
+  const stores = createStores({
+    config,
+    instance: "0",
+    ledger,
+    registry,
+    runtime,
+    stillTrue: () => undefined,
+  });
   const parts = [ledger, registry, stores];
   for (const part of parts) await part.start?.();
   const stop = async (): Promise<void> => {

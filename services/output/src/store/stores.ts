@@ -20,6 +20,8 @@ export interface StoresOptions {
   instance: string;
   ledger: Ledger;
   registry: StreamRegistry;
+  /** Throws `aborted` where a mapped body is not any more what was opened. */
+  stillTrue(open: OpenBatch): void;
   runtime: Runtime;
 }
 
@@ -158,7 +160,7 @@ export function createStores(options: StoresOptions): Stores {
   };
 
   const storeIn = async (store: Store, batch: OpenBatch): Promise<number[]> => {
-    const staged = await store.sink.stage(batch);
+    const staged = await store.sink.stage(batch, () => options.stillTrue(batch));
     if (staged.repeated.length > 0) {
       const dropped = { repeated_key: staged.repeated.length };
       ledger.settle(batch.header, { intervals: staged.repeatedIntervals, dropped });

@@ -3,8 +3,9 @@ import { createSerial } from "./serial.js";
 
 /**
  * Order and poison for the calls on one spool: writes follow each other, commits follow each other, the two
- * overlap; `alone` waits for both. The first error that isn't a full disk or a bug of ours poisons the guard:
- * that call and every later one is refused with `internal`, the disk's own error as the cause.
+ * overlap; `alone` waits for both. The first error that isn't a full disk, a body that changed or a bug of
+ * ours poisons the guard: that call and every later one is refused with `internal`, the disk's own error as
+ * the cause.
  */
 export interface Guard {
   write<T>(attempted: string, work: () => Promise<T>): Promise<T>;
@@ -17,6 +18,9 @@ export interface Guard {
   /** Ends it after what is under way, poisoned or not; a second time does nothing. */
   close(work: () => Promise<void>): Promise<void>;
 }
+
+/** Of errors that say nothing about the disk. */
+const passing: ReadonlySet<string> = new Set(["resource_exhausted", "aborted"]);
 
 export function createGuard(): Guard {
   const writes = createSerial();
@@ -35,7 +39,7 @@ export function createGuard(): Guard {
       return await work();
     } catch (error) {
       if (error instanceof AssertionError) throw error;
-      if (error instanceof CodedError && error.code === "resource_exhausted") throw error;
+      if (error instanceof CodedError && passing.has(error.code)) throw error;
       poison ??= new CodedError(
         "internal",
         `${attempted}: the disk failed; nothing written after that is trusted`,

@@ -51,6 +51,11 @@ export interface SpoolAppend {
   crc32?: number;
   /** Ids of rows that a client named, 32 hex digits each, one after the other. */
   keyed: string;
+  /**
+   * Throws `aborted` where the bytes were changed by another while they were read: they lie in a map. Asked
+   * once they are written; the entry is then no entry, and the next one takes its place.
+   */
+  verify?: (() => void) | undefined;
 }
 
 /** A spool that is being written; see spool.ts for its states. Its guard orders the calls below. */
@@ -100,6 +105,7 @@ export async function append(spool: OpenSpool, appended: SpoolAppend): Promise<v
     await data.truncate(offset);
     throw diskFull("append", failure.error);
   }
+  appended.verify?.();
   spool.end = offset + length;
   const placed = { offset, length, crc32: checksum, source, intervals, messages };
   spool.pending.push({ entry: { ...placed, deltas: encodeDeltas(deltas), keyed }, hashAfter });
