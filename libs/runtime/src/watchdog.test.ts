@@ -4,18 +4,23 @@ import { once } from "node:events";
 import { test } from "node:test";
 
 const watchdog = JSON.stringify(new URL("./watchdog.js", import.meta.url).href);
-const start = `const { startWatchdog } = await import(${watchdog}); startWatchdog(1_000);`;
+// The thread does not keep a process alive, so that something else has to until it is up.
+const start = `const { startWatchdog } = await import(${watchdog}); const hold = setInterval(() => {}, 100);
+  await startWatchdog(1_000).watching; clearInterval(hold);`;
 
 /** Runs a program with a watchdog of 1 s. Resolves with how it ended. */
 async function ends(program: string, during?: (pid: number) => Promise<void>): Promise<unknown> {
   const child = spawn(process.execPath, ["--input-type=module", "-e", `${start} ${program}`], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  // Should the watchdog fail, the test does, and leaves nothing that runs for ever.
+  const late = setTimeout(() => child.kill("SIGKILL"), 30_000).unref();
   const ended = once(child, "exit");
-  await once(child.stdout, "data");
+  await Promise.race([once(child.stdout, "data"), ended]);
   await during?.(child.pid ?? 0);
   const [code, signal] = await ended;
-  return signal ?? code;
+  clearTimeout(late);
+  return child.killed ? "late" : (signal ?? code);
 }
 
 test("a process whose event loop stands still is ended", async () => {

@@ -98,7 +98,7 @@ test("when its reader dies another replica goes on with a partition, in order", 
   let taken = 0;
   let die = (): void => undefined;
   const dead = new Promise<void>((resolve) => (die = resolve));
-  await startReplica(dying, async (batch) => {
+  const first = await startReplica(dying, async (batch) => {
     add(batch);
     // It holds one of each partition when it goes.
     if (++taken > 20) await dead;
@@ -116,4 +116,5 @@ test("when its reader dies another replica goes on with a partition, in order", 
     assert.ok(order.length <= 7);
   }
   await second.stop?.(never);
+  await first.stop?.(AbortSignal.abort());
 });

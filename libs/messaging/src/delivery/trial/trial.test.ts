@@ -28,16 +28,16 @@ const kinds: [text: string, reason: RegExp][] = [
 for (const [text, reason] of kinds) {
   test(`a message that ${text} is found among others, and this process lives`, async () => {
     const trial = poisonTrial(text === "grows" ? 20_000 : 1_000);
-    const texts = Array.from({ length: 40 }, (_, row) => (row === 17 ? text : `text ${row}`));
+    const texts = Array.from({ length: 8 }, (_, row) => (row === 5 ? text : `text ${row}`));
     const { passed, failed } = await trial.judge(buildBatch({ texts }), never);
     assert.deepEqual(
       failed.map(({ row }) => row),
-      [17],
+      [5],
     );
     assert.match(failed[0]?.error.message ?? "", reason);
     assert.equal(
       passed.reduce((sum, { from, to }) => sum + to - from, 0),
-      39,
+      7,
     );
     await trial.stop?.(never);
   });

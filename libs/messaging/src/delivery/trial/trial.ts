@@ -50,7 +50,7 @@ const startMsMax = 60_000;
 /** A child that has nothing to do costs memory only. */
 const idleMsMax = 30_000;
 /** A message that makes its handler grow without end fails here, not the machine. */
-const heapMibMax = 512;
+const heapMibMax = 256;
 
 const childProgram = fileURLToPath(new URL("./trial-child.js", import.meta.url));
 
