@@ -76,7 +76,10 @@ export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStor
 
 export async function openLeasingBodyStore(options: LeasingOptions): Promise<LeasingBodyStore> {
   const { store, log, held, placedOf, recoveredOf, pins } = await open(options);
-  const pin = (id: string): void => void pins.set(id, { wasReleased: false });
+  /** Pinned again, what happened to it since the first time still counts. */
+  const pin = (id: string): void => {
+    if (!pins.has(id)) pins.set(id, { wasReleased: false, isPlaced: false });
+  };
   const leases = createSegmentLeases({
     ...options,
     dir: join(options.sideDir, options.owner),
@@ -103,6 +106,8 @@ export async function openLeasingBodyStore(options: LeasingOptions): Promise<Lea
       const id = idText(batch.header.id);
       const frame = leasedFrame(id, range);
       const known = held.get(id)?.place;
+      // Its writer may offer it while it waits here as one that was left: then a message refers to it.
+      if (pins.has(id)) pins.set(id, { wasReleased: false, isPlaced: true });
       if (known === undefined) {
         await leases.commit(frame);
         held.set(id, { place: frame.place, since: options.monotonic() });
@@ -121,9 +126,9 @@ export async function openLeasingBodyStore(options: LeasingOptions): Promise<Lea
     },
     pin,
     unpin: async (id, isReferred) => {
-      const wasReleased = pins.get(id)?.wasReleased ?? false;
+      const { wasReleased = false, isPlaced = false } = pins.get(id) ?? {};
       pins.delete(id);
-      if (wasReleased || !isReferred) await store.release(id);
+      if (wasReleased || !(isReferred || isPlaced)) await store.release(id);
     },
   };
 }
@@ -136,12 +141,19 @@ function leasedFrame(id: string, range: SegmentRange): LeasedFrame {
   return { id, segment, epoch: range.leaseEpoch, place: { segment, frameOffset, offset, length, crc32 } };
 }
 
+/** Of a body that is pinned: the last of these that happened to it. */
+interface Pin {
+  wasReleased: boolean;
+  /** A message was made that refers to it. */
+  isPlaced: boolean;
+}
+
 async function open(options: BodyStoreOptions) {
   const { side, owner, node } = options;
   const log = await openSegmentLog({ ...options, dir: join(options.sideDir, owner) });
   const held: Held = new Map();
   const stragglers = await openStragglers({ ...options, log, held });
-  const pins = new Map<string, { wasReleased: boolean }>();
+  const pins = new Map<string, Pin>();
   const appending = new Map<string, Promise<FramePlace>>();
   const placedOf = ({ id, subject, batch, place }: RecoveredFrame, messageCount: number): PlacedBatch => {
     const range = rangeOf(place, { node, log: `${side}/${owner}` });
@@ -188,7 +200,7 @@ async function open(options: BodyStoreOptions) {
     },
     release: async (id) => {
       const pinned = pins.get(id);
-      if (pinned !== undefined) pinned.wasReleased = true;
+      if (pinned !== undefined) pins.set(id, { wasReleased: true, isPlaced: false });
       const kept = pinned === undefined ? held.get(id) : undefined;
       if (kept === undefined) return;
       held.delete(id);

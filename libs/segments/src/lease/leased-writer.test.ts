@@ -274,3 +274,22 @@ test("a segment that nobody writes to is given back", async (t) => {
   await owner.release(placed.id);
   assert.equal(owner.liveBytes(), 0);
 });
+
+test("a body that was left is kept where its writer's own offer was quicker", async (t) => {
+  const { sideDir, owner, writer, clock, left } = await workbench(t);
+  const stale = await writer.place(batchOf(1));
+  clock.ms += leaseMs;
+  await owner.leases.endExpired();
+  assert.deepEqual(left, [idOf(1)]);
+  // While it waits to be accepted, a message is made that refers to it.
+  writer.leaseEnded(stale.id);
+  const placed = await commit(owner, await writer.place(batchOf(1)));
+  // Known by then, and pinned once more for the next try.
+  owner.pin(stale.id);
+  await owner.discard(stale.id, rangeOf(stale));
+  await owner.unpin(stale.id, false);
+  const reader = createBodyReader({ dirs: { raw: sideDir } });
+  assert.equal((await reader.open(placed.bytes)).body.length, 300_000);
+  await reader.close();
+  await writer.close();
+});
