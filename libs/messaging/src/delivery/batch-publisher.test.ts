@@ -109,3 +109,21 @@ test("a start that can't publish what it recovered ends when the service stops",
   await starting;
   assert.equal(tracker.size(), 0);
 });
+
+test("a body is kept where an earlier try got no answer, whatever a later one learns", async () => {
+  const broker = await bench.connect("buffer");
+  const runtime = testRuntime();
+  const bodies = memoryBodies();
+  const unknown = new CodedError("unavailable", "no answer");
+  const publisher = { publish: () => Promise.reject(unknown) };
+  const tracker = createStoredTracker(broker, runtime);
+  const batchPublisher = createBatchPublisher(publisher, tracker, bodies, runtime);
+  const batch = buildBatch({ texts: ["t"], from: 3000 });
+  await assert.rejects(batchPublisher.publish(batch, subject), { code: "unavailable" });
+  const lost = new CodedError("canceled", "this process stood still");
+  await assert.rejects(
+    batchPublisher.publish(batch, subject, () => Promise.reject(lost)),
+    { code: "canceled" },
+  );
+  assert.deepEqual(bodies.released, []);
+});

@@ -151,6 +151,8 @@ export function createBatchPublisher(
         return await send(placed);
       } catch (caught) {
         refused = !isSent || refusals.has(CodedError.from(caught).code);
+        // The broker may have it: what a later try learns must not free the body.
+        if (!refused && placed.inSegment) referenced.add(id);
         throw caught;
       } finally {
         const others = (sending.get(id) ?? 1) - 1;
