@@ -71,24 +71,19 @@ export function redactInThreads(pool: FilterPool, memory: Bodies, threads: numbe
     const input = memory.take(body.length).subarray(0, body.length);
     const output = memory.take(body.length);
     input.set(body);
-    try {
-      const redacted = await pool.redact(`${header.tenant}/${header.stream}`, threads, {
-        off: filter.off,
-        body: input,
-        lengths: columns.lengths,
-        gapBytes: stride(header.framing),
-        output,
-      });
-      if (typeof redacted.body === "number") {
-        return { ...redacted, body: output.subarray(0, redacted.body) };
-      }
-      memory.give(output);
-      return { ...redacted, body: redacted.body ?? body };
-    } catch (error) {
-      memory.give(output);
-      throw error;
-    } finally {
-      memory.give(input);
+    // Where it fails, neither is used again: a thread that is being ended may still write.
+    const redacted = await pool.redact(`${header.tenant}/${header.stream}`, threads, {
+      off: filter.off,
+      body: input,
+      lengths: columns.lengths,
+      gapBytes: stride(header.framing),
+      output,
+    });
+    memory.give(input);
+    if (typeof redacted.body === "number") {
+      return { ...redacted, body: output.subarray(0, redacted.body) };
     }
+    memory.give(output);
+    return { ...redacted, body: redacted.body ?? body };
   };
 }

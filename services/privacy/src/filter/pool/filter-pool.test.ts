@@ -100,6 +100,14 @@ describe("filter pool", () => {
     assert.equal(lost.length, 1);
   });
 
+  it("uses no memory again that a thread which is being ended may still write to", async (t) => {
+    const given: Uint8Array[] = [];
+    const memory = { ...createBodyPool({ shared: true }), give: (view: Uint8Array) => void given.push(view) };
+    const pool = poolFor(t, { threadsMax: 1, spawn: dying });
+    await assert.rejects(filterOpenBatch(filter, lines(300), redactInThreads(pool, memory, 1)));
+    assert.deepEqual(given, []);
+  });
+
   it("fails the job of a thread that ended", async (t) => {
     const pool = poolFor(t, { threadsMax: 1, spawn: dying });
     await assert.rejects(pool.redact("a", 1, job()), { code: "internal", message: /code 3/ });
