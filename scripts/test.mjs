@@ -41,6 +41,6 @@ await runMain(async () => {
   }
   say(`test: done in ${seconds(performance.now() - started)}`);
   const notRun = first.notRun.length + second.notRun.length;
-  console.log(`${passed} passed, ${failures.length} failed${notRun > 0 ? `, ${notRun} not run` : ""}`);
+  console.log(`${passed} passed, ${failures.length} failed${notRun > 0 ? `, ${notRun} skipped` : ""}`);
   return failures.length > 0 || passed === 0 ? 1 : 0;
 });

@@ -1,4 +1,4 @@
-import { limits, type OpenBatch, rowKind, splitBatch } from "@millrace/envelope";
+import { limits, type OpenBatch, rowKind, selectRows, splitBatch } from "@millrace/envelope";
 import { Kind } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import { enrichedFlags, routeOf, subjects } from "../broker/subjects.js";
@@ -16,7 +16,39 @@ export function pastFilter(clean: OpenBatch, stream: Stream): OutgoingBatch[] {
     const pieces = splitBatch(clean, limits.inferenceMessagesMax, limits.inlineBytesMax, "privacy");
     return pieces.map((batch) => ({ subject: subjects.clean(route), batch }));
   }
-  return [{ subject: subjects.enriched(enrichedFlags(stream.outputs), route), batch: clean }];
+  const subject = subjects.enriched(enrichedFlags(stream.outputs), route);
+  return withinColumns(clean).map((batch) => ({ subject, batch }));
+}
+
+/** Of a message: its length and how far it reaches. Of a finding: row, type, start and length. */
+const rowBytes = 8;
+const findingBytes = 13;
+/** Half of what is allowed, as gateway counts it: names and attributes take their part as well. */
+const columnsBytes = limits.columnsBytesMax / 2;
+
+/**
+ * Pieces whose columns and findings fit one bus message: a body of 4 MiB may lie in a segment, but a finding
+ * in every few bytes of it would outgrow the message that refers to it.
+ */
+function withinColumns(clean: OpenBatch): OpenBatch[] {
+  const { count } = clean.header;
+  const rows = clean.annotations.findings?.rows;
+  if (rows === undefined || rowBytes * count + findingBytes * rows.length <= columnsBytes) return [clean];
+  const bytes = new Uint32Array(count).fill(rowBytes);
+  for (const row of rows) bytes[row] = (bytes[row] as number) + findingBytes;
+  const pieces: OpenBatch[] = [];
+  let from = 0;
+  let held = 0;
+  for (let row = 0; row <= count; row++) {
+    const more = bytes[row] ?? 0;
+    if (row === count || (row > from && held + more > columnsBytes)) {
+      pieces.push(selectRows(clean, from, row, { stage: "privacy-columns", index: pieces.length }));
+      from = row;
+      held = 0;
+    }
+    held += more;
+  }
+  return pieces;
 }
 
 /** Whether inference has to look at it. */

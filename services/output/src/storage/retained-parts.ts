@@ -47,16 +47,17 @@ export async function openRetainedParts(
 
   const takeBack = async (number: number): Promise<void> => {
     await disk.unlink(layout.manifest(number));
-    if (free.length >= freeMax || !(await isOurs(disk, layout.part(number)))) {
-      return disk.unlink(layout.part(number));
-    }
+    if (free.length >= freeMax) return disk.unlink(layout.part(number));
     try {
       await disk.rename(layout.part(number), layout.free(number));
-      free.push(number);
     } catch (error) {
       // Its reader was faster.
-      if (!isSystemError(error, "ENOENT")) throw error;
+      if (isSystemError(error, "ENOENT")) return;
+      throw error;
     }
+    // Asked once its name is gone: nobody can link it any more.
+    if (await isOurs(disk, layout.free(number))) free.push(number);
+    else await disk.unlink(layout.free(number));
   };
 
   return {
@@ -96,15 +97,10 @@ async function sizeOf(disk: Disk, path: string): Promise<number> {
 }
 
 async function isOurs(disk: Disk, path: string): Promise<boolean> {
+  const file = await disk.open(path, "existing");
   try {
-    const file = await disk.open(path, "existing");
-    try {
-      return (await file.links()) === 1;
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (isSystemError(error, "ENOENT")) return false;
-    throw error;
+    return (await file.links()) === 1;
+  } finally {
+    await file.close();
   }
 }
