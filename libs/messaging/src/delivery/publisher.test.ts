@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { RetentionPolicy } from "@nats-io/jetstream";
+import type { NatsServer } from "../testing/nats-server.js";
 import { natsWorkbench } from "../testing/workbench.js";
 import { createPublisher } from "./publisher.js";
 
@@ -69,15 +72,31 @@ test("a broker that hangs makes the outcome unknown; the same id later finds wha
   const { nats } = bench;
   const publisher = createPublisher(await bench.connect("buffer"));
   await publisher.publish({ subject, data: Buffer.from("x"), id: "warm" });
-  nats().signal("SIGSTOP");
+  await stopNow(nats());
   const unknown = assert.rejects(publisher.publish({ subject, data: Buffer.from("x"), id: "hung" }), {
     code: "unavailable",
   });
-  await unknown;
-  nats().signal("SIGCONT");
+  try {
+    await unknown;
+  } finally {
+    nats().signal("SIGCONT");
+  }
   const { manager } = bench.admin();
   const again = await publisher.publish({ subject, data: Buffer.from("x"), id: "hung" });
   const { state } = await manager.streams.info("RAW", { subjects_filter: subject });
   assert.equal(again.seq, state.last_seq);
   assert.equal((await manager.streams.info("RAW")).config.retention, RetentionPolicy.Workqueue);
 });
+
+/** A signal takes its time to reach all threads: only a broker that stands still hangs. */
+async function stopNow(nats: Pick<NatsServer, "pid" | "signal">): Promise<void> {
+  nats.signal("SIGSTOP");
+  for (;;) {
+    const tasks = await readdir(`/proc/${nats.pid()}/task`).catch(() => []);
+    const states = await Promise.all(
+      tasks.map((task) => readFile(`/proc/${nats.pid()}/task/${task}/stat`, "utf8").catch(() => ") T")),
+    );
+    if (states.every((state) => state.slice(state.lastIndexOf(")") + 2).startsWith("T"))) return;
+    await setImmediate();
+  }
+}
