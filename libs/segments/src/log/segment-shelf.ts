@@ -73,12 +73,15 @@ interface Numbers {
   used: number[];
   free: number[];
   gone: number[];
+  /** Segments of which frames lie in the spill directory: a new one of that number would hide them. */
+  spilled: number[];
 }
 
 async function readNumbers(disk: Disk, dir: string): Promise<Numbers> {
   const names = await disk.readdir(dir);
-  const numbered = (pattern: RegExp): number[] =>
-    names
+  const spilled = await disk.readdir(join(dir, "spill"));
+  const numbered = (pattern: RegExp, among = names): number[] =>
+    among
       .flatMap((name) => pattern.exec(name)?.[1] ?? [])
       .map(Number)
       .sort((a, b) => a - b);
@@ -86,6 +89,7 @@ async function readNumbers(disk: Disk, dir: string): Promise<Numbers> {
     used: numbered(/^(\d{8,})\.seg$/),
     free: numbered(/^free-(\d+)\.seg$/),
     gone: numbered(/^gone-(\d+)\.seg$/),
+    spilled: numbered(/^(\d+)-\d+\.frame$/, spilled),
   };
 }
 
@@ -94,8 +98,8 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
   const { dir, segmentBytes } = options;
   const disk = options.disk ?? nodeDisk;
   await disk.makeDirectory(dir);
-  const { used, free, gone } = await readNumbers(disk, dir);
-  let lastNumber = Math.max(0, ...free, ...used, ...gone);
+  const { used, free, gone, spilled } = await readNumbers(disk, dir);
+  let lastNumber = Math.max(0, ...free, ...used, ...gone, ...spilled);
   const room = createRoom(options, () => shelf.segments.size);
 
   const recycleIfDone = async (segment: Segment): Promise<void> => {
