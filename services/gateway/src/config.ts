@@ -37,7 +37,10 @@ export const gatewayConfig = z.strictObject({
     .prefault({}),
   replay: z
     .strictObject({
-      /** Where output's files can be read; without it only results can be replayed. */
+      /**
+       * Where output's files can be read, and linked below `.replay` while they are; without it only results
+       * can be replayed.
+       */
       storageDir: z.string().optional(),
     })
     .prefault({}),

@@ -34,6 +34,7 @@ import type { StatusParts } from "./handlers/get-status.js";
 import type { SearchParts } from "./handlers/search-text.js";
 import { createPublishing } from "./publish/publishing.js";
 import { type Api, apiServices } from "./api-services.js";
+import { openStoredParts } from "./replay/stored-parts.js";
 import { createBufferClient } from "./rpc/buffer-client.js";
 import { createOpenCalls } from "./rpc/open-calls.js";
 
@@ -60,6 +61,8 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     sleep: clock.sleep,
     backoffMs: (attempt) => backoffMs(attempt, random, { firstMs: 50, maxMs: 2_000 }),
   });
+  const root = config.replay.storageDir;
+  const storage = root === undefined ? undefined : await openStoredParts({ root, instance: config.instance });
   const pending = runtime.metrics.gauge("millrace_publish_pending_bytes", "Published and not yet durable.");
   registry.onStream(({ name, stream }) => {
     if (stream !== undefined) return;
@@ -84,7 +87,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     exemptAllowed: config.privacy.exemptAllowed,
     lastPosition: buffer.lastPosition,
     appendOnce: buffer.appendOnce,
-    storageDir: config.replay.storageDir,
+    storage,
     backoffMs: (attempt) => backoffMs(attempt, random, { firstMs: 50, maxMs: 2_000 }),
     monotonic: clock.monotonic,
     bufferUsage: buffer.usage,

@@ -4,16 +4,13 @@ import { freePort, type NatsServer, startNats } from "@millrace/messaging/testin
 import { Stream, StreamServiceClient } from "@millrace/proto/stream";
 import {
   createLifecycle,
-  createMetrics,
   fromStatus,
   type GrpcServer,
   type Lifecycle,
   parseConfig,
-  type Runtime,
   silentLogger,
-  systemClock,
-  systemRandom,
 } from "@millrace/runtime";
+import { testRuntime } from "@millrace/runtime/testing";
 import { gatewayConfig } from "./config.js";
 import { gateway } from "./service.js";
 
@@ -75,21 +72,6 @@ export async function startGateway(): Promise<RunningGateway> {
       await lifecycle.stop(500);
       await output.connection.close();
       await nats.stop();
-    },
-  };
-}
-
-function testRuntime(): Runtime {
-  return {
-    service: "gateway",
-    instance: "0",
-    version: "0.1.0",
-    log: silentLogger,
-    metrics: createMetrics("gateway", "0"),
-    clock: systemClock,
-    random: systemRandom,
-    fail: (error) => {
-      throw error;
     },
   };
 }

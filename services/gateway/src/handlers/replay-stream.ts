@@ -1,5 +1,4 @@
-import { join } from "node:path";
-import { CodedError } from "@millrace/errors";
+import { CodedError, present } from "@millrace/errors";
 import type { Tailed } from "@millrace/messaging";
 import { type ReplayRequest, type ReplayResponse, ReplaySource } from "@millrace/proto/replay";
 import type { Stream } from "@millrace/proto/stream";
@@ -10,7 +9,7 @@ import { chooseSource } from "../replay/choose-source.js";
 import { isWithin, rateOf, readBounds, type ReplayBounds } from "../replay/replay-bounds.js";
 import { replayBatches } from "../replay/replay-batches.js";
 import type { ReplayedRow } from "../replay/replayed-row.js";
-import { readParts } from "../replay/stored-parts.js";
+import type { StoredParts } from "../replay/stored-parts.js";
 import { readResults } from "../replay/stored-results.js";
 import { createThrottle } from "../replay/throttle.js";
 import type { ResponseWriter } from "../rpc/server-stream.js";
@@ -20,7 +19,7 @@ export interface ReplayParts extends AppendReplayedParts {
   tenant: string;
   find: FindStream;
   /** Where output's files can be read; undefined where they can't. */
-  storageDir: string | undefined;
+  storage: StoredParts | undefined;
   resultBounds(): Promise<{ first: number; last: number }>;
   countResults(of: { tenant: string; stream: string }): Promise<number>;
   tailResults(
@@ -53,13 +52,13 @@ export const replayStream =
       asked: request.source,
       stream: from,
       bounds,
-      hasStorage: parts.storageDir !== undefined,
+      hasStorage: parts.storage !== undefined,
       oldestResultMs: () => oldestResultMs(parts, from),
     });
     const { signal } = responses;
     const rows =
       source === ReplaySource.REPLAY_SOURCE_STORAGE
-        ? stored(parts, from, bounds)
+        ? present(parts.storage, "the storage").read({ tenant, stream: from.name }, bounds, signal)
         : results(parts, from, signal);
     const throttle = createThrottle({ ...rateOf(request), now: monotonic, sleep: parts.sleep });
     const told = { source, messages: 0, recognised: 0, contentBytes: 0, done: false };
@@ -91,10 +90,6 @@ function sourceKeyOf(tenant: string, { name, createdMs }: Stream, source: string
 
 async function* wanted(rows: AsyncIterable<ReplayedRow>, bounds: ReplayBounds): AsyncGenerator<ReplayedRow> {
   for await (const row of rows) if (isWithin(bounds, row)) yield row;
-}
-
-function stored(parts: ReplayParts, stream: Stream, bounds: ReplayBounds): AsyncGenerator<ReplayedRow> {
-  return readParts(join(parts.storageDir ?? "", parts.tenant, stream.name), bounds);
 }
 
 function results(parts: ReplayParts, { name }: Stream, signal: AbortSignal): AsyncGenerator<ReplayedRow> {

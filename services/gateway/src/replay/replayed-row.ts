@@ -80,7 +80,8 @@ export function rowOfRecord(line: Uint8Array, file: string): ReplayedRow {
   };
 }
 
-function jsonOf(text: string): unknown {
+/** Undefined where it is no JSON. */
+export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,8 +5,10 @@ import { CodedError } from "@millrace/errors";
 import { deriveId } from "@millrace/envelope";
 import { Kind } from "@millrace/proto/batch";
 import { z } from "zod";
+import { createPartLinks, type PartLinks } from "./part-links.js";
 import type { ReplayBounds } from "./replay-bounds.js";
-import { type ReplayedRow, rowOfRecord } from "./replayed-row.js";
+import { jsonOf, type ReplayedRow, rowOfRecord } from "./replayed-row.js";
+import { partBlockBytes, verifyPart } from "./verify-part.js";
 
 /** What output writes beside each finished file. */
 const manifest = z.looseObject({
@@ -23,11 +24,40 @@ const manifest = z.looseObject({
 
 type Manifest = z.infer<typeof manifest>;
 
-/**
- * The messages of a stream's finished files, oldest file first; a file whose manifest says that it holds
- * nothing wanted is not read. Errors: `failed_precondition` for bounds on files that hold lines, `data_loss`.
- */
-export async function* readParts(dir: string, bounds: ReplayBounds): AsyncGenerator<ReplayedRow> {
+/** The files of output that are finished. */
+export interface StoredParts {
+  /**
+   * The messages of a stream's files that are there when it begins, oldest first; a file whose manifest says
+   * that it holds nothing wanted is not read. Nothing of a file comes out before all of it was compared with
+   * its manifest. Errors: `failed_precondition` for bounds on files that hold lines, `data_loss`, `not_found`
+   * for a file that was removed before its turn.
+   */
+  read(
+    of: { tenant: string; stream: string },
+    bounds: ReplayBounds,
+    signal: AbortSignal,
+  ): AsyncGenerator<ReplayedRow>;
+}
+
+/** What an earlier process of this name held is let go of. */
+export async function openStoredParts(of: { root: string; instance: string }): Promise<StoredParts> {
+  const links = createPartLinks(of);
+  await links.clear();
+  return {
+    read: ({ tenant, stream }, bounds, signal) =>
+      readParts({ dir: join(of.root, tenant, stream), links, bounds, signal }),
+  };
+}
+
+interface Reading {
+  /** Of the stream. */
+  dir: string;
+  links: PartLinks;
+  bounds: ReplayBounds;
+  signal: AbortSignal;
+}
+
+async function* readParts({ dir, links, bounds, signal }: Reading): AsyncGenerator<ReplayedRow> {
   for (const part of await listParts(dir)) {
     if (!mayHold(part, bounds)) continue;
     if (part.format === "lines" && bounds.kind !== "all") {
@@ -36,26 +66,54 @@ export async function* readParts(dir: string, bounds: ReplayBounds): AsyncGenera
         remedy: "Leave from and to out, or replay from the results.",
       });
     }
-    const path = join(dir, part.file);
-    let line = 0;
-    for await (const bytes of linesOf(path, part)) {
-      yield part.format === "lines" ? rowOfLine(bytes, part, line) : rowOfRecord(bytes, part.file);
-      line++;
+    const held = await links.hold(join(dir, part.file));
+    try {
+      await verifyPart(held.path, part, signal);
+      yield* rowsOf(held.path, part);
+    } finally {
+      await held.release();
     }
   }
 }
 
+async function* rowsOf(path: string, part: Manifest): AsyncGenerator<ReplayedRow> {
+  let line = 0;
+  for await (const bytes of linesOf(path)) {
+    yield part.format === "lines" ? rowOfLine(bytes, part, line) : rowOfRecord(bytes, part.file);
+    line++;
+  }
+}
+
 async function listParts(dir: string): Promise<Manifest[]> {
-  const names = await readdir(dir).catch((): string[] => []);
+  const names = (await ifThere(readdir(dir))) ?? [];
   const visible = new Set(names);
   const parts: Manifest[] = [];
   for (const name of names.filter((each) => each.endsWith(".manifest.json")).sort()) {
-    const text = await readFile(join(dir, name), "utf8").catch(() => "");
-    const parsed = manifest.safeParse(text === "" ? undefined : JSON.parse(text));
+    const text = await ifThere(readFile(join(dir, name), "utf8"));
+    // Taken back meanwhile, as if before.
+    if (text === undefined) continue;
+    const part = readManifest(name, text);
     // One without its file announces nothing: it was taken away, or is not there yet.
-    if (parsed.success && visible.has(parsed.data.file)) parts.push(parsed.data);
+    if (visible.has(part.file)) parts.push(part);
   }
   return parts;
+}
+
+async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (caught) {
+    if (CodedError.from(caught).code === "not_found") return undefined;
+    throw caught;
+  }
+}
+
+function readManifest(name: string, text: string): Manifest {
+  const parsed = manifest.safeParse(jsonOf(text));
+  if (parsed.success) return parsed.data;
+  throw new CodedError("data_loss", `replay: ${name} can't be read as a manifest`, {
+    remedy: "Restore it from a copy, or move it away with its file to replay the others.",
+  });
 }
 
 function mayHold({ sources }: Manifest, { kind, source, from, to }: ReplayBounds): boolean {
@@ -78,15 +136,11 @@ function rowOfLine(content: Uint8Array, { file, closed }: Manifest, line: number
   };
 }
 
-/** Lines without their line feed. The file is compared with its manifest as it is read. */
-async function* linesOf(path: string, { file, bytes, sha256 }: Manifest): AsyncGenerator<Buffer> {
-  const hash = createHash("sha256");
-  let read = 0;
+/** Lines without their line feed. */
+async function* linesOf(path: string): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
+  for await (const chunk of createReadStream(path, { highWaterMark: partBlockBytes })) {
     const block = chunk as Buffer;
-    hash.update(block);
-    read += block.length;
     rest = rest.length === 0 ? block : Buffer.concat([rest, block]);
     let start = 0;
     for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a, start)) {
@@ -94,10 +148,5 @@ async function* linesOf(path: string, { file, bytes, sha256 }: Manifest): AsyncG
       start = end + 1;
     }
     rest = rest.subarray(start);
-  }
-  if (read !== bytes || hash.digest("hex") !== sha256) {
-    throw new CodedError("data_loss", `replay: ${file} is not what its manifest says`, {
-      remedy: "Replay from the results, or from a copy of the file.",
-    });
   }
 }
