@@ -1,11 +1,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { obtainSupplies, type Supplies, workspace } from "../system/supplies.js";
 import type { BenchOptions } from "./bench-options.js";
 import { type MachineShape, machineShape } from "./machine-shape.js";
 import { line, note } from "./report.js";
-import { type Supplies, obtainSupplies } from "./system/supplies.js";
 
 /** What every bench is given. */
 export interface BenchContext {
@@ -20,9 +19,6 @@ export interface BenchContext {
   signal: AbortSignal;
 }
 
-/** This file is test/dist/bench/bench-context.js in the workspace. */
-const workspace = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
-
 /** Runs a bench in a directory of its own, which is removed whatever happens. */
 export async function inContext(
   options: BenchOptions,
@@ -33,7 +29,7 @@ export async function inContext(
   const clean = (): void => rmSync(workDir, { recursive: true, force: true, maxRetries: 3 });
   process.on("exit", clean);
   try {
-    const supplies = await obtainSupplies(workspace, signal);
+    const supplies = await obtainSupplies({ log: note, signal });
     const shape = machineShape(supplies.natsServerPath);
     line(`machine: ${shape.cores} cores, ${shape.cpu}, ${shape.memory_gib} GiB, ${shape.platform}`);
     line(`         Node ${shape.node}, nats-server ${shape.nats_server}, kernel ${shape.kernel}`);

@@ -9,8 +9,9 @@ import { after, before, describe, it } from "node:test";
 import { cacheDir, localPorts, manifestPath, resolveTextModel } from "@millrace/cli/local";
 import { seedFile, serviceUsers } from "@millrace/messaging";
 import { freePort, type NatsServer, startNats } from "@millrace/testkit";
-import { freePortBlock, workspace } from "../system/local-system.js";
+import { freePortBlock } from "../system/describe-system.js";
 import { type ProgramEnd, runToEnd } from "../system/run-program.js";
+import { workspace } from "../system/supplies.js";
 
 /** A service that can't start says so and ends within this; model files are hashed before. */
 const startMs = 20_000;

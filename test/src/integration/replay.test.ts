@@ -5,9 +5,10 @@ import { after, before, describe, it } from "node:test";
 import { adminUser, connectBroker, readLedger, seedFile } from "@millrace/messaging";
 import { silentLogger } from "@millrace/runtime";
 import { createStreamProcessor, type ReceivedMessage, type StreamProcessor } from "@millrace/sdk";
-import { startTestSystem, type TestSystem, workspace } from "../system/local-system.js";
+import { startTestSystem, type TestSystem } from "../system/local-system.js";
 import { storedLines, until } from "../system/observe.js";
 import { runToEnd } from "../system/run-program.js";
+import { workspace } from "../system/supplies.js";
 
 const plain = {
   enrichments: { embeddings: false, sentiment: false },

@@ -1,16 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  cacheDir,
-  localPorts,
-  type LocalSystem,
-  manifestPath,
-  obtainNatsServer,
-  prepareState,
-  resolveTextModel,
-  streamBytes,
-} from "@millrace/cli/local";
+import { type LocalSystem, prepareState, streamBytes } from "@millrace/cli/local";
 import {
   adminUser,
   type Broker,
@@ -22,8 +13,9 @@ import {
 } from "@millrace/messaging";
 import { silentLogger } from "@millrace/runtime";
 import { connect, type MillraceClient } from "@millrace/sdk";
+import { describeSystem } from "../../system/describe-system.js";
 import { until } from "../../system/observe.js";
-import { freePortBlock, modelDimensions, workspace } from "../../system/local-system.js";
+import { workspace } from "../../system/supplies.js";
 import { defineProgram, type Program, type ProgramExit } from "./program.js";
 
 export type ProgramName = ServiceUser | "nats-server";
@@ -71,7 +63,7 @@ export type Config = Record<string, Record<string, unknown>>;
 
 export async function startFaultSystem(options: FaultSystemOptions = {}): Promise<FaultSystem> {
   const stateDir = await mkdtemp(join(tmpdir(), "millrace-fault-"));
-  const { described, natsServer } = await describeSystem(stateDir);
+  const { described, natsServerPath } = await describeSystem(stateDir);
   const { ports } = described;
   await options.prepare?.(stateDir);
   const { brokerConfig, serviceConfigs } = await prepareState(described);
@@ -87,7 +79,7 @@ export async function startFaultSystem(options: FaultSystemOptions = {}): Promis
     "nats-server",
     defineProgram({
       name: "nats-server",
-      command: natsServer,
+      command: natsServerPath,
       args: ["--config", brokerConfig],
       readyUrl: `http://127.0.0.1:${ports.natsMonitor}/${options.brokerProbe ?? "healthz"}`,
       logFile: logFile("nats-server"),
@@ -164,30 +156,6 @@ function assemble(
       await rm(stateDir, { recursive: true, force: true });
     },
   };
-}
-
-async function describeSystem(stateDir: string): Promise<{ described: LocalSystem; natsServer: string }> {
-  const request = { cacheDir: cacheDir(workspace, process.env), log: () => undefined };
-  const server = await obtainNatsServer({ ...request, env: { ...process.env, NATS_URL: "" } });
-  if (!("path" in server)) throw new Error("no nats-server to start");
-  const model = await resolveTextModel({ ...request, manifestPath: manifestPath(workspace) });
-  const ports = localPorts(await freePortBlock());
-  const described: LocalSystem = {
-    stateDir,
-    ports,
-    natsUrl: `nats://127.0.0.1:${ports.nats}`,
-    natsMonitorUrl: `http://127.0.0.1:${ports.natsMonitor}`,
-    keysDir: join(stateDir, "keys"),
-    roots: [stateDir],
-    model: {
-      manifestPath: model.manifestPath,
-      directory: model.modelsDirectory,
-      name: model.name,
-      dimensions: await modelDimensions(model.manifestPath, model.name),
-    },
-    modelWorkers: 1,
-  };
-  return { described, natsServer: server.path };
 }
 
 function connectAdmin({ natsUrl, keysDir = "" }: LocalSystem): Promise<Broker> {
