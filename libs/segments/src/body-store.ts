@@ -65,8 +65,8 @@ export interface LeasingBodyStore extends BodyStore {
 export interface LeasingOptions extends BodyStoreOptions {
   epoch: number;
   leaseMs: number;
-  /** Takes what an ended lease left; each body is pinned. */
-  onLeft(left: readonly PlacedBatch[]): Promise<void>;
+  /** Takes what an ended lease left; each body is pinned. The end does not wait for what it begins. */
+  onLeft(left: readonly PlacedBatch[]): void;
   onDamaged?: (count: number) => void;
 }
 
@@ -87,10 +87,11 @@ export async function openLeasingBodyStore(options: LeasingOptions): Promise<Lea
     shelf: log.shelf,
     roomWaitMs: options.roomWaitMs ?? 0,
     onDamaged: (count) => options.onDamaged?.(count),
-    onLeft: async (frames) => {
+    onSyncFailed: log.breakWith,
+    onLeft: (frames) => {
       const left = recoveredOf(frames);
       for (const { id } of left) pin(id);
-      await options.onLeft(left);
+      options.onLeft(left);
     },
   });
   const left = store.recovered.filter(({ subject }) => subject === "");

@@ -34,7 +34,7 @@ export async function openSides(config: BufferConfig, { runtime, owner, left }: 
       // Well below the deadline of whoever appends.
       roomWaitMs: 5_000,
       onBroken: runtime.fail,
-      onLeft: (batches: readonly PlacedBatch[]) => left().take(batches, store, false),
+      onLeft: (batches: readonly PlacedBatch[]) => void left().take(batches, store, false),
       onDamaged: (count) => damaged.inc({ side }, count),
     });
     damaged.inc({ side }, store.damaged);
@@ -54,6 +54,10 @@ export function keepLeases(sides: Sides, left: LeftBatches, { clock, log, metric
     "side",
   ]);
   const leased = metrics.gauge("millrace_segment_leases", "Segments leased to writers.", ["side"]);
+  const failing = metrics.gauge("millrace_segment_lease_ends_failed", "Leases that can't be ended.", [
+    "side",
+  ]);
+  const waiting = metrics.gauge("millrace_left_batches", "Left by ended leases, and not accepted yet.");
   const stopping = new AbortController();
   const keep = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
@@ -65,7 +69,9 @@ export function keepLeases(sides: Sides, left: LeftBatches, { clock, log, metric
         live.set({ side }, liveBytes());
         aside.set({ side }, spilledBytes());
         leased.set({ side }, leases.size());
+        failing.set({ side }, leases.endsFailed().length);
       }
+      waiting.set(left.size());
       await clock.sleep(keepMs, stopping.signal);
     }
   };
@@ -77,9 +83,13 @@ export function keepLeases(sides: Sides, left: LeftBatches, { clock, log, metric
       keeping = keep();
     },
     stop: async () => {
-      left.stop();
       stopping.abort();
       await keeping;
+      await left.stop();
+    },
+    health: () => {
+      const [first] = [sides.raw, sides.clean].flatMap(({ leases }) => leases.endsFailed());
+      return first === undefined ? undefined : `tried again each second: ${first.message}`;
     },
   };
 }

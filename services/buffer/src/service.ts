@@ -89,7 +89,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
         definition: BufferServiceService,
         implementation: {
           append: call("Append", append({ acceptor, durability })),
-          lastPosition: call("LastPosition", lastPosition({ ledger })),
+          lastPosition: call("LastPosition", lastPosition({ ledger, left })),
           reject: call("Reject", reject({ deadLetters, ledger })),
           leaseSegment: call("LeaseSegment", leaseSegment(lease)),
           renewLease: call("RenewLease", renewLease(lease)),

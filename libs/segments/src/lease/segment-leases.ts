@@ -18,9 +18,14 @@ import type { Segment, Shelf } from "../log/segment-shelf.js";
  * Whole segments, leased to writers on the same node: the owner of the log alone creates, counts and recycles
  * files, and a writer needs no hop for the bytes of a batch.
  *
- *     grant ──► held ──commit, renew──► held ──┬─ end by its writer ──► sealed ──► recycled when empty
+ *     grant ──► held ──commit, renew──► held ──┬─ end by its writer
+ *                                              │         ──► ending ──► sealed ──► recycled when empty
  *                                              └─ time is over, owner or writer started anew
- *                                                        ──► sealed, tainted ──► removed when empty
+ *                                                        ──► ending ──► sealed, tainted ──► removed if empty
+ *
+ *     ending ──read through, where something may be left──┬─► sealed
+ *        ▲                                                │
+ *        └──tried again each second, and told─────────────┘
  *
  * A lease is of one segment, whose number never repeats, and of one life of the owner, the epoch. Its end
  * leaves two kinds of frames: those that were committed, and those that their writer wrote and did not
@@ -50,11 +55,14 @@ export interface SegmentLeases {
   discard(frame: LeasedFrame): Promise<void>;
   /** Its writer writes no more; `writtenTo` is where it would have written next. */
   end(key: LeaseKey, writtenTo: number): Promise<void>;
-  /** Whoever had that name before is gone. */
+  /** Whoever had that name before is gone. What he left is known when it resolves. */
   endAllOf(writer: string): Promise<void>;
+  /** Also those for which it failed before. Each is tried; errors: that of the first that fails. */
   endExpired(): Promise<void>;
   /** Leases that are held. */
   size(): number;
+  /** Why leases could not be ended when it was last tried: their segments can't be used again until then. */
+  endsFailed(): readonly CodedError[];
 }
 
 export interface LeaseOptions {
@@ -67,9 +75,11 @@ export interface LeaseOptions {
   roomWaitMs: number;
   /** Milliseconds since any fixed moment, never set back. */
   monotonic(): number;
-  /** Takes the frames that an ended lease left uncommitted; they count as live. */
-  onLeft(frames: readonly RecoveredFrame[]): Promise<void>;
+  /** Takes the frames that an ended lease left uncommitted, which count as live. No end waits for more. */
+  onLeft(frames: readonly RecoveredFrame[]): void;
   onDamaged(count: number): void;
+  /** What the disk holds is in doubt from now on, and no second sync tells; the error for whoever asked. */
+  onSyncFailed(cause: unknown): CodedError;
 }
 
 interface Lease extends LeaseKey {
@@ -79,6 +89,10 @@ interface Lease extends LeaseKey {
   /** Bytes of the committed frames by their offsets. */
   committed: Map<number, number>;
   committedBytes: number;
+  /** Since its end nothing of it can be committed. */
+  ended: { writtenTo: number | undefined } | undefined;
+  sealing: Promise<void> | undefined;
+  failure: CodedError | undefined;
 }
 
 export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
@@ -87,7 +101,7 @@ export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
 
   const find = (key: LeaseKey): Lease => {
     const lease = leases.get(key.segment);
-    if (lease === undefined || key.epoch !== epoch || lease.endsAt <= monotonic()) {
+    if (lease === undefined || lease.ended || key.epoch !== epoch || lease.endsAt <= monotonic()) {
       throw new CodedError("failed_precondition", `commit to segment ${key.segment}: its lease has ended`, {
         field: "lease",
         remedy: "Take a new lease and write the batch again, under its old id.",
@@ -96,8 +110,8 @@ export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
     return lease;
   };
 
-  /** Counts the frame's bytes as accounted for. */
-  const note = async (frame: LeasedFrame): Promise<{ lease: Lease; isNew: boolean }> => {
+  /** Counts the frame's bytes as accounted for, and the frame as one that lives or does not. */
+  const note = async (frame: LeasedFrame, lives: 0 | 1): Promise<{ lease: Lease; isNew: boolean }> => {
     const lease = find(frame);
     lease.endsAt = monotonic() + leaseMs;
     const bytes = await checkFrame(lease.held, frame);
@@ -109,32 +123,58 @@ export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
       lease.committed.set(frameOffset, bytes);
       lease.committedBytes += bytes;
     }
+    lease.held.live += lives;
     return { lease, isNew };
   };
 
-  /** Of several calls only the first ends it. */
-  const finish = async (lease: Lease, writtenTo: number | undefined): Promise<void> => {
-    if (!leases.delete(lease.segment)) return;
+  /** Frames that nobody committed are the owner's from now on. */
+  const takeLeft = async ({ held, committed }: Lease): Promise<void> => {
+    // Its writer may have been killed before its own sync.
+    await held.file.fdatasync().catch((cause: unknown) => {
+      throw options.onSyncFailed(cause);
+    });
+    const { frames, damages, end } = await scanSegment(held.file, held.number, (at) => committed.has(at));
+    // From here on nothing fails: what is tried again counts no frame twice.
+    options.onDamaged(damages.length);
+    for (const damage of damages)
+      await quarantine(options.disk, { dir: options.dir, file: held.file, damage });
+    held.end = end;
+    held.live += frames.length;
+    held.sealed = true;
+    options.onLeft(frames);
+  };
+  const seal = async (lease: Lease, writtenTo: number | undefined): Promise<void> => {
     const { held } = lease;
     held.tainted = writtenTo === undefined;
-    if (writtenTo !== undefined && writtenTo - segmentHeadBytes === lease.committedBytes) {
-      held.end = writtenTo;
-    } else {
-      // Its writer may have been killed before its own sync.
-      await held.file.fdatasync();
-      const { frames, damages, end } = await scanSegment(held.file, held.number, (at) =>
-        lease.committed.has(at),
-      );
-      options.onDamaged(damages.length);
-      for (const damage of damages)
-        await quarantine(options.disk, { dir: options.dir, file: held.file, damage });
-      held.end = end;
-      held.live += frames.length;
-      held.sealed = true;
-      await options.onLeft(frames);
-    }
+    if (writtenTo === undefined || writtenTo - segmentHeadBytes !== lease.committedBytes)
+      await takeLeft(lease);
+    else held.end = writtenTo;
     held.sealed = true;
+    leases.delete(lease.segment);
     await shelf.recycleIfDone(held);
+  };
+  /** Of several calls only the first says how it ends; all wait for that. */
+  const finish = async (lease: Lease, writtenTo: number | undefined): Promise<void> => {
+    if (leases.get(lease.segment) !== lease) return;
+    lease.ended ??= { writtenTo };
+    lease.sealing ??= seal(lease, lease.ended.writtenTo)
+      .catch((caught: unknown) => {
+        lease.failure = CodedError.from(caught, `end the lease of segment ${lease.segment}`);
+        throw lease.failure;
+      })
+      .finally(() => {
+        lease.sealing = undefined;
+      });
+    return lease.sealing;
+  };
+  /** One after the other; that one can't be ended keeps none of the others. */
+  const finishEach = async (which: (lease: Lease) => boolean): Promise<void> => {
+    const failures: CodedError[] = [];
+    for (const lease of [...leases.values()].filter(which)) {
+      await finish(lease, undefined).catch((caught: unknown) => failures.push(CodedError.from(caught)));
+    }
+    const [first] = failures;
+    if (first !== undefined) throw first;
   };
 
   return {
@@ -142,29 +182,27 @@ export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
       const held = await shelf.openNext("lease", options.roomWaitMs);
       const endsAt = monotonic() + leaseMs;
       const key = { segment: held.number, epoch };
-      leases.set(held.number, { ...key, writer, held, endsAt, committed: new Map(), committedBytes: 0 });
+      const none = { committed: new Map(), committedBytes: 0 };
+      const open = { ended: undefined, sealing: undefined, failure: undefined };
+      leases.set(held.number, { ...key, writer, held, endsAt, ...none, ...open });
       return key;
     },
     renew: (key) => {
       find(key).endsAt = monotonic() + leaseMs;
     },
     commit: async (frame) => {
-      const { lease, isNew } = await note(frame);
-      lease.held.live++;
+      const { lease, isNew } = await note(frame, 1);
       if (!isNew) await writeAll(lease.held.file, [liveMark], stateAt(frame.place.frameOffset));
     },
     discard: async (frame) => {
-      const { lease, isNew } = await note(frame);
+      const { lease, isNew } = await note(frame, 0);
       if (isNew) await writeAll(lease.held.file, [freedMark], stateAt(frame.place.frameOffset));
     },
     end: async (key, writtenTo) => finish(find(key), writtenTo),
-    endAllOf: async (writer) => {
-      for (const lease of leases.values()) if (lease.writer === writer) await finish(lease, undefined);
-    },
-    endExpired: async () => {
-      for (const lease of leases.values()) if (lease.endsAt <= monotonic()) await finish(lease, undefined);
-    },
-    size: () => leases.size,
+    endAllOf: (writer) => finishEach((lease) => lease.writer === writer),
+    endExpired: () => finishEach(({ ended, endsAt }) => ended !== undefined || endsAt <= monotonic()),
+    size: () => [...leases.values()].filter(({ ended }) => ended === undefined).length,
+    endsFailed: () => [...leases.values()].flatMap(({ failure }) => failure ?? []),
   };
 }
 

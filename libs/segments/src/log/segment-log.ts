@@ -35,6 +35,8 @@ export interface SegmentLog {
   /** Frames skipped at opening because their checksum was wrong. */
   damaged: number;
   liveBytes(): number;
+  /** A write or sync failed elsewhere: from now on every append is refused. The error that says so. */
+  breakWith(cause: unknown): CodedError;
   /** The files, for leases and what lies beside segments. */
   shelf: Shelf;
   close(): Promise<void>;
@@ -76,6 +78,7 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Segmen
     append,
     release: (place) => release(shelf, place),
     liveBytes: shelf.liveBytes,
+    breakWith: writer.breakWith,
     shelf,
     close: async () => {
       for (const segment of await reserve.close()) {
