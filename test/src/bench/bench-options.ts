@@ -7,6 +7,8 @@ export interface BenchOptions {
   gb: number | undefined;
   /** Distinct input at most, in GB; it is read in a loop for more. */
   inputGb: number;
+  /** Passes over the input that `pipeline` does not measure: programs compile, files are made. */
+  warmUp: number;
   /** Where the parts of `pipeline` and `growth` go. */
   mode: PipelineMode;
   /** Message sizes of `pipeline`, in bytes; `growth` takes the first. */
@@ -37,6 +39,7 @@ export const usage = `npm run bench -- pipeline | growth | latency | publish | p
   --gb <n>         GB that pass through; pipeline: recycled 40, kept 28, exempt 64; peers: 40; growth: 16,
                    after a sixteenth and a quarter of it; largefile: GB of the file (4)
   --input-gb <n>   pipeline, growth, peers: GB of distinct input, read in a loop (4); peers (1)
+  --warm-up <n>    pipeline: passes over the input before what is measured (1)
   --mode <m>       pipeline, growth: recycled | kept | exempt (recycled): parts in files that are taken back,
                    in files that stay, and in files that are taken back from a stream without filter
   --sizes <list>   pipeline, growth: bytes a message, such as 1024,16384 (1024)
@@ -57,6 +60,7 @@ const flag = { type: "boolean" } as const;
 const numbers = {
   gb: text,
   "input-gb": text,
+  "warm-up": text,
   personal: text,
   "loop-gb": text,
   rate: text,
@@ -94,6 +98,7 @@ export function parseBench(args: readonly string[]): { name: string; options: Be
     options: {
       gb,
       inputGb,
+      warmUp: Math.round(given("warm-up") ?? 1),
       mode: modeOf(values.mode ?? "recycled"),
       sizes: sizesOf(values.sizes ?? "1024"),
       personal: Math.min(1, given("personal") ?? 0.05),

@@ -39,6 +39,7 @@ export async function runGrowth(context: BenchContext): Promise<void> {
         declared: declaredFor(mode),
         input,
         repeat: Math.round(gb / inputGb),
+        warmUp: 0,
         isExempt: mode === "exempt",
         isKept: mode === "kept",
       };

@@ -140,6 +140,7 @@ async function millraceFigures(context: BenchContext, input: Input): Promise<Pee
         declared,
         input,
         repeat: passes,
+        warmUp: 0,
         isExempt: false,
         isKept,
       });

@@ -55,7 +55,8 @@ export async function runCase(
   const inputGb = Math.min(options.inputGb, gb);
   const passes = Math.max(1, Math.round(gb / inputGb));
   const input = await inputOf({ lineBytes, personal, gb: inputGb });
-  await requireSpace(workDir, betweenBytes + (mode === "kept" ? input.bytes * passes : 0));
+  const { warmUp } = options;
+  await requireSpace(workDir, betweenBytes + (mode === "kept" ? input.bytes * (warmUp + passes) : 0));
   const disk = await diskRates(workDir, signal);
   note(`${label}: starting the system`);
   const stateDir = join(workDir, "state");
@@ -65,7 +66,8 @@ export async function runCase(
       stream: "bench-pipeline",
       declared: declaredFor(mode),
       input,
-      repeat: passes,
+      repeat: warmUp + passes,
+      warmUp,
       isExempt: mode === "exempt",
       isKept: mode === "kept",
     })),

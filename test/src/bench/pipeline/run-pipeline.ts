@@ -57,8 +57,9 @@ function show(
   line(`policy:  default, every detector on, ${first?.policyHash ?? ""}`);
   line(`input:   seed ${options.seed}, ${rounded(first?.inputGb ?? 0)} GB of distinct lines, read in a loop`);
   line("disk:    its own rate, new and recycled files, synced each 16 MiB, measured just before each case");
+  line(`warm-up: ${options.warmUp} passes before what is measured`);
   line("");
-  const heads = ["GB", "passes", "seconds", "MB/s", "slowest 10 s", "disk new", "disk recycled"];
+  const heads = ["GB", "passes", "seconds", "MB/s", "whole", "slowest 10 s", "disk new", "disk recycled"];
   table([
     ["case", ...heads, "CPU-s/GB", "plain loop MB/s", "loop CPU-s/GB", "watching CPU"],
     ...figures.map((of) => [
@@ -67,6 +68,7 @@ function show(
       of.passes,
       rounded(of.seconds),
       rounded(of.mbPerSecond),
+      rounded(of.wholeMbPerSecond),
       rounded(of.slowestMbPerSecond),
       rounded(of.disk.newFiles),
       rounded(of.disk.recycledFiles),
@@ -124,6 +126,7 @@ function detailsOf(of: CaseFigures, loop: LoopFigures | undefined): object {
     input_gb: rounded(of.inputGb, 3),
     seconds: rounded(of.seconds, 2),
     mb_per_s: rounded(of.mbPerSecond),
+    with_warm_up_mb_per_s: rounded(of.wholeMbPerSecond),
     steady_mb_per_s: rounded(of.steadyMbPerSecond),
     slowest_10s_mb_per_s: rounded(of.slowestMbPerSecond),
     cpu_s_per_gb: rounded(cpuSum(of), 3),

@@ -44,7 +44,9 @@ function runningPids(runDir: string): Map<string, number> {
 }
 
 export interface UseWatch {
-  /** By program: CPU seconds since `watchUse`, and the most memory seen. */
+  /** CPU is counted from here on. */
+  restart(): void;
+  /** By program: CPU seconds since `watchUse` or `restart`, and the most memory seen. */
   stop(): Map<string, ProcessUse>;
 }
 
@@ -65,6 +67,10 @@ export function watchUse(stateDir: string): UseWatch {
   sample();
   const timer = setInterval(sample, 1_000).unref();
   return {
+    restart: () => {
+      first.clear();
+      sample();
+    },
     stop: () => {
       clearInterval(timer);
       sample();
