@@ -1,4 +1,5 @@
 export { crc32 } from "./checksum.js";
+export { type ContentHash, contentHash, createContentHash } from "./content-hash.js";
 export { type FoundFile, type Scan, scanDirectory, type ScanLimits } from "./find/directory-scan.js";
 export { fileError } from "./find/file-error.js";
 export { compilePattern, type NamePattern } from "./find/glob.js";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, open, readdir, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import test, { after, before, beforeEach } from "node:test";
 import { CodedError } from "@millrace/errors";
+import { contentHash } from "@millrace/files";
 import { createPartLinks } from "./part-links.js";
 import type { ReplayBounds } from "./replay-bounds.js";
 import type { ReplayedRow } from "./replayed-row.js";
@@ -40,7 +40,7 @@ async function writePart(part: number): Promise<string> {
   const told = {
     file: partName(part),
     bytes: bytes.length,
-    sha256: createHash("sha256").update(bytes).digest("hex"),
+    blake3: contentHash(bytes),
     format: "lines",
     closed: new Date(0).toISOString(),
     sources: [],

@@ -14,7 +14,7 @@ import { partBlockBytes, verifyPart } from "./verify-part.js";
 const manifest = z.looseObject({
   file: z.string().regex(/^part-[a-z0-9-]+\.jsonl$/),
   bytes: z.int(),
-  sha256: z.string(),
+  blake3: z.string(),
   format: z.enum(["lines", "records"]),
   closed: z.string(),
   sources: z.array(

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { CodedError } from "@millrace/errors";
+import { createContentHash } from "@millrace/files";
 
 /** A block of a part: what is read of it at once. */
 export const partBlockBytes = 1024 * 1024;
@@ -11,17 +11,17 @@ export const partBlockBytes = 1024 * 1024;
  */
 export async function verifyPart(
   path: string,
-  { file, bytes, sha256 }: { file: string; bytes: number; sha256: string },
+  { file, bytes, blake3 }: { file: string; bytes: number; blake3: string },
   signal: AbortSignal,
 ): Promise<void> {
-  const hash = createHash("sha256");
+  const hash = createContentHash();
   let read = 0;
   for await (const block of createReadStream(path, { highWaterMark: partBlockBytes })) {
     signal.throwIfAborted();
-    hash.update(block as Buffer);
+    hash.add(block as Buffer);
     read += (block as Buffer).length;
   }
-  if (read === bytes && hash.digest("hex") === sha256) return;
+  if (read === bytes && hash.hex() === blake3) return;
   throw new CodedError("data_loss", `replay: ${file} is not what its manifest says`, {
     remedy: "Replay from the results, or from a copy of the file.",
   });

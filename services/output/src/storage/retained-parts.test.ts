@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { link, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { contentHash } from "@millrace/files";
 import { createMemoryDisk, createRandom, type Fault, type MemoryDisk } from "@millrace/segments/testing";
 import { makeBatch } from "./faults/make-batch.js";
 import { type Disk, nodeDisk } from "./spool/disk.js";
@@ -59,12 +59,7 @@ test("the oldest parts are taken back and their files written anew", async (t) =
     const manifest = JSON.parse(
       await readFile(join(dir, name.replace(".jsonl", ".manifest.json")), "utf8"),
     ) as Manifest;
-    assert.equal(
-      createHash("sha256")
-        .update(await readFile(join(dir, name)))
-        .digest("hex"),
-      manifest.sha256,
-    );
+    assert.equal(contentHash(await readFile(join(dir, name))), manifest.blake3);
   }
   assert.equal((await readdir(dir)).filter((name) => name.endsWith(".json")).length, names.length);
   await sink.close();
@@ -96,8 +91,8 @@ function visibleRows(disk: MemoryDisk): string[] {
       const manifestName = name.replace(".jsonl", ".manifest.json");
       if (names.includes(manifestName)) {
         const text = disk.contents(`${directory}/${manifestName}`).toString();
-        const { sha256 } = JSON.parse(text) as Manifest;
-        assert.equal(createHash("sha256").update(bytes).digest("hex"), sha256);
+        const { blake3 } = JSON.parse(text) as Manifest;
+        assert.equal(contentHash(bytes), blake3);
       }
       return bytes.toString().split("\n").slice(0, -1);
     });

@@ -17,8 +17,8 @@ export interface RetainedParts {
   take(): number | undefined;
 }
 
-/** One that is being written and one that waits for its last commit. */
-const freeMax = 2;
+/** As many as may wait for their last commit: with fewer, the disk would free and find blocks in turn. */
+const freeMax = 4;
 
 interface Place {
   disk: Disk;

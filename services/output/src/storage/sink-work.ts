@@ -24,10 +24,7 @@ export interface OpenSink {
   inTurn: Serial;
   /** Where rows go; undefined until there is one. */
   current: Spool | undefined;
-  /**
-   * Spools that take no more rows, oldest first: one while it waits for its last commit, more after a
-   * recovery.
-   */
+  /** Spools that take no more rows, oldest first: until their last commit, and until they are published. */
   closing: Spool[];
   nextNumber: number;
   /** Committed by a call that failed at a later spool; the next one answers them. */
@@ -54,14 +51,29 @@ export interface Staged {
 /** Entries of one spool, held in memory until it is finished: about 30 MB. */
 const spoolEntriesMax = 100_000;
 
+/** Spools that wait to be published; while there are more, rows go on into the current one. */
+const closingMax = 4;
+
 export function spoolsOf({ closing, current }: OpenSink): Spool[] {
   return current === undefined ? [...closing] : [...closing, current];
+}
+
+/** Without those that are being published. */
+function pendingSpools(sink: OpenSink): Spool[] {
+  return spoolsOf(sink).filter((spool) => spool.pendingEntries() > 0);
 }
 
 function isDue({ context, settings }: OpenSink, spool: Spool): boolean {
   if (spool.entries() === 0) return false;
   const isOld = context.now() - spool.header.openedMs >= settings.rollAgeMs;
   return isOld || spool.bytes() >= settings.rollBytes || spool.entries() >= spoolEntriesMax;
+}
+
+/** The current spool takes no more rows. In turn only: none may be on its way into it. */
+function endCurrent(sink: OpenSink): void {
+  if (sink.current === undefined || sink.closing.length >= closingMax || !isDue(sink, sink.current)) return;
+  sink.closing.push(sink.current);
+  sink.current = undefined;
 }
 
 export async function stage(sink: OpenSink, open: OpenBatch, verify?: () => void): Promise<Staged> {
@@ -80,6 +92,7 @@ export async function stage(sink: OpenSink, open: OpenBatch, verify?: () => void
   if (rows === 0) return { bytes: 0, stored: 0, ...left };
   const stored = [...rowsOf(ids.size === 0 ? [] : encoded.runs)].flatMap((row) => ids.get(row) ?? []);
   const entry = entryOf(open, encoded, { messages: rows, keyed: stored.join(""), verify });
+  endCurrent(sink);
   sink.current ??= await beginSpool(sink);
   await sink.current.append(entry);
   sources.staged(entry);
@@ -104,14 +117,10 @@ function encode({ settings }: OpenSink, open: OpenBatch, runs: readonly RowRun[]
 }
 
 export async function commit(sink: OpenSink): Promise<StoredEntry[]> {
-  // In turn, so that no row is on its way into a spool that stops taking any; later rows go into the next
-  // one.
-  await sink.inTurn(async () => {
-    if (sink.current === undefined || sink.closing.length > 0 || !isDue(sink, sink.current)) return;
-    sink.closing.push(sink.current);
-    sink.current = undefined;
-  });
-  for (const spool of spoolsOf(sink)) {
+  if (sink.current !== undefined && isDue(sink, sink.current)) {
+    await sink.inTurn(async () => endCurrent(sink), "next");
+  }
+  for (const spool of pendingSpools(sink)) {
     const entries = await spool.commit();
     sink.sources.committed(entries);
     for (const entry of entries) sink.unreported.push(entry);
@@ -120,7 +129,7 @@ export async function commit(sink: OpenSink): Promise<StoredEntry[]> {
 }
 
 export async function rollback(sink: OpenSink): Promise<void> {
-  for (const spool of spoolsOf(sink)) {
+  for (const spool of pendingSpools(sink)) {
     const gone = await spool.rollback();
     sink.sources.rolledBack(gone);
     for (const { keyed } of gone) sink.seen.removeAll(splitIds(keyed));
@@ -131,21 +140,27 @@ export async function rollback(sink: OpenSink): Promise<void> {
 export async function rollIfDue(sink: OpenSink, isLast = false): Promise<Part[]> {
   const { closing, done, retained, sources } = sink;
   sources.ledgerWritten();
-  const parts: (Part | undefined)[] = [];
-  for (let spool = closing[0]; spool?.pendingEntries() === 0; spool = closing[0]) {
-    parts.push(await spool.roll());
-    closing.shift();
+  // Chosen now: what a commit adds while this runs is not in the ledger yet.
+  const ready = closing.filter((spool) => spool.pendingEntries() === 0);
+  const last = sink.current;
+  const isWhole = last?.pendingEntries() === 0 && last.entries() > 0;
+  if (last !== undefined && isWhole && (isLast || isDue(sink, last))) {
+    const entries = last.entries();
+    await sink.inTurn(async () => {
+      if (sink.current !== last || last.entries() > entries) return;
+      closing.push(last);
+      sink.current = undefined;
+      ready.push(last);
+    }, "next");
   }
-  await sink.inTurn(async () => {
-    if (sink.current === undefined || sink.current.pendingEntries() > 0) return;
-    if (!isDue(sink, sink.current) && !(isLast && sink.current.entries() > 0)) return;
-    parts.push(await sink.current.roll());
-    sink.current = undefined;
-  });
-  const made = parts.filter((part) => part !== undefined);
-  for (const { number, seal, hasKeys } of made) {
-    done.add({ number, closedMs: seal.closedMs, hasKeys });
-    retained.add({ number, bytes: seal.bytes });
+  const made: Part[] = [];
+  for (const spool of ready) {
+    const part = await spool.roll();
+    closing.splice(closing.indexOf(spool), 1);
+    if (part === undefined) continue;
+    made.push(part);
+    done.add({ number: part.number, closedMs: part.seal.closedMs, hasKeys: part.hasKeys });
+    retained.add({ number: part.number, bytes: part.seal.bytes });
   }
   if (made.length > 0) await done.prune();
   await retained.enforce();

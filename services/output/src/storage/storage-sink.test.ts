@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { contentHash } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
 import { createMemoryDisk, type MemoryDisk } from "@millrace/segments/testing";
 import { makeBatch } from "./faults/make-batch.js";
@@ -46,7 +46,7 @@ test("a part becomes visible at its size, with a manifest that describes it", as
     file: "part-w1-00000000.jsonl",
     messages: 2,
     bytes: 8,
-    sha256: createHash("sha256").update("one\ntwo\n").digest("hex"),
+    blake3: contentHash(Buffer.from("one\ntwo\n")),
     format: "lines",
     sources: [{ source, intervals: [[0, 2]], messages: 2 }],
     opened: "1970-01-01T00:00:01.000Z",
@@ -81,6 +81,38 @@ test("rows staged while a part waits to be published go into the next one", asyn
   await sink.commit();
   await sink.rollIfDue();
   assert.equal(visible(disk), "one\ntwo\n");
+});
+
+test("what is committed while parts are published is in none of them", async () => {
+  const disk = createMemoryDisk();
+  const sink = await openSink(disk, { rollBytes: 4 });
+  for (const [at, text] of ["one", "two"].entries())
+    await sink.stage(makeBatch([text], { positionFrom: at }));
+  await sink.commit();
+  const rolling = sink.rollIfDue();
+  await sink.stage(makeBatch(["new"], { positionFrom: 2 }));
+  await sink.commit();
+  assert.equal((await rolling).length, 2);
+  assert.equal(visible(disk), "one\ntwo\n");
+  // The ledger was told of it by now.
+  assert.equal((await sink.rollIfDue()).length, 1);
+  assert.equal(visible(disk), "one\ntwo\nnew\n");
+});
+
+test("a part ends with the batch that fills it, however many are staged at once", async () => {
+  const disk = createMemoryDisk();
+  const sink = await openSink(disk, { rollBytes: 8 });
+  await Promise.all(
+    Array.from({ length: 7 }, (_, at) => sink.stage(makeBatch([`t-${at}`], { positionFrom: at }))),
+  );
+  await sink.commit();
+  const parts = await sink.rollIfDue();
+  assert.deepEqual(
+    parts.map(({ seal }) => seal.bytes),
+    [8, 8, 8],
+  );
+  await sink.rollAll();
+  assert.equal(visible(disk), Array.from({ length: 7 }, (_, at) => `t-${at}\n`).join(""));
 });
 
 test("rows that the ledger, this sink or a client's id shows to be stored are left out", async () => {
@@ -243,9 +275,6 @@ test("a body that changed while it was written is not stored, and the next one t
   await sink.rollIfDue();
   assert.equal(visible(disk), "one\ntwo\n");
   const manifest = disk.contents(`${directory}/part-w1-00000000.manifest.json`).toString();
-  assert.equal(
-    (JSON.parse(manifest) as { sha256: string }).sha256,
-    createHash("sha256").update("one\ntwo\n").digest("hex"),
-  );
+  assert.equal((JSON.parse(manifest) as { blake3: string }).blake3, contentHash(Buffer.from("one\ntwo\n")));
   assert.equal((await sink.stage(makeBatch(["one again"], { positionFrom: 1 }))).stored, 1);
 });

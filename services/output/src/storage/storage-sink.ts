@@ -36,9 +36,12 @@ export interface StorageSinkOptions {
 }
 
 /**
- * Continuous storage of one stream. The caller drives it, one call at a time but for `stage`:
+ * Continuous storage of one stream. The caller drives it:
  *
  *   stage(batch)…  →  commit()  →  write the LEDGER  →  ack  →  rollIfDue()
+ *
+ * one `commit` at a time and one `rollIfDue` at a time, the latter also while the next commit runs; `stage`
+ * at any time.
  *
  * Nothing is stored before `commit` resolves, and a batch must not be acked before the ledger has it. Where
  * writing the ledger shows that another writer was first, `discard` those positions before `rollIfDue`.

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { contentHash } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
 import { createLayout } from "../spool/layout.js";
 import type { Manifest } from "../spool/part.js";
@@ -107,7 +107,7 @@ function visibleRows(disk: MemoryDisk): string[] {
     const manifest = JSON.parse(disk.contents(`${layout.streamDir}/${manifestName}`).toString()) as Manifest;
     const bytes = disk.contents(`${layout.streamDir}/${name}`);
     assert.equal(bytes.length, manifest.bytes);
-    assert.equal(createHash("sha256").update(bytes).digest("hex"), manifest.sha256);
+    assert.equal(contentHash(bytes), manifest.blake3);
     const lines = bytes.toString().split("\n").slice(0, -1);
     assert.equal(lines.length, manifest.messages);
     const positions = manifest.sources.flatMap(({ intervals }) => intervals);

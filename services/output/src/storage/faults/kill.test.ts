@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { contentHash } from "@millrace/files";
 import type { Manifest } from "../spool/part.js";
 import { openStorageSink } from "../storage-sink.js";
 import { createRandom } from "@millrace/segments/testing";
@@ -63,7 +63,7 @@ async function visiblePositions(directory: string): Promise<number[]> {
     const bytes = await readFile(join(directory, name));
     const manifestPath = join(directory, name.replace(".jsonl", ".manifest.json"));
     const manifest = JSON.parse(await readFile(manifestPath, "utf8")) as Manifest;
-    assert.equal(createHash("sha256").update(bytes).digest("hex"), manifest.sha256);
+    assert.equal(contentHash(bytes), manifest.blake3);
     const lines = bytes.toString().split("\n").slice(0, -1);
     assert.equal(lines.length, manifest.messages);
     for (const line of lines) {

@@ -1,18 +1,15 @@
-import { createHash } from "node:crypto";
 import { basename } from "node:path";
 import { CodedError } from "@millrace/errors";
-import { type Disk, readFully } from "./disk.js";
+import type { Disk } from "./disk.js";
 import { discardedOf, type Journal, type Seal, type SpoolHeader } from "./journal.js";
 import type { Layout } from "./layout.js";
-import { liveEntries, publishPart, retireSpool, writeManifest } from "./part.js";
+import { hashFile, liveEntries, publishPart, retireSpool, writeManifest } from "./part.js";
 
 interface Context {
   disk: Disk;
   layout: Layout;
   now: () => number;
 }
-
-const readBytes = 1024 * 1024;
 
 /**
  * Finishes a spool whose journal has a seal, wherever `publishPart` was left:
@@ -62,11 +59,7 @@ async function matches(disk: Disk, path: string, seal: Seal): Promise<boolean> {
   const file = await disk.open(path, "existing");
   try {
     if ((await file.size()) !== seal.bytes) return false;
-    const hash = createHash("sha256");
-    for (let at = 0; at < seal.bytes; at += readBytes) {
-      hash.update(await readFully(file, Math.min(readBytes, seal.bytes - at), at));
-    }
-    return hash.digest("hex") === seal.sha256;
+    return (await hashFile(file, seal.bytes)) === seal.blake3;
   } finally {
     await file.close();
   }

@@ -10,7 +10,7 @@ import { assert } from "@millrace/errors";
  *   {"open":    {"version": 1, "writer", "number", "format", "openedMs"}}                   the first line
  *   {"entry":   {"offset", "length", "crc32", "source", "intervals", "messages", "deltas", "keyed"}}
  *   {"discard": {"source", "intervals"}}     rows of earlier entries that another writer has stored first
- *   {"seal":    {"bytes", "sha256", "closedMs", "compacted"}}                     the last line, if any
+ *   {"seal":    {"bytes", "blake3", "closedMs", "compacted"}}                     the last line, if any
  *
  * An entry is written after its bytes were synced, so a whole line vouches for whole bytes; a torn one was
  * not synced itself, so nobody was told of it. One row of an entry is one line of its bytes.
@@ -55,7 +55,7 @@ export interface Discard {
 export interface Seal {
   /** Of the file as it becomes visible. */
   bytes: number;
-  sha256: string;
+  blake3: string;
   closedMs: number;
   /** The visible file is `.compact`, not `.data`. */
   compacted: boolean;

@@ -1,15 +1,18 @@
-import { createHash } from "node:crypto";
+import { createContentHash } from "@millrace/files";
 import { createIntervalSet, type Interval, type IntervalSet } from "@millrace/envelope";
 import { type Disk, type DiskFile, readFully, writeFileSynced, writeFully } from "./disk.js";
 import { type JournalEntry, liveRows, type Seal, type SpoolHeader } from "./journal.js";
 import type { Layout } from "./layout.js";
+
+const readBytes = 1024 * 1024;
 
 /** What lies beside a part; times are RFC 3339, intervals [from, to) pairs of source positions. */
 export interface Manifest {
   file: string;
   messages: number;
   bytes: number;
-  sha256: string;
+  /** Of the file, 64 hex digits: what `b3sum` says. */
+  blake3: string;
   format: string;
   sources: { source: string; intervals: [number, number][]; messages: number }[];
   opened: string;
@@ -75,9 +78,9 @@ export async function compactSpool(
     entries: readonly JournalEntry[];
     discarded: ReadonlyMap<string, IntervalSet>;
   },
-): Promise<{ bytes: number; sha256: string }> {
+): Promise<{ bytes: number; blake3: string }> {
   const { from, to } = of;
-  const hash = createHash("sha256");
+  const hash = createContentHash();
   await disk.unlink(to);
   const target = await disk.open(to, "create");
   try {
@@ -86,15 +89,24 @@ export async function compactSpool(
       const { rows } = liveRows(entry, of.discarded);
       const whole = await readFully(from, entry.length, entry.offset);
       const kept = rows === undefined ? [whole] : keepLines(whole, rows);
-      for (const piece of kept) hash.update(piece);
+      for (const piece of kept) hash.add(piece);
       await writeFully(target, kept, bytes);
       bytes += kept.reduce((sum, piece) => sum + piece.byteLength, 0);
     }
     await target.fdatasync();
-    return { bytes, sha256: hash.digest("hex") };
+    return { bytes, blake3: hash.hex() };
   } finally {
     await target.close();
   }
+}
+
+/** The hash of a file's first bytes, read piece by piece. Errors: `data_loss` where there are fewer. */
+export async function hashFile(file: DiskFile, bytes: number): Promise<string> {
+  const hash = createContentHash();
+  for (let at = 0; at < bytes; at += readBytes) {
+    hash.add(await readFully(file, Math.min(readBytes, bytes - at), at));
+  }
+  return hash.hex();
 }
 
 function keepLines(bytes: Uint8Array, rows: ReadonlySet<number>): Uint8Array[] {
@@ -133,7 +145,7 @@ export async function writeManifest(
     file: layout.partName(header.number),
     messages: sources.reduce((sum, { messages }) => sum + messages, 0),
     bytes: seal.bytes,
-    sha256: seal.sha256,
+    blake3: seal.blake3,
     format: header.format,
     sources: sources.map(({ source, intervals, messages }) => ({
       source,

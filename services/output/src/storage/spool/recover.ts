@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import type { Interval, IntervalSet } from "@millrace/envelope";
 import { type Disk, type DiskFile, writeFileSynced } from "./disk.js";
@@ -6,7 +5,7 @@ import { completePart, isIn, lostHeader } from "./complete-part.js";
 import { addDiscard, discardedOf, encodeJournalLine, type Journal, type JournalEntry } from "./journal.js";
 import { type JournalLine, parseJournal, type SpoolHeader } from "./journal.js";
 import type { Layout } from "./layout.js";
-import { isSeamless, liveEntries, type StoredEntry } from "./part.js";
+import { liveEntries, type StoredEntry } from "./part.js";
 import { resumeSpool, type Spool } from "./spool.js";
 import { quarantine, quarantineJournal, unclaimedRanges, verifyEntries } from "./verify-entries.js";
 
@@ -162,7 +161,7 @@ async function reopenSpool(
     return;
   }
   const data = await disk.open(layout.data(number), hasData ? "existing" : "create");
-  const { entries, hash, damaged } = await verifyEntries(data, journal.entries);
+  const { entries, damaged } = await verifyEntries(data, journal.entries);
   for (const entry of damaged) {
     const copy = await quarantine({ disk, layout, number }, data, entry);
     const { source, intervals, messages } = entry;
@@ -188,15 +187,7 @@ async function reopenSpool(
   const hasKeys = entries.some((entry) => entry.keyed !== "");
   const kept = entries.map((entry) => ({ ...entry, keyed: "" }));
   const files = { data, journal: journalFile, journalEnd: rewritten.byteLength, committedEnd };
-  const isHashed = isSeamless(entries, committedEnd, new Map());
-  const state = {
-    header,
-    entries: kept,
-    discarded,
-    hash: isHashed ? hash : createHash("sha256"),
-    hasKeys,
-    ...files,
-  };
+  const state = { header, entries: kept, discarded, hash: undefined, hasKeys, ...files };
   recovery.spools.push(resumeSpool(context, state));
 }
 

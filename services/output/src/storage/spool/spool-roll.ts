@@ -3,6 +3,7 @@ import { diskFull, isSystemError } from "./disk.js";
 import type { Seal } from "./journal.js";
 import {
   compactSpool,
+  hashFile,
   isSeamless,
   liveEntries,
   type Manifest,
@@ -50,15 +51,15 @@ async function seal(
     await data.fdatasync();
   }
   try {
-    const { bytes, sha256 } = isWhole
-      ? { bytes: spool.committedEnd, sha256: spool.hash.copy().digest("hex") }
+    const { bytes, blake3 } = isWhole
+      ? { bytes: spool.committedEnd, blake3: spool.hash?.hex() ?? (await hashFile(data, spool.committedEnd)) }
       : await compactSpool(disk, {
           from: data,
           to: layout.compact(number),
           entries: spool.entries,
           discarded,
         });
-    const made: Seal = { bytes, sha256, closedMs: now(), compacted: !isWhole };
+    const made: Seal = { bytes, blake3, closedMs: now(), compacted: !isWhole };
     const manifest = await writeManifest(disk, layout, { header, entries: live, seal: made });
     await disk.fsyncDir(layout.spoolDir);
     await note(spool, [{ seal: made }], "seal");

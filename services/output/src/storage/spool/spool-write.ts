@@ -1,5 +1,4 @@
-import type { Hash } from "node:crypto";
-import { crc32 } from "@millrace/files";
+import { type ContentHash, crc32 } from "@millrace/files";
 import type { Interval, IntervalSet } from "@millrace/envelope";
 import { assert, CodedError } from "@millrace/errors";
 import { type Disk, type DiskFile, diskFull, isSystemError, writeFully } from "./disk.js";
@@ -24,15 +23,9 @@ export interface SpoolState {
   committedEnd: number;
   entries: JournalEntry[];
   discarded: Map<string, IntervalSet>;
-  /** Over the spool's first `committedEnd` bytes. */
-  hash: Hash;
+  /** Over all bytes to the end; undefined where some were taken back: the roll reads the file then. */
+  hash: ContentHash | undefined;
   hasKeys: boolean;
-}
-
-/** Appended and not committed. */
-export interface Pending {
-  entry: JournalEntry;
-  hashAfter: Hash;
 }
 
 /** An entry with the ids that clients gave, 32 hex digits each, one after the other. */
@@ -62,7 +55,8 @@ export interface SpoolAppend {
 export interface OpenSpool extends SpoolState {
   context: SpoolContext;
   guard: Guard;
-  pending: Pending[];
+  /** Appended and not committed. */
+  pending: JournalEntry[];
   /** Where the next entry goes. */
   end: number;
 }
@@ -86,7 +80,9 @@ export async function append(spool: OpenSpool, appended: SpoolAppend): Promise<v
   assert(messages > 0, "an entry has at least one row");
   const { data } = spool;
   const offset = spool.end;
-  const hashAfter = (spool.pending.at(-1)?.hashAfter ?? spool.hash).copy();
+  const { hash } = spool;
+  // Until the bytes are the spool's.
+  spool.hash = undefined;
   // The kernel copies on another thread what this one hashes.
   const writing = writeFully(data, bytes, offset).then(
     () => undefined,
@@ -95,7 +91,7 @@ export async function append(spool: OpenSpool, appended: SpoolAppend): Promise<v
   let checksum = appended.crc32 ?? 0;
   let length = 0;
   for (const piece of bytes) {
-    hashAfter.update(piece);
+    hash?.add(piece);
     if (appended.crc32 === undefined) checksum = crc32(piece, checksum);
     length += piece.byteLength;
   }
@@ -107,8 +103,9 @@ export async function append(spool: OpenSpool, appended: SpoolAppend): Promise<v
   }
   appended.verify?.();
   spool.end = offset + length;
+  spool.hash = hash;
   const placed = { offset, length, crc32: checksum, source, intervals, messages };
-  spool.pending.push({ entry: { ...placed, deltas: encodeDeltas(deltas), keyed }, hashAfter });
+  spool.pending.push({ ...placed, deltas: encodeDeltas(deltas), keyed });
 }
 
 /** Appends lines to the journal, or leaves it as it was where the disk is full. */
@@ -140,26 +137,26 @@ export async function commit(spool: OpenSpool): Promise<StoredEntry[]> {
   spool.guard.check();
   await note(
     spool,
-    group.map(({ entry }) => ({ entry })),
+    group.map((entry) => ({ entry })),
     "commit",
   );
   spool.guard.check();
   spool.pending.splice(0, group.length);
-  spool.committedEnd = last.entry.offset + last.entry.length;
-  spool.hash = last.hashAfter;
-  for (const { entry } of group) {
+  spool.committedEnd = last.offset + last.length;
+  for (const entry of group) {
     spool.hasKeys ||= entry.keyed !== "";
     // The journal has the keys; memory need not.
     spool.entries.push({ ...entry, keyed: "" });
   }
-  return group.map(({ entry }) => stored(entry));
+  return group.map(stored);
 }
 
 export async function rollback(spool: OpenSpool): Promise<AppendedEntry[]> {
   if (spool.pending.length === 0) return [];
   await spool.data.truncate(spool.committedEnd);
-  const gone = spool.pending.map(({ entry }) => ({ ...stored(entry), keyed: entry.keyed }));
+  const gone = spool.pending.map((entry) => ({ ...stored(entry), keyed: entry.keyed }));
   spool.pending = [];
+  spool.hash = undefined;
   spool.end = spool.committedEnd;
   return gone;
 }

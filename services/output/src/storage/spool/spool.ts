@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import type { Interval, IntervalSet } from "@millrace/envelope";
+import { createContentHash } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
 import { type DiskFile, diskFull, isSystemError, writeFully } from "./disk.js";
 import { createGuard } from "./guard.js";
@@ -80,7 +80,7 @@ export async function createSpool(
     await journal.fdatasync();
     const data = await openData();
     await disk.fsyncDir(layout.spoolDir);
-    const fresh = { entries: [], discarded: new Map<string, IntervalSet>(), hash: createHash("sha256") };
+    const fresh = { entries: [], discarded: new Map<string, IntervalSet>(), hash: createContentHash() };
     const state = {
       header,
       data,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { hash } from "node:crypto";
+import { contentHash } from "@millrace/files";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -67,7 +67,7 @@ async function write(
     file: `part-${part}.jsonl`,
     messages: text.length,
     bytes: bytes.length,
-    sha256: hash("sha256", bytes),
+    blake3: contentHash(bytes),
     sources: spans.map(([from, to], file) => ({
       source: `key-${1 - file}`,
       intervals: [[from * lineBytes, to * lineBytes]],
@@ -103,7 +103,7 @@ test("manifests that miss, repeat or do not sign something are caught", async (t
     [/310 messages instead of 400/, (copy) => void copy.pop()],
     [/messages instead of/, ([first]) => void (first && first.messages++)],
     [/bytes instead of/, ([first]) => void (first && first.bytes--)],
-    [/has no SHA-256/, ([first]) => void (first && (first.sha256 = ""))],
+    [/has no BLAKE3/, ([first]) => void (first && (first.blake3 = ""))],
     [/1 sources instead of 2/, (copy) => copy.forEach(({ sources }) => void sources.pop())],
     [/positions from 0 to 600 are not stored/, ([first]) => shift(first, lineBytes)],
     [/are stored twice/, ([, , third]) => shift(third, -lineBytes)],
@@ -135,13 +135,13 @@ test("a part whose content is not what was read is caught, also under a hash tha
     change(lines);
     const bytes = Buffer.from(`${lines.join("\n")}\n`, "latin1");
     await writeFile(path, bytes);
-    return { ...part, bytes: bytes.length, sha256: hash("sha256", bytes) };
+    return { ...part, bytes: bytes.length, blake3: contentHash(bytes) };
   };
   const wrong = async (manifest: PartManifest): Promise<string> =>
     JSON.stringify(await sampleOf({ ...stored, manifests: [manifest] }));
   const aWord = await mutate((lines) => (lines[3] = lines[3]?.replace(/[a-z]"\}$/, '?"}') ?? ""));
   assert.match(await wrong(aWord), /not what an independent redaction gives/);
-  assert.match(await wrong({ ...aWord, sha256: part.sha256 }), /SHA-256 is another one/);
+  assert.match(await wrong({ ...aWord, blake3: part.blake3 }), /BLAKE3 is another one/);
   const repeated = await mutate((lines) => (lines[3] = lines[4] ?? ""));
   assert.match(await wrong(repeated), /not those whose positions the manifest lists/);
   const foreign = await mutate((lines) => (lines[3] = '{"time":1,"seq":200,"level":"info"}'));

@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { contentHash } from "@millrace/files";
 import { closeSync, openSync, readSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,8 +21,8 @@ export function checkManifests(
   manifests: readonly PartManifest[],
   { messages, bytes, sources, positions }: Foretold,
 ): string | undefined {
-  const unsigned = manifests.find(({ sha256 }) => !/^[0-9a-f]{64}$/.test(sha256));
-  if (unsigned !== undefined) return `${unsigned.file} has no SHA-256`;
+  const unsigned = manifests.find(({ blake3 }) => !/^[0-9a-f]{64}$/.test(blake3));
+  if (unsigned !== undefined) return `${unsigned.file} has no BLAKE3`;
   const sum = (of: (manifest: PartManifest) => number): number =>
     manifests.reduce((total, manifest) => total + of(manifest), 0);
   const found = sum((manifest) => manifest.messages);
@@ -100,7 +100,7 @@ export async function checkSample(options: SampleOptions): Promise<PartSample | 
 
 function checkPart(bytes: Buffer, manifest: PartManifest, options: SampleOptions): string | undefined {
   if (bytes.length !== manifest.bytes) return `${bytes.length} bytes instead of ${manifest.bytes}`;
-  if (hash("sha256", bytes) !== manifest.sha256) return "its SHA-256 is another one";
+  if (contentHash(bytes) !== manifest.blake3) return "its BLAKE3 is another one";
   const { input, redact } = options;
   const linesPerFile = input.lines / input.files.length;
   const files = input.files.map(({ path }) => openSync(path, "r"));

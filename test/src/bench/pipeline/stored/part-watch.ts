@@ -8,7 +8,7 @@ export interface PartManifest {
   file: string;
   messages: number;
   bytes: number;
-  sha256: string;
+  blake3: string;
   sources: { source: string; intervals: [number, number][]; messages: number }[];
 }
 
