@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { beforeEach, type TestContext, test } from "node:test";
 import { CodedError } from "@millrace/errors";
 import { decodeBatch, idText, type OpenBatch, openBatch } from "@millrace/envelope";
 import { buildBatch, inlineBatch, textsOf } from "@millrace/envelope/testing";
@@ -33,7 +33,12 @@ interface Running {
   stop(): Promise<void>;
 }
 
-async function consume(handle: Handler, over: Partial<ConsumeOptions> = {}): Promise<Running> {
+/** Stops with its test at the latest: it would take the deliveries of the next one. */
+async function consume(
+  t: TestContext,
+  handle: Handler,
+  over: Partial<ConsumeOptions> = {},
+): Promise<Running> {
   const broker = await bench.connect("privacy");
   const runtime = testRuntime();
   const publisher = createPublisher(broker);
@@ -56,7 +61,10 @@ async function consume(handle: Handler, over: Partial<ConsumeOptions> = {}): Pro
     ...over,
   });
   await consumer.start?.();
-  return { consumer, dead, stop: async () => consumer.stop?.(never) };
+  let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> => (stopped ??= Promise.resolve(consumer.stop?.(never)));
+  t.after(() => consumer.stop?.(AbortSignal.abort()));
+  return { consumer, dead, stop };
 }
 
 async function publishRaw(from: number, texts: readonly string[] = ["one"]): Promise<OpenBatch> {
@@ -88,10 +96,10 @@ async function letters(): Promise<DeadLetter[]> {
 const bytesOf = (letter: DeadLetter | undefined): string =>
   letter?.batch?.body?.$case === "inline" ? Buffer.from(letter.batch.body.value).toString() : "";
 
-test("a delivery is acknowledged only when all that came of it is stored and told", async () => {
+test("a delivery is acknowledged only when all that came of it is stored and told", async (t) => {
   const seen: string[] = [];
   await publishRaw(1);
-  const running = await consume(async (batch) => {
+  await consume(t, async (batch) => {
     seen.push(...textsOf(batch));
     return {
       publish: [{ subject: cleanSubject, data: Buffer.from("out"), id: `out-${process.hrtime.bigint()}` }],
@@ -101,25 +109,23 @@ test("a delivery is acknowledged only when all that came of it is stored and tol
   await settled("RAW");
   assert.deepEqual(seen, ["one", "after"]);
   assert.equal(await stored("CLEAN"), 1);
-  await running.stop();
 });
 
-test("an internal error is delivered again after a delay, and then passes", async () => {
+test("an internal error is delivered again after a delay, and then passes", async (t) => {
   let calls = 0;
   await publishRaw(2);
-  const running = await consume(async () => {
+  await consume(t, async () => {
     if (++calls === 1) throw new Error("a mistake of ours");
     return {};
   });
   await settled("RAW");
   assert.equal(calls, 2);
   assert.equal(await stored("DLQ_RAW"), 0);
-  await running.stop();
 });
 
-test("data loss goes to the dead letters with bytes and reason, once, and is told as an event", async () => {
+test("data loss goes to the dead letters with bytes and reason, once, and is told as an event", async (t) => {
   await publishRaw(3, ["bad one", "bad two"]);
-  const running = await consume(async () => {
+  const running = await consume(t, async () => {
     throw new CodedError("data_loss", "read range: the checksum does not match");
   });
   await settled("RAW");
@@ -135,15 +141,15 @@ test("data loss goes to the dead letters with bytes and reason, once, and is tol
   assert.equal(found[0]?.reason, "read range: the checksum does not match");
   assert.deepEqual(running.dead, [0, 1]);
   assert.equal(await stored("EVENTS"), 2);
-  await running.stop();
 });
 
-test("what came of a body that changed meanwhile is dropped, and the batch is delivered again", async () => {
+test("what came of a body that changed meanwhile is dropped, and the batch is delivered again", async (t) => {
   let looks = 0;
   const told: string[] = [];
   const id = `verified-${process.hrtime.bigint()}`;
   await publishRaw(8);
-  const running = await consume(
+  await consume(
+    t,
     async () => ({
       publish: [{ subject: cleanSubject, data: Buffer.from("out"), id: `${id}-${looks}` }],
       after: () => void told.push("after"),
@@ -158,31 +164,31 @@ test("what came of a body that changed meanwhile is dropped, and the batch is de
   const out = await bench.admin().manager.streams.getMessage("CLEAN", { last_by_subj: cleanSubject });
   assert.equal(out?.header.get("Nats-Msg-Id"), `${id}-1`);
   assert.deepEqual([looks, told, await stored("CLEAN"), await stored("DLQ_RAW")], [2, ["after"], 1, 0]);
-  await running.stop();
 });
 
-test("rows that fail are dead-lettered alone, and the rest of the batch passes", async () => {
+test("rows that fail are dead-lettered alone, and the rest of the batch passes", async (t) => {
   await publishRaw(4, ["good", "bad", "good too"]);
   const error = new CodedError("invalid_argument", "no such thing");
   let after = 0;
-  const running = await consume(async () => ({ failures: [{ row: 1, error }], after: () => void after++ }));
+  const running = await consume(t, async () => ({
+    failures: [{ row: 1, error }],
+    after: () => void after++,
+  }));
   await settled("RAW");
   assert.deepEqual((await letters()).map(bytesOf), ["bad"]);
   assert.deepEqual([running.dead, after], [[1], 1]);
-  await running.stop();
 });
 
-test("a payload that is no batch goes to the dead letters as it came", async () => {
+test("a payload that is no batch goes to the dead letters as it came", async (t) => {
   const publisher = createPublisher(await bench.connect("buffer"));
   await publisher.publish({
     subject: rawSubject,
     data: Buffer.from("garbage"),
     id: `g-${process.hrtime.bigint()}`,
   });
-  const running = await consume(async () => assert.fail("never handled"));
+  await consume(t, async () => assert.fail("never handled"));
   await settled("RAW");
   assert.deepEqual((await letters()).map(bytesOf), ["garbage"]);
-  await running.stop();
 });
 
 test("a letter that is too large with its attributes is cut to fit, and says by how much", async () => {
@@ -198,12 +204,12 @@ test("a letter that is too large with its attributes is cut to fit, and says by 
   assert.ok(bytesOf(letter).length > 500 * 1024);
 });
 
-test("waiting outlives the ack wait: no second delivery, no attempt counted, then it passes", async () => {
+test("waiting outlives the ack wait: no second delivery, no attempt counted, then it passes", async (t) => {
   let calls = 0;
   let away = true;
   const deliveries: number[] = [];
   for (let n = 0; n < 9; n++) await publishRaw(100 + n);
-  const running = await consume(async () => {
+  const running = await consume(t, async () => {
     calls++;
     if (away) throw new CodedError("unavailable", "publish to clean: no answer");
     return { after: () => void deliveries.push(1) };
@@ -226,10 +232,9 @@ test("waiting outlives the ack wait: no second delivery, no attempt counted, the
   assert.equal(deliveries.length, 9);
   assert.equal(await stored("DLQ_RAW"), 0);
   assert.equal(running.consumer.health?.(), undefined);
-  await running.stop();
 });
 
-test("what deliveries wait for is shown by its name for as long as they wait", async () => {
+test("what deliveries wait for is shown by its name for as long as they wait", async (t) => {
   const runtime = testRuntime();
   let isFull = true;
   await publishRaw(150);
@@ -237,7 +242,7 @@ test("what deliveries wait for is shown by its name for as long as they wait", a
     if (isFull) throw new CodedError("resource_exhausted", "publish to clean", { subject: "bus:clean" });
     return {};
   };
-  const running = await consume(handle, { runtime });
+  await consume(t, handle, { runtime });
   const waiting = (count: number): Promise<boolean> => {
     const line = new RegExp(`backpressure_waiting\\{waiter="privacy-batch",for="bus:clean".*\\} ${count}`);
     return eventually(async () => line.test(await runtime.metrics.text()), { what: `${count} waiting` });
@@ -246,13 +251,13 @@ test("what deliveries wait for is shown by its name for as long as they wait", a
   isFull = false;
   await settled("RAW");
   await waiting(0);
-  await running.stop();
 });
 
-test("deliveries behind slow ones are not redelivered, however long they queue", async () => {
+test("deliveries behind slow ones are not redelivered, however long they queue", async (t) => {
   const seen: string[] = [];
   for (let n = 0; n < 3; n++) await publishRaw(200 + n, [`m${n}`]);
-  const running = await consume(
+  await consume(
+    t,
     async (batch) => {
       const started = performance.now();
       seen.push(...textsOf(batch));
@@ -263,10 +268,9 @@ test("deliveries behind slow ones are not redelivered, however long they queue",
   );
   await settled("RAW");
   assert.deepEqual(seen.sort(), ["m0", "m1", "m2"]);
-  await running.stop();
 });
 
-test("a stream is worked on as many times at once as its parallelism says", async () => {
+test("a stream is worked on as many times at once as its parallelism says", async (t) => {
   for (const [parallelism, most] of [
     [1, 1],
     [3, 3],
@@ -277,6 +281,7 @@ test("a stream is worked on as many times at once as its parallelism says", asyn
     let underWay = 0;
     let seen = 0;
     const running = await consume(
+      t,
       async () => {
         seen = Math.max(seen, ++underWay);
         await new Promise((resolve) => setTimeout(resolve, 60));
@@ -291,25 +296,25 @@ test("a stream is worked on as many times at once as its parallelism says", asyn
   }
 });
 
-test("stopping releases what waits: another replica gets it at once", async () => {
+test("stopping releases what waits: another replica gets it at once", async (t) => {
   await publishRaw(5);
   let tries = 0;
-  const first = await consume(async () => {
+  const first = await consume(t, async () => {
     tries++;
     throw new CodedError("resource_exhausted", "publish: the stream is full");
   });
   await eventually(() => tries > 0, { what: "the first try" });
   await first.stop();
-  const second = await consume(async () => ({}));
+  const second = await consume(t, async () => ({}));
   // Given back, not left to the ack wait of 10 s.
   await eventually(async () => (await stored("RAW")) === 0, { what: "RAW is settled", deadlineMs: 6_000 });
   await second.stop();
 });
 
-test("stopping lets work in flight finish, and a hard stop gives it back", async () => {
+test("stopping lets work in flight finish, and a hard stop gives it back", async (t) => {
   await publishRaw(6);
   let finish: (() => void) | undefined;
-  const first = await consume(async () => {
+  const first = await consume(t, async () => {
     await new Promise<void>((resolve) => (finish = resolve));
     return {};
   });
@@ -322,7 +327,7 @@ test("stopping lets work in flight finish, and a hard stop gives it back", async
   await publishRaw(7);
   const hard = new AbortController();
   let begun = false;
-  const second = await consume(async (_, signal) => {
+  const second = await consume(t, async (_, signal) => {
     begun = true;
     await new Promise((_resolve, reject) =>
       signal.addEventListener("abort", () => reject(new Error("given up"))),
@@ -333,26 +338,25 @@ test("stopping lets work in flight finish, and a hard stop gives it back", async
   const ending = second.consumer.stop?.(hard.signal);
   hard.abort();
   await ending;
-  const third = await consume(async () => ({}));
+  const third = await consume(t, async () => ({}));
   await settled("RAW");
   await third.stop();
 });
 
-test("what a holder that died had in hand is delivered to another after the ack wait", async () => {
+test("what a holder that died had in hand is delivered to another after the ack wait", async (t) => {
   await publishRaw(8);
   const dying = await bench.connect("privacy");
   const consumer = await dying.js.consumers.get("RAW", "privacy-batch");
   const held = await consumer.next({ expires: 5_000 });
   assert.ok(held);
   await dying.connection.close();
-  const running = await consume(async () => ({}));
+  await consume(t, async () => ({}));
   await settled("RAW");
-  await running.stop();
 });
 
-test("a broker that restarts is pulled from again", async () => {
+test("a broker that restarts is pulled from again", async (t) => {
   const seen: string[] = [];
-  const running = await consume(async (batch) => {
+  await consume(t, async (batch) => {
     seen.push(...textsOf(batch));
     return {};
   });
@@ -362,5 +366,4 @@ test("a broker that restarts is pulled from again", async () => {
   await publishRaw(10, ["after"]);
   await eventually(() => seen.includes("after"), { what: "the pull goes on", deadlineMs: 30_000 });
   assert.deepEqual(seen, ["before", "after"]);
-  await running.stop();
 });

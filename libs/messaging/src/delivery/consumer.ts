@@ -2,7 +2,7 @@ import { CodedError } from "@millrace/errors";
 import type { Component } from "@millrace/runtime";
 import type { Consumer, ConsumerMessages } from "@nats-io/jetstream";
 import { type ConsumerPlan, consumerPlans } from "../broker/streams.js";
-import { createHand, type Hand } from "./consume/hand.js";
+import { createHand, type Hand } from "./consume/hand/hand.js";
 import type { StageOptions } from "./consume/options.js";
 
 /*
@@ -14,13 +14,13 @@ import type { StageOptions } from "./consume/options.js";
  *             │      ├─► wait:         keep it alive, stop pulling, try again in place
  *             │      ├─► park:         only its stream is blocked: 2 s in place, then into PARKED, ack
  *             │      ├─► retry:        nak with a delay; from the third attempt on tried alone in a child
- *             │      │                 process, which finds the messages at fault; at last a dead letter
+ *             │      │                 process, which finds the messages at fault; the fifth is final
  *             │      ├─► dead_letter:  letter stored, then term
  *             │      ├─► release:      nak at once, somebody else takes it; no attempt
  *             │      └─► lost:         it stood still past its lease: nothing is told, another has it
  *             └─ held while its stream has `parallelism` deliveries in hand
  *
- * consume/hand.ts has what is in hand, settle-delivery.ts the verdicts, process-batch.ts the line above,
+ * consume/hand/ has what is in hand, settle-delivery.ts the verdicts, process-batch.ts the line above,
  * parking.ts PARKED, consume-ordered.ts the partitions of ordered streams, trial/ the child process.
  */
 export interface ConsumeOptions extends StageOptions {
@@ -83,8 +83,10 @@ function pullFrom({ stream, name }: ConsumerPlan, hand: Hand, options: StageOpti
     if (hand.isStopped()) return;
     const askedAt = runtime.clock.monotonic();
     pull = await source.fetch({ max_messages: hand.room(), expires: pullExpiresMs });
+    // A stop that came meanwhile did not know of it. Nothing is asked for before the first look.
+    if (hand.isStopped()) return pull.stop();
     for await (const message of pull) {
-      if (hand.isStopped()) message.nak();
+      if (hand.isStopped()) await hand.giveBack(message);
       else void hand.take(message, askedAt);
     }
   };

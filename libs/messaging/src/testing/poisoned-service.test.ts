@@ -21,14 +21,14 @@ interface Supervised {
 }
 
 /** Starts it anew whenever it ends, as the supervisor and Kubernetes do. */
-function supervise(): Supervised {
+function supervise(kind = ""): Supervised {
   let child: ChildProcess;
   let starts = 0;
   let stopped = false;
   let text = "";
   const start = (): void => {
     starts += 1;
-    child = spawn(process.execPath, [program, bench.nats().url, bench.nats().keysDir], {
+    child = spawn(process.execPath, [program, bench.nats().url, bench.nats().keysDir, kind], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     child.stdout?.on("data", (piece) => (text += String(piece)));
@@ -51,12 +51,12 @@ function supervise(): Supervised {
 
 let next = 0;
 let connected: Promise<Publisher> | undefined;
-async function publish(texts: readonly string[]): Promise<void> {
+async function publish(texts: readonly string[], partition = "any"): Promise<void> {
   const batch = buildBatch({ texts, from: (next += 1_000) });
   connected ??= bench.connect("buffer").then(createPublisher);
   const publisher = await connected;
   const data = Batch.encode(inlineBatch(batch)).finish();
-  await publisher.publish({ subject: "raw.batch.any.default.s", data, id: idText(batch.header.id) });
+  await publisher.publish({ subject: `raw.batch.${partition}.default.s`, data, id: idText(batch.header.id) });
 }
 
 const stored = async (name: string): Promise<number> =>
@@ -133,4 +133,22 @@ test("a worker that stood still past its lease publishes nothing, and blames nob
   other.stop();
   await publish(["next"]);
   await eventually(async () => (await stored("CLEAN")) === 2, { what: "the next batch" });
+});
+
+test("what reached the reader of a partition while it stood still is dropped by it", async () => {
+  const paused = supervise("ordered");
+  await publish(["first"], "p00");
+  await eventually(async () => (await stored("CLEAN")) === 1, { what: "it reads", deadlineMs: 60_000 });
+  process.kill(paused.pid(), "SIGSTOP");
+  await publish(["second"], "p00");
+  const inHand = async (): Promise<number> =>
+    (await bench.admin().manager.consumers.info("RAW", "privacy-p00")).num_ack_pending;
+  await eventually(async () => (await inHand()) === 1, { what: "the next one lies in its socket" });
+  const other = supervise("ordered");
+  await eventually(async () => (await stored("RAW")) === 0, { what: "another did it", deadlineMs: 90_000 });
+  assert.equal(await stored("CLEAN"), 2);
+  process.kill(paused.pid(), "SIGCONT");
+  await eventually(() => paused.text().includes("paused past the lease"), { what: "it noticed" });
+  assert.deepEqual([await stored("CLEAN"), await stored("DLQ_RAW"), paused.starts()], [2, 0, 1]);
+  assert.ok(other.text().includes("begun"));
 });

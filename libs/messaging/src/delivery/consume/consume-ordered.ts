@@ -1,7 +1,7 @@
 import type { Component } from "@millrace/runtime";
 import type { ConsumerMessages } from "@nats-io/jetstream";
 import { type ConsumerPlan, consumerPlans, readerGroup } from "../../broker/streams.js";
-import { createHand, type Hand } from "./hand.js";
+import { createHand, type Hand } from "./hand/hand.js";
 import type { StageOptions } from "./options.js";
 
 const expiresMs = 5_000;
@@ -40,6 +40,7 @@ async function readPartition(
   const { broker, runtime, parking } = options;
   while (!hand.isStopped()) {
     let pull: ConsumerMessages | undefined;
+    let askedAt = runtime.clock.monotonic();
     try {
       const source = await broker.js.consumers.get(stream, name);
       const group = { group: readerGroup } as { group: string; min_pending: never; min_ack_pending: never };
@@ -50,15 +51,15 @@ async function readPartition(
       let reader = "";
       for await (const message of pull) {
         if (hand.isStopped()) {
-          message.nak();
+          await hand.giveBack(message);
           continue;
         }
         const pin = message.headers?.get("Nats-Pin-Id") ?? "";
         // Another replica read until now, and may have parked batches that go before this one.
         if (pin !== reader) await parking?.refresh();
         reader = pin;
-        // It may have come while the last one was worked on, but never before that was settled.
-        await hand.take(message, runtime.clock.monotonic());
+        // It was asked for while the last one was worked on, and delivered when that was settled.
+        askedAt = await hand.take(message, askedAt);
       }
     } catch (caught) {
       if (hand.isStopped()) return;

@@ -2,7 +2,7 @@ import type { Component } from "@millrace/runtime";
 import { AckPolicy, type Consumer, type ConsumerMessages } from "@nats-io/jetstream";
 import { ackWaitMs, parkedStream } from "../../broker/streams.js";
 import { subjects } from "../../broker/subjects.js";
-import { createHand } from "./hand.js";
+import { createHand } from "./hand/hand.js";
 import type { StageOptions } from "./options.js";
 import type { Parking, StreamOf } from "./parking.js";
 
@@ -46,12 +46,18 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
   const drainOne = async (source: Consumer): Promise<void> => {
     const askedAt = runtime.clock.monotonic();
     const pull = await source.fetch({ max_messages: 1, expires: pullExpiresMs });
+    // A stop that came meanwhile did not know of it. Nothing is asked for before the first look.
+    if (hand.isStopped()) return pull.stop();
     pulls.add(pull);
-    for await (const message of pull) {
-      if (hand.isStopped()) message.nak();
-      else await hand.take(message, askedAt);
+    try {
+      for await (const message of pull) {
+        if (hand.isStopped()) await hand.giveBack(message);
+        else await hand.take(message, askedAt);
+      }
+    } finally {
+      pull.stop();
+      pulls.delete(pull);
     }
-    pulls.delete(pull);
     await parking.refresh();
   };
   const drain = async (of: StreamOf): Promise<void> => {
@@ -60,6 +66,7 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
         const source = await consumerOf(of);
         while (holds(of)) await drainOne(source);
       } catch (caught) {
+        if (hand.isStopped()) return;
         runtime.log.warn("draining parked batches failed, trying again", { consumer, error: String(caught) });
         await runtime.clock.sleep(drainAgainMs, hand.signal);
       }

@@ -5,7 +5,7 @@ import type { Broker } from "../../broker/broker.js";
 import { parkedStream } from "../../broker/streams.js";
 import { subjects } from "../../broker/subjects.js";
 import type { Publisher } from "../publisher.js";
-import type { Lease } from "./lease.js";
+import type { Lease } from "./hand/lease.js";
 
 /*
  * PARKED: what a stage sets aside of a stream that alone is blocked, `parked.<stage>.<tenant>.<stream>`.
@@ -59,7 +59,7 @@ export function createParking({ broker, runtime, publisher, stage }: ParkingOpti
   const onTheWay = new Map<string, number>();
   /** Begun and ended ones: an answer of the broker that was asked for before the last change says nothing. */
   let changes = 0;
-  let closed = false;
+  const closing = new AbortController();
   let tell = (): void => undefined;
   const keyOf = ({ tenant, stream }: StreamOf): string => `${tenant}.${stream}`;
 
@@ -84,8 +84,9 @@ export function createParking({ broker, runtime, publisher, stage }: ParkingOpti
 
   let looking: Promise<void> | undefined;
   const look = async (): Promise<void> => {
-    while (!closed) {
-      await clock.sleep(lookMs);
+    while (!closing.signal.aborted) {
+      await clock.sleep(lookMs, closing.signal);
+      if (closing.signal.aborted) return;
       await refresh().catch((caught: unknown) =>
         log.warn("parked batches not inspected, trying again", { error: String(caught) }),
       );
@@ -100,7 +101,7 @@ export function createParking({ broker, runtime, publisher, stage }: ParkingOpti
       looking = look();
     },
     stop: async () => {
-      closed = true;
+      closing.abort();
       await looking;
     },
     holds: (of) => streams.has(keyOf(of)),

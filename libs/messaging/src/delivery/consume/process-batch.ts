@@ -3,20 +3,26 @@ import { type OpenBatch, selectRows } from "@millrace/envelope";
 import type { JsMsg } from "@nats-io/jetstream";
 import { laneToken } from "../../broker/subjects.js";
 import type { RowFailure } from "../dead-letters.js";
-import type { Lease } from "./lease.js";
-import type { Meters } from "./meters.js";
+import type { Lease } from "./hand/lease.js";
+import type { Meters } from "./hand/meters.js";
 import type { StageOptions } from "./options.js";
 
 /** A delivery while it is worked on. */
 export interface Delivery {
   message: JsMsg;
   lease: Lease;
-  /** Which delivery of the batch this is, without those that were given back unworked. */
+  /** Which work on the batch this is, without what was given back. */
   attempt: number;
+  /** Processes that ended while they worked on it alone. */
+  ended: number;
   signal: AbortSignal;
   meters: Meters;
   /** Work that goes on in another process leaves its place to others. */
   aside<T>(work: () => Promise<T>): Promise<T>;
+  /** Work on a suspect: one at a time, so that the one is known that was worked on when its process ends. */
+  alone(work: () => Promise<void>): Promise<void>;
+  /** What came of it is told to the broker now, which may deliver the next one. */
+  tells(): void;
 }
 
 /** From this attempt on a batch is tried alone first: it may be what ended the others. */
@@ -28,23 +34,28 @@ export async function processBatch(
   delivery: Delivery,
   options: StageOptions,
 ): Promise<void> {
-  const { attempt, signal, meters } = delivery;
+  if (delivery.attempt < trialFromAttempt) await passOn(opened, opened, delivery, options);
+  else await passSuspect(opened, delivery, options);
+  delivery.meters.messages(opened.header.count);
+  options.release?.(opened);
+}
+
+/** What failed alone in a trial goes to the dead letters, the rest passes. */
+async function passSuspect(opened: OpenBatch, delivery: Delivery, options: StageOptions): Promise<void> {
   const { trial } = options;
-  if (trial === undefined || attempt < trialFromAttempt) {
-    await passOn(opened, opened, delivery, options);
-  } else {
-    const { passed, failed } = await delivery.aside(() => trial.judge(opened, signal));
+  const all = { passed: [{ from: 0, to: opened.header.count }], failed: [] };
+  const { passed, failed } =
+    trial === undefined ? all : await delivery.aside(() => trial.judge(opened, delivery.signal));
+  for (const { row, error } of failed) {
+    options.runtime.log.error("message failed alone", { row, code: error.code, error: shownReason(error) });
+  }
+  await delivery.alone(async () => {
     for (const { from, to } of passed) {
       const piece = selectRows(opened, from, to, { stage: "trial", index: from });
       await passOn(piece, opened, delivery, options);
     }
-    for (const { row, error } of failed) {
-      options.runtime.log.error("message failed alone", { row, code: error.code, error: shownReason(error) });
-    }
     await bury(opened, failed, delivery, options);
-  }
-  meters.messages(opened.header.count);
-  options.release?.(opened);
+  });
 }
 
 /** `piece` is `whole`, or some rows of it. */

@@ -1,7 +1,7 @@
 import { CodedError, type Disposition, disposition, shownReason } from "@millrace/errors";
 import { backoffMs } from "@millrace/runtime";
 import { waitedFor, type WaitingGauge } from "../waiting-gauge.js";
-import type { Attempts } from "./attempts.js";
+import type { Attempts } from "./hand/attempts.js";
 import type { StageOptions } from "./options.js";
 import { buryAll, type Delivery, processBatch } from "./process-batch.js";
 
@@ -18,11 +18,11 @@ export interface SettleParts {
   isParked: boolean;
 }
 
-/** Attempts until an error that retrying may cure is final. */
-const attemptsMax = 5;
+/** Errors of a batch's data until one that retrying may cure is final. */
+const failuresMax = 5;
 
-/** Attempts that nobody settled, though trials found no fault: a batch that ends every process at last. */
-const unsettledAttemptsMax = 10;
+/** Processes that ended while they worked on a batch alone, though trials found no fault. */
+const endedMax = 10;
 
 /** How long a stream that alone is blocked may hold up its deliveries, and their places, before they move. */
 const parkAfterMs = 2_000;
@@ -63,7 +63,7 @@ async function tryOnce(delivery: Delivery, parts: SettleParts, progress: Progres
   let failed: CodedError;
   try {
     if (!progress.isCounted) {
-      delivery.attempt = await parts.attempts.begin(delivery.message);
+      Object.assign(delivery, await parts.attempts.begin(delivery.message));
       progress.isCounted = true;
     }
     const as = await work(delivery, parts, progress);
@@ -74,6 +74,8 @@ async function tryOnce(delivery: Delivery, parts: SettleParts, progress: Progres
   }
   let verdict = judge(failed, delivery, parts);
   try {
+    const failures = verdict === "retry" ? await parts.attempts.fail(delivery.message) : 0;
+    if (failures >= failuresMax) verdict = "dead_letter";
     if (verdict === "park" && isOverdue(parts, progress)) {
       const opened = await parts.options.open(delivery.message.data);
       await parts.options.parking?.park(opened, delivery.lease);
@@ -82,14 +84,18 @@ async function tryOnce(delivery: Delivery, parts: SettleParts, progress: Progres
       return true;
     }
     if (verdict !== "wait" && verdict !== "park") {
-      await end(delivery, parts, { verdict, failed });
+      await end(delivery, parts, { verdict, failed, failures, isCounted: progress.isCounted });
       return true;
     }
   } catch (caught) {
     // The dead letters or PARKED may be full or away themselves: that stops the line, it never drops.
     failed = CodedError.from(caught, "set aside");
-    verdict = delivery.lease.isLost() ? "lost" : "wait";
-    if (verdict === "lost") return true;
+    if (delivery.lease.isLost() || parts.isStopped()) {
+      const given = delivery.lease.isLost() ? "lost" : "release";
+      await end(delivery, parts, { verdict: given, failed, failures: 0, isCounted: progress.isCounted });
+      return true;
+    }
+    verdict = "wait";
   }
   parts.gauge.move(progress.waitsFor, waitedFor(failed));
   progress.waitsFor = waitedFor(failed);
@@ -112,8 +118,8 @@ async function tryOnce(delivery: Delivery, parts: SettleParts, progress: Progres
 /** Resolves with how it is acknowledged. */
 async function work(delivery: Delivery, parts: SettleParts, progress: Progress): Promise<"ack" | "parked"> {
   const { options } = parts;
-  if (delivery.attempt > unsettledAttemptsMax) {
-    throw new CodedError("data_loss", `process batch: ${delivery.attempt} attempts were not settled`);
+  if (delivery.ended >= endedMax) {
+    throw new CodedError("data_loss", `process batch: ${delivery.ended} processes ended working on it alone`);
   }
   const opened = await options.open(delivery.message.data);
   // Behind what is parked already, so that a stream's batches stay in order.
@@ -138,7 +144,6 @@ function judge(failed: CodedError, delivery: Delivery, parts: SettleParts): Verd
   if (delivery.signal.aborted || (parts.isStopped() && waits)) return "release";
   if (waits && failed.scope === "stream" && !parts.isParked && parts.options.parking !== undefined)
     return "park";
-  if (verdict === "retry" && delivery.attempt >= attemptsMax) return "dead_letter";
   return verdict;
 }
 
@@ -149,40 +154,50 @@ function isOverdue({ options }: SettleParts, progress: Progress): boolean {
   return now - progress.blockedSinceMs >= parkAfterMs;
 }
 
-async function end(
-  delivery: Delivery,
-  parts: SettleParts,
-  { verdict, failed }: { verdict: Exclude<Verdict, "wait" | "park">; failed: CodedError },
-): Promise<void> {
-  const { message, attempt, meters } = delivery;
+interface Ending {
+  verdict: Exclude<Verdict, "wait" | "park">;
+  failed: CodedError;
+  /** Errors of the batch's data until now. */
+  failures: number;
+  isCounted: boolean;
+}
+
+async function end(delivery: Delivery, parts: SettleParts, given: Ending): Promise<void> {
+  const { verdict, failed } = given;
+  const { message, meters } = delivery;
   const { log } = parts.options.runtime;
   const told = { consumer: parts.consumer, seq: message.seq, code: failed.code, error: shownReason(failed) };
   switch (verdict) {
     case "done":
       return settle(delivery, parts, "ack");
     case "lost":
-      // Not even a nak: it would take the delivery from whoever has it now.
+      // Not even a nak: it would take the delivery from whoever has it now. It stays begun, since a batch
+      // that blocks its process for so long is found by a trial only.
       log.warn("paused past the lease: what came of the batch is dropped", told);
-      await parts.attempts.takeBack(message).catch(() => undefined);
       return meters.settled("lost");
     case "release":
-      await parts.attempts.takeBack(message).catch(() => undefined);
+      await parts.attempts.takeBack(message, given.isCounted).catch(() => undefined);
+      delivery.tells();
       message.nak();
       return meters.settled("release");
     case "retry":
       log.warn("batch failed, the broker will deliver it again", told);
-      message.nak(500 * 2 ** attempt);
+      delivery.tells();
+      message.nak(500 * 2 ** given.failures);
       return meters.settled("nak");
     case "dead_letter":
       log.error("batch dead-lettered", told);
       await buryAll(delivery, failed, parts.options);
+      delivery.tells();
       message.term(failed.code);
       parts.attempts.forget(message);
       return meters.settled("term");
   }
 }
 
-async function settle({ message, meters }: Delivery, { attempts }: SettleParts, as: string): Promise<void> {
+async function settle(delivery: Delivery, { attempts }: SettleParts, as: string): Promise<void> {
+  const { message, meters } = delivery;
+  delivery.tells();
   await message.ackAck({ timeout: 5_000 }).catch(() => false);
   attempts.forget(message);
   meters.settled(as);

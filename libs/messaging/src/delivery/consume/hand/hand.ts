@@ -1,18 +1,25 @@
+import { setMaxListeners } from "node:events";
 import type { JsMsg } from "@nats-io/jetstream";
-import { inReceivedSpan } from "../trace-context.js";
-import { createWaitingGauge } from "../waiting-gauge.js";
+import { inReceivedSpan } from "../../trace-context.js";
+import { createWaitingGauge } from "../../waiting-gauge.js";
 import { createAttempts } from "./attempts.js";
 import { createPulse, keepLease } from "./lease.js";
 import { createMeters } from "./meters.js";
-import type { StageOptions } from "./options.js";
-import type { Delivery } from "./process-batch.js";
-import { settleDelivery } from "./settle-delivery.js";
-import { createSlots } from "./slots.js";
+import type { StageOptions } from "../options.js";
+import type { Delivery } from "../process-batch.js";
+import { settleDelivery } from "../settle-delivery.js";
+import { createSlots, heldMax } from "./slots.js";
+import { createSuspects } from "./suspects.js";
 
 /** Deliveries in hand, each on its way to be settled. */
 export interface Hand {
-  /** Takes a delivery that was asked for at this monotonic time. Resolves when it is settled. */
-  take(message: JsMsg, askedAt: number): Promise<void>;
+  /**
+   * Takes a delivery that was asked for at this monotonic time. Resolves when it is settled, with the time
+   * when the broker was told: it delivers the next one then, where one goes at a time.
+   */
+  take(message: JsMsg, askedAt: number): Promise<number>;
+  /** A delivery that came too late to be worked on. */
+  giveBack(message: JsMsg): Promise<void>;
   /** Deliveries to ask for now: none while one waits for what all of them need. */
   room(): number;
   /** Resolves at the next change of `room`, or at the stop. */
@@ -33,14 +40,20 @@ export interface HandOptions {
   isParked?: boolean;
 }
 
+/** It sleeps, is on trial, or asks models for texts and for sentiment. */
+const listenersPerDelivery = 4;
+
 export function createHand({ stage, consumer, options, inFlightMax, isParked = false }: HandOptions): Hand {
   const { runtime } = options;
   const { log, clock } = runtime;
   const meters = createMeters(runtime.metrics, consumer);
   const attempts = createAttempts(options.broker, stage);
+  const suspects = createSuspects(attempts);
   const pulse = createPulse(clock);
   const hard = new AbortController();
-  const working = new Set<Promise<void>>();
+  // Each delivery listens, by what it waits for and what works on it: more than ten are no leak.
+  setMaxListeners(listenersPerDelivery * (inFlightMax + heldMax), hard.signal);
+  const working = new Set<Promise<unknown>>();
   let wake: (() => void)[] = [];
   let stopped = false;
   let waiting = 0;
@@ -70,22 +83,36 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
     },
   };
 
-  const work = async (message: JsMsg, askedAt: number): Promise<void> => {
+  const giveBack = async (message: JsMsg): Promise<void> => {
+    await attempts.takeBack(message, false).catch(() => undefined);
+    message.nak();
+  };
+
+  const work = async (message: JsMsg, askedAt: number): Promise<number> => {
     const began = clock.monotonic();
+    let toldAt = began;
     const lease = keepLease(message, clock, pulse.arrivedAt(askedAt));
     // The last two tokens of every subject.
     const stream = message.subject.split(".").slice(-2).join(".");
     try {
-      if (!(await slots.enter(stream))) return message.nak();
+      if (!(await slots.enter(stream))) {
+        await giveBack(message);
+        return toldAt;
+      }
       const delivery: Delivery = {
         message,
         lease,
         attempt: 1,
+        ended: 0,
         signal: hard.signal,
         meters,
         aside: async (elsewhere) => {
           slots.stepAside(stream);
           return elsewhere().finally(() => slots.stepBack(stream));
+        },
+        alone: (passOn) => suspects.alone(message, hard.signal, passOn),
+        tells: () => {
+          toldAt = clock.monotonic();
         },
       };
       const named = { operation: "process" as const, destination: consumer };
@@ -94,6 +121,7 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
           log.error("delivery could not be settled", { consumer, error: String(caught) }),
         )
         .finally(() => slots.leave(stream));
+      return toldAt;
     } finally {
       lease.end();
       meters.took((clock.monotonic() - began) / 1000);
@@ -102,7 +130,7 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
 
   return {
     take: (message, askedAt) => {
-      const done: Promise<void> = work(message, askedAt).finally(() => {
+      const done: Promise<number> = work(message, askedAt).finally(() => {
         working.delete(done);
         tell();
       });
@@ -110,6 +138,7 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
       meters.inHand(working.size);
       return done;
     },
+    giveBack,
     room: () => (waiting > 0 ? 0 : slots.room()),
     changed: () => new Promise((done) => wake.push(done)),
     isStopped: () => stopped,

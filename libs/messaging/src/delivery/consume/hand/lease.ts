@@ -1,5 +1,5 @@
 import type { Clock } from "@millrace/runtime";
-import { ackWaitMs } from "../../broker/streams.js";
+import { ackWaitMs } from "../../../broker/streams.js";
 
 /**
  * A process can stand still for longer than the broker waits: stopped by a signal, a frozen container, a
@@ -18,13 +18,18 @@ export interface Pulse {
 const beatMs = 500;
 /** A gap of this much is a pause; below it is a busy event loop. */
 const pauseMs = 2_000;
+/** A loop that goes on reads its sockets in its first rounds: what is read later came after the pause. */
+const readAgainMs = 5_000;
 
 export function createPulse(clock: Clock): Pulse {
   let beatAt = clock.monotonic();
-  let pause = { from: 0, to: 0 };
+  let pause = { from: 0, to: Number.NEGATIVE_INFINITY };
   const beat = (): number => {
     const now = clock.monotonic();
-    if (now - beatAt > pauseMs) pause = { from: beatAt, to: now };
+    if (now - beatAt > pauseMs) {
+      // Right behind another one it is one pause: nothing was read in between.
+      pause = { from: beatAt - pause.to <= beatMs ? pause.from : beatAt, to: now };
+    }
     beatAt = now;
     return now;
   };
@@ -32,7 +37,8 @@ export function createPulse(clock: Clock): Pulse {
   return {
     arrivedAt: (askedAt) => {
       const now = beat();
-      return pause.to > askedAt ? Math.max(askedAt, pause.from) : now;
+      const mayHaveLain = pause.to > askedAt && now - pause.to <= readAgainMs;
+      return mayHaveLain ? Math.max(askedAt, pause.from) : now;
     },
     stop: () => clearInterval(timer),
   };

@@ -30,3 +30,20 @@ test("a message read after a pause counts from before it, since it may have lain
   lease.end();
   pulse.stop();
 });
+
+test("one read long after a pause is fresh, though it was asked for before", async () => {
+  const clock = createFakeClock();
+  const pulse = createPulse(clock);
+  const before = clock.monotonic();
+  // A loop that stands still for 30 s, and then a short while again before it reads anything.
+  await clock.advance(30_000);
+  assert.equal(pulse.arrivedAt(before), before);
+  await clock.advance(2_500);
+  assert.equal(pulse.arrivedAt(before), before);
+  for (let beat = 0; beat < 12; beat++) {
+    await clock.advance(500);
+    pulse.arrivedAt(before);
+  }
+  assert.equal(pulse.arrivedAt(before), clock.monotonic());
+  pulse.stop();
+});

@@ -26,7 +26,7 @@ export interface SlotsOptions {
 }
 
 /** Held ones are references and small bodies, not opened yet. */
-const heldMax = 64;
+export const heldMax = 64;
 
 export function createSlots({ inFlightMax, parallelismOf, onRoom }: SlotsOptions): Slots {
   const active = new Map<string, number>();
