@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { findingTypes, limits } from "@millrace/envelope";
 import { Framing } from "@millrace/proto/batch";
-import { AppendRequest } from "@millrace/proto/buffer";
+import { AppendRequest, Sender } from "@millrace/proto/buffer";
 import { PublishRequest, PublishStreamRequest } from "@millrace/proto/message";
 import { createStreamProcessor, type SourceHandle, type StreamProcessor } from "@millrace/sdk";
 import { buildBatch, inlineBatch, type OtlpReceiver, startOtlpReceiver } from "@millrace/testkit";
@@ -289,7 +289,7 @@ describe("nothing raw passes the filter", () => {
     const of = { stream: "lines", framing: Framing.FRAMING_PACKED, source: "f".repeat(32) };
     const batch = inlineBatch(buildBatch({ ...of, texts: [text] }));
     const buffer = openRawRpc(`127.0.0.1:${system.described.ports.buffer}`);
-    const request = AppendRequest.encode({ batch }).finish();
+    const request = AppendRequest.encode({ batch, sender: Sender.SENDER_GATEWAY }).finish();
     const { code, message } = await buffer.unary("/millrace.buffer.v1.BufferService/Append", request);
     buffer.close();
     assert.equal(code, "OK", message);

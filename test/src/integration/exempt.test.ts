@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { wireBatch } from "@millrace/envelope";
 import { SegmentRange } from "@millrace/proto/batch";
-import { AppendRequest } from "@millrace/proto/buffer";
+import { AppendRequest, Sender } from "@millrace/proto/buffer";
 import { createStreamProcessor, type ReceivedMessage, type StreamProcessor } from "@millrace/sdk";
 import { buildBatch } from "@millrace/testkit";
 import { filePlaces } from "../system/leaks/collect-places.js";
@@ -96,7 +96,8 @@ describe("an exempt stream", () => {
       length: long.length,
     });
     const body = { $case: "range" as const, value: range };
-    const request = AppendRequest.encode({ batch: wireBatch(open, body) }).finish();
+    const batch = wireBatch(open, body);
+    const request = AppendRequest.encode({ batch, sender: Sender.SENDER_INGESTION }).finish();
     const buffer = openRawRpc(`127.0.0.1:${system.described.ports.buffer}`);
     const { code, message } = await buffer.unary("/millrace.buffer.v1.BufferService/Append", request);
     buffer.close();

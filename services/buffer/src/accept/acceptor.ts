@@ -33,7 +33,7 @@ export interface Acceptor extends Component {
    * Resolves when the batch is durable. The same interval again is accepted once; with `again` it is
    * published again, to learn of its message.
    */
-  accept(batch: Batch, again?: boolean): Promise<Acceptance>;
+  accept(batch: Batch, from: { sender: string; again?: boolean }): Promise<Acceptance>;
 }
 
 export interface Acceptance {
@@ -89,7 +89,8 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
 
   const acceptNew = async (incoming: Incoming): Promise<Acceptance> => {
     const { open, account } = incoming;
-    const held = incoming.again ? countedAlready : await quota.take(open, incoming.stream);
+    const { again, sender } = incoming;
+    const held = again ? countedAlready : await quota.take(open, incoming.stream, sender);
     const published = await publish(incoming).catch((caught: unknown) => {
       // Refused, nothing is stored; after any other answer something may be, and counts until it is known.
       if (isSureRefusal(CodedError.from(caught).code)) held.giveBack();
@@ -165,7 +166,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       await rotating;
       await journal.close();
     },
-    accept: async (batch, again = false) => {
+    accept: async (batch, { sender, again = false }) => {
       checkIncoming(batch, options);
       const open = openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
       const { header } = open;
@@ -190,7 +191,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       header.schemaVersion = 1;
       header.streamCreatedMs = stream.createdMs;
       header.acceptedUs = Math.round(options.now() * 1000);
-      const of = { open, batch, stream, account, again };
+      const of = { open, batch, stream, account, again, sender };
       const accepted = accepting.get(id) ?? acceptNew(of).finally(() => accepting.delete(id));
       accepting.set(id, accepted);
       return accepted;
@@ -204,6 +205,8 @@ interface Incoming {
   stream: Stream;
   account: Account;
   again: boolean;
+  /** Who waits where its stream is full. */
+  sender: string;
 }
 
 /** What is accepted again was counted when the earlier life was read back. */

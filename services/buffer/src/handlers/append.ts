@@ -1,15 +1,28 @@
 import { CodedError } from "@millrace/errors";
 import { idBytes } from "@millrace/envelope";
 import type { Durability } from "@millrace/messaging";
-import type { AppendRequest, AppendResponse } from "@millrace/proto/buffer";
+import { type AppendRequest, type AppendResponse, Sender } from "@millrace/proto/buffer";
 import type { Acceptor } from "../accept/acceptor.js";
+
+/** As they are named in statuses, events and metrics. */
+const senders: Readonly<Partial<Record<Sender, string>>> = {
+  [Sender.SENDER_INGESTION]: "ingestion",
+  [Sender.SENDER_GATEWAY]: "gateway",
+};
 
 export const append =
   ({ acceptor, durability }: { acceptor: Acceptor; durability: Durability }) =>
   async (request: AppendRequest): Promise<AppendResponse> => {
     if (request.batch === undefined)
       throw new CodedError("invalid_argument", "append: no batch", { field: "batch" });
-    const { id, published } = await acceptor.accept(request.batch);
+    const sender = senders[request.sender];
+    if (sender === undefined) {
+      throw new CodedError("invalid_argument", "append: no sender", {
+        field: "sender",
+        remedy: "Set SENDER_INGESTION or SENDER_GATEWAY.",
+      });
+    }
+    const { id, published } = await acceptor.accept(request.batch, { sender });
     const { jetStream = "", seq = 0 } = published ?? {};
     return { batchId: idBytes(id), durability, jetStream, seq };
   };

@@ -1,6 +1,6 @@
 import type { OpenBatch } from "@millrace/envelope";
 import { enrichedFlags, type LedgerKey } from "@millrace/messaging";
-import { Framing, type Header } from "@millrace/proto/batch";
+import type { Header } from "@millrace/proto/batch";
 import type { Interval } from "@millrace/proto/ledger";
 import type { BufferUsage, Stream } from "@millrace/proto/stream";
 import type { Component, Logger } from "@millrace/runtime";
@@ -12,8 +12,8 @@ import { createStreamQuota, type Usage } from "./stream-quota.js";
 
 /** Bounds what each stream holds from accept to its last settle. */
 export interface Quota extends Component {
-  /** Before a batch is published. Errors: `resource_exhausted` where its stream is full. */
-  take(open: OpenBatch, stream: Stream): Promise<Held>;
+  /** Before a batch is published. Errors: `resource_exhausted` where its stream is full and `sender` waited. */
+  take(open: OpenBatch, stream: Stream, sender: string): Promise<Held>;
   /** Counts what an earlier life accepted. */
   restore(accepted: Accepted): Promise<void>;
   /** What the last life saved. */
@@ -123,11 +123,11 @@ export function createQuota(options: QuotaOptions): Quota {
       await running;
       await telling;
     },
-    take: async (open, stream) => {
+    take: async (open, stream, sender) => {
       const { header } = open;
       const range = rangeOf(header, stream, weightOf(open));
       if (live.isHeld(range, range)) return alreadyHeld;
-      const by = { sender: senderOf(header), quotaBytes: bytesOf(stream), heldBytes: open.body.length };
+      const by = { sender, quotaBytes: bytesOf(stream), heldBytes: open.body.length };
       return quota.take(range, by);
     },
     restore: async ({ from, to, bytes, ...of }) => {
@@ -178,11 +178,6 @@ function rangeOf(header: Header, stream: Stream, bytes: number): SourceRange {
     bytes,
     sinks: sinkBits(enrichedFlags(stream.outputs)),
   };
-}
-
-/** Files come as lines, pushed messages packed. */
-function senderOf({ framing }: Header): string {
-  return framing === Framing.FRAMING_LINES ? "ingestion" : "gateway";
 }
 
 /** Body and columns as they travel, without encoding them. */

@@ -1,7 +1,7 @@
 import { type Context, context, type Link, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { CodedError } from "@millrace/errors";
 import type { Batch } from "@millrace/proto/batch";
-import { BufferServiceClient, type LastPositionRequest } from "@millrace/proto/buffer";
+import { BufferServiceClient, type LastPositionRequest, Sender } from "@millrace/proto/buffer";
 import type { BufferUsage } from "@millrace/proto/stream";
 import { callUnary, type Component, insecure, internalChannel, type Runtime } from "@millrace/runtime";
 
@@ -31,6 +31,8 @@ const probeDeadlineMs = 1_000;
 const servingMs = 3 * probeDeadlineMs;
 /** As many links as a span keeps by default. */
 const linksMax = 128;
+
+const sender = Sender.SENDER_GATEWAY;
 
 const tracer = trace.getTracer("@millrace/gateway");
 
@@ -68,7 +70,8 @@ export function createBufferClient(address: string, { clock, log }: Runtime): Bu
       inAppendSpan(traces, async () => {
         const asked = call("append to buffer", appendDeadlineMs);
         try {
-          return (await callUnary(client.append.bind(client), { batch }, asked)).durability;
+          const { durability } = await callUnary(client.append.bind(client), { batch, sender }, asked);
+          return durability;
         } catch (caught) {
           // At most a few a second: a source waits longer after each try.
           log.warn("append failed", { code: CodedError.from(caught).code, stream: batch.header?.stream });
@@ -77,7 +80,7 @@ export function createBufferClient(address: string, { clock, log }: Runtime): Bu
       }),
     appendOnce: async (batch) => {
       const asked = call("append to buffer", appendDeadlineMs);
-      const { jetStream } = await callUnary(client.append.bind(client), { batch }, asked);
+      const { jetStream } = await callUnary(client.append.bind(client), { batch, sender }, asked);
       // It names no message of the bus where it repeats an earlier answer.
       return { isRepeated: jetStream === "" };
     },

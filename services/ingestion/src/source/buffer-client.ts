@@ -6,6 +6,7 @@ import {
   BufferServiceClient,
   BufferServiceService,
   type LastPositionRequest,
+  Sender,
   Side,
 } from "@millrace/proto/buffer";
 import {
@@ -29,13 +30,18 @@ export interface BufferClient extends Component {
   endLeases(writer: string): Promise<void>;
 }
 
+const sender = new BinaryWriter()
+  .uint32(2 << 3)
+  .uint32(Sender.SENDER_INGESTION)
+  .finish();
+
 /** An AppendRequest around a batch that is encoded already. */
 function requestOf(batch: Uint8Array): Buffer {
   const field = new BinaryWriter()
     .uint32((1 << 3) | 2)
     .uint32(batch.length)
     .finish();
-  return Buffer.concat([field, batch]);
+  return Buffer.concat([field, batch, sender]);
 }
 
 const asIs = (bytes: Buffer): Buffer => bytes;

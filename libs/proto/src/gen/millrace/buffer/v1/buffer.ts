@@ -23,6 +23,14 @@ import {
 import { Batch, DeadLetter, SegmentRange } from "../../batch/v1/batch.js";
 import { BufferUsage } from "../../stream/v1/stream.js";
 
+/** Who appends: named as the one that waits where a stream is full. */
+export enum Sender {
+  SENDER_UNSPECIFIED = 0,
+  SENDER_INGESTION = 1,
+  SENDER_GATEWAY = 2,
+  UNRECOGNIZED = -1,
+}
+
 export enum Side {
   SIDE_UNSPECIFIED = 0,
   /** SIDE_RAW - Before the filter. */
@@ -38,6 +46,7 @@ export interface AppendRequest {
    * buffer.
    */
   batch: Batch | undefined;
+  sender: Sender;
 }
 
 export interface AppendResponse {
@@ -131,13 +140,16 @@ export interface ReadRangeResponse {
 }
 
 function createBaseAppendRequest(): AppendRequest {
-  return { batch: undefined };
+  return { batch: undefined, sender: 0 };
 }
 
 export const AppendRequest: MessageFns<AppendRequest> = {
   encode(message: AppendRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.batch !== undefined) {
       Batch.encode(message.batch, writer.uint32(10).fork()).join();
+    }
+    if (message.sender !== 0) {
+      writer.uint32(16).int32(message.sender);
     }
     return writer;
   },
@@ -163,6 +175,14 @@ export const AppendRequest: MessageFns<AppendRequest> = {
             message.batch = Batch.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sender = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -181,6 +201,7 @@ export const AppendRequest: MessageFns<AppendRequest> = {
   fromPartial(object: DeepPartial<AppendRequest>): AppendRequest {
     const message = createBaseAppendRequest();
     message.batch = (object.batch !== undefined && object.batch !== null) ? Batch.fromPartial(object.batch) : undefined;
+    message.sender = object.sender ?? 0;
     return message;
   },
 };
