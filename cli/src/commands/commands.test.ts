@@ -38,6 +38,7 @@ const message: ReceivedMessage = {
   priority: "high",
   eventTime: undefined,
   acceptedTime: new Date(1_700_000_000_000),
+  findingsOmitted: 0,
   findings: [
     { type: "EMAIL", place: "body", start: 0, length: 7 },
     { type: "EMAIL", place: "body", start: 9, length: 7 },

@@ -28,12 +28,13 @@ export function complaintOfAnnotations(
   if (annotations === undefined) return undefined;
   const { findings, embeddings, sentiments } = annotations;
   if (findings !== undefined) {
-    const { rows, types, starts, lengths, nameRows, nameTypes } = findings;
+    const { rows, types, starts, lengths, nameRows, nameTypes, omittedRows, omittedCounts } = findings;
     const parallel = [rows, starts, lengths].every((column) => column.length === 4 * types.length);
-    if (!parallel || nameTypes.length !== nameRows.length) {
+    const isSparse = nameTypes.length === nameRows.length && omittedCounts.length === omittedRows.length;
+    if (!parallel || !isSparse) {
       return { what: "columns differ in length", field: "annotations.findings" };
     }
-    if (!areRows(u32Column(rows), count) || !areRows(nameRows, count)) {
+    if (![u32Column(rows), nameRows, omittedRows].every((column) => areRows(column, count))) {
       return { what: "no such row", field: "annotations.findings" };
     }
   }

@@ -1,3 +1,4 @@
+export * from "./bound-findings.js";
 export * from "./ids.js";
 export * from "./limits.js";
 export * from "./open-batch.js";

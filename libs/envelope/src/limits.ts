@@ -17,6 +17,12 @@ export const limits = {
   inlineBytesMax: 64 * 1024,
   /** Header, columns and annotations of a batch. */
   columnsBytesMax: 768 * 1024,
+  /**
+   * Findings of one message that are listed, in its content and in its names; the others are counted. As many
+   * as fit a NATS message beside the longest message and its attributes, also spelled out as in the API.
+   */
+  findingsMax: 2048,
+  nameFindingsMax: 512,
   /** Toward inference: a batch is at most about one second of work. */
   inferenceMessagesMax: 64,
   sourceIdCharsMax: 256,

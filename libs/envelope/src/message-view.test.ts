@@ -49,6 +49,8 @@ function sample(): OpenBatch {
         lengths: Uint32Array.of(7),
         nameRows: [1],
         nameTypes: [99],
+        omittedRows: [1],
+        omittedCounts: [7],
       },
       embeddings: undefined,
       sentiments: { model: "m", rows: [0], scores: [0.5], labels: [SentimentLabel.SENTIMENT_LABEL_POSITIVE] },
@@ -71,6 +73,7 @@ test("a row is shown with its id, place, content and what is known of it", () =>
     sentiment: { label: "positive", score: 0.5, model: "m" },
     passport: [{ stage: "privacy", version: "1", decidedBy: "p", startedUs: 1, endedUs: 2 }],
     acceptedUs: 5,
+    findingsOmitted: 0,
   });
 });
 
@@ -78,6 +81,7 @@ test("text that is not UTF-8 is shown as data, and a finding of a newer version 
   const second = messageViews(sample())(1);
   assert.equal(second.content?.$case, "data");
   assert.deepEqual(second.findings, [{ type: "TYPE_99", place: "name", start: 0, length: 0 }]);
+  assert.equal(second.findingsOmitted, 7);
   assert.deepEqual(second.attributes, { room: "kitchen" });
   assert.deepEqual(second.eventTime, { seconds: 0, nanos: 999_000_000 });
   assert.equal(second.id, messageId(of, 8));

@@ -28,6 +28,7 @@ export function messageViews(open: OpenBatch): (row: number) => Message {
   const positions = rowPositions(header, columns);
   const attributes = attributesByRow(open);
   const findings = findingsByRow(open);
+  const omitted = omittedByRow(open);
   const sentiments = sentimentsByRow(open);
   const passport = open.passport.map((hop) => ({ ...hop }));
   return (row) => {
@@ -48,6 +49,7 @@ export function messageViews(open: OpenBatch): (row: number) => Message {
       sentiment: sentiments.get(row),
       passport,
       acceptedUs: header.acceptedUs,
+      findingsOmitted: omitted.get(row) ?? 0,
     };
   };
 }
@@ -74,6 +76,16 @@ function attributesByRow({ columns }: OpenBatch): Map<number, Record<string, str
       known[name] = values[at] ?? "";
     }
   }
+  return byRow;
+}
+
+/** How many findings of a message are counted and not listed. */
+export function omittedByRow({
+  annotations: { findings },
+}: Pick<OpenBatch, "annotations">): Map<number, number> {
+  const byRow = new Map<number, number>();
+  for (const [at, row] of findings?.omittedRows.entries() ?? [])
+    byRow.set(row, findings?.omittedCounts[at] ?? 0);
   return byRow;
 }
 

@@ -39,6 +39,8 @@ const findings = {
   lengths: u32(1),
   nameRows: [2],
   nameTypes: [1],
+  omittedRows: [1],
+  omittedCounts: [4],
 };
 const embeddings = { model: "m", dimensions: 2, rows: [0, 2], vectors: new Uint8Array(8) };
 const sentiments = { model: "m", rows: [1], scores: [0.5], labels: [3] };

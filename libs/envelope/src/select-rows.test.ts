@@ -13,6 +13,7 @@ import {
   rowPositions,
   rowSourceId,
 } from "./open-batch.js";
+import { omittedByRow } from "./message-view.js";
 import { noColumn } from "./open-columns.js";
 import { selectRows, splitBatch } from "./select-rows.js";
 import { inlineBatch } from "./testing/builders.js";
@@ -29,6 +30,7 @@ interface Message {
   withoutEmbedding: boolean;
   findings: { type: number; start: number; length: number }[];
   nameTypes: number[];
+  omitted: number;
   embedding: number[] | undefined;
   sentiment: { score: number; label: number } | undefined;
 }
@@ -46,6 +48,7 @@ const message: fc.Arbitrary<Message> = fc.record({
   withoutEmbedding: fc.boolean(),
   findings: fc.array(fc.record({ type: fc.nat(7), start: fc.nat(99), length: fc.nat(9) }), { maxLength: 3 }),
   nameTypes: fc.array(fc.nat(7), { maxLength: 2 }),
+  omitted: fc.nat(2),
   embedding: fc.option(fc.array(fc.nat(65_535), { minLength: dimensions, maxLength: dimensions }), {
     nil: undefined,
   }),
@@ -126,6 +129,8 @@ function build(messages: readonly Message[], { framing, full, from }: Shape): Op
         lengths: Uint32Array.from(found, (one) => one.length),
         nameRows: inNames.map((one) => one.row),
         nameTypes: inNames.map((one) => one.type),
+        omittedRows: withRow.filter(({ omitted }) => omitted > 0).map(({ row }) => row),
+        omittedCounts: messages.map(({ omitted }) => omitted).filter((omitted) => omitted > 0),
       },
       embeddings: {
         model: "m",
@@ -165,6 +170,7 @@ function read(open: OpenBatch, row: number) {
     findings: [...(findings?.rows ?? [])].flatMap((of, at) =>
       of === row ? [[findings?.types[at], findings?.starts[at], findings?.lengths[at]]] : [],
     ),
+    omitted: omittedByRow(open).get(row) ?? 0,
     nameTypes: findings?.nameRows.flatMap((of, at) => (of === row ? [findings.nameTypes[at]] : [])),
     embedding:
       embeddedAt < 0
@@ -235,7 +241,7 @@ test("a cut carries no source id of the messages it left behind", () => {
     attributes: {},
     withoutEmbedding: false,
   };
-  const rest = { findings: [], nameTypes: [], embedding: undefined, sentiment: undefined };
+  const rest = { findings: [], nameTypes: [], omitted: 0, embedding: undefined, sentiment: undefined };
   const all = ["ann", "bob", "cy", "bob"].map((sourceId) => ({ ...plain, ...rest, body: [65], sourceId }));
   const open = build(all, { framing: Framing.FRAMING_PACKED, full: true, from: 0 });
   const cut = selectRows(open, 1, 4, { stage: "x", index: 0 });

@@ -108,6 +108,7 @@ function cutAnnotations(annotations: OpenAnnotations, from: number, to: number):
   const pick = (column: readonly number[], kept: readonly number[]): number[] =>
     kept.map((at) => column[at] as number);
   const inBody = findings === undefined ? [] : rowsWithin(findings.rows, from, to);
+  const cut = findings === undefined ? [] : rowsWithin(findings.omittedRows, from, to);
   const inNames = findings === undefined ? [] : rowsWithin(findings.nameRows, from, to);
   const embedded = embeddings === undefined ? [] : rowsWithin(embeddings.rows, from, to);
   const judged = sentiments === undefined ? [] : rowsWithin(sentiments.rows, from, to);
@@ -119,6 +120,8 @@ function cutAnnotations(annotations: OpenAnnotations, from: number, to: number):
       lengths: Uint32Array.from(inBody, (at) => findings.lengths[at] as number),
       nameRows: pick(findings.nameRows, inNames).map((row) => row - from),
       nameTypes: pick(findings.nameTypes, inNames),
+      omittedRows: pick(findings.omittedRows, cut).map((row) => row - from),
+      omittedCounts: pick(findings.omittedCounts, cut),
     },
     // Rows are sorted, so the kept ones are one run of vectors.
     embeddings: embeddings && {

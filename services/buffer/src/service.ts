@@ -70,12 +70,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     recovered: [...bodies.raw.recovered, ...bodies.clean.recovered],
     left: [...bodies.raw.left, ...bodies.clean.left],
   });
-  const left = createLeftBatches({
-    // Only ingestion leases segments.
-    accept: (batch, again) => acceptor.accept(batch, { sender: "ingestion", again }),
-    sleep: clock.sleep,
-    log,
-  });
+  const left = createLeftBatches({ accept: acceptor.accept, sleep: clock.sleep, log });
   const lease = { sides: leasesOf(bodies), owner, segmentBytes, leaseMs };
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);

@@ -42,6 +42,8 @@ test("a batch with more findings than fit a bus message goes in pieces that do, 
     lengths: new Uint32Array(found.length),
     nameRows: [],
     nameTypes: [],
+    omittedRows: [],
+    omittedCounts: [],
   };
   const pieces = pastFilter(dense, sinks).map(({ batch }) => batch);
   assert.ok(pieces.length > 1);

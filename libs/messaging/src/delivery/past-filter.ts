@@ -14,15 +14,19 @@ export function pastFilter(clean: OpenBatch, stream: Stream): OutgoingBatch[] {
     // Small enough that a batch is about a second of work, and travels on the bus. The pieces get the same
     // ids whoever cuts them: one that was sent before its stream's exemption changed is recognised.
     const pieces = splitBatch(clean, limits.inferenceMessagesMax, limits.inlineBytesMax, "privacy");
-    return pieces.map((batch) => ({ subject: subjects.clean(route), batch }));
+    return pieces.flatMap(withinColumns).map((batch) => ({ subject: subjects.clean(route), batch }));
   }
   const subject = subjects.enriched(enrichedFlags(stream.outputs), route);
   return withinColumns(clean).map((batch) => ({ subject, batch }));
 }
 
-/** Of a message: its length and how far it reaches. Of a finding: row, type, start and length. */
+/** Of a message: its length and how far it reaches. */
 const rowBytes = 8;
+/** Row, type, start and length; of one in a name, row and type. */
 const findingBytes = 13;
+const nameFindingBytes = 4;
+/** Row, length and tag of a value of an attribute. */
+const valueBytes = 8;
 /** Half of what is allowed, as gateway counts it: names and attributes take their part as well. */
 const columnsBytes = limits.columnsBytesMax / 2;
 
@@ -32,10 +36,24 @@ const columnsBytes = limits.columnsBytesMax / 2;
  */
 function withinColumns(clean: OpenBatch): OpenBatch[] {
   const { count } = clean.header;
-  const rows = clean.annotations.findings?.rows;
-  if (rows === undefined || rowBytes * count + findingBytes * rows.length <= columnsBytes) return [clean];
+  const { attributes } = clean.columns;
+  const { findings } = clean.annotations;
+  // Exempt: it came within its bounds, and nothing was found in it.
+  if (findings === undefined) return [clean];
+  const { rows, nameRows } = findings;
+  let most = rowBytes * count + findingBytes * rows.length + nameFindingBytes * nameRows.length;
+  for (const { values } of attributes) for (const value of values) most += valueBytes + 3 * value.length;
+  if (most <= columnsBytes) return [clean];
   const bytes = new Uint32Array(count).fill(rowBytes);
-  for (const row of rows) bytes[row] = (bytes[row] as number) + findingBytes;
+  const add = (row: number, more: number): void => {
+    bytes[row] = (bytes[row] as number) + more;
+  };
+  for (const row of rows) add(row, findingBytes);
+  for (const row of nameRows) add(row, nameFindingBytes);
+  for (const column of attributes) {
+    const { values } = column;
+    for (const [at, row] of column.rows.entries()) add(row, valueBytes + Buffer.byteLength(values[at] ?? ""));
+  }
   const pieces: OpenBatch[] = [];
   let from = 0;
   let held = 0;

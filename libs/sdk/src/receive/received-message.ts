@@ -21,6 +21,8 @@ interface MessageFields {
   acceptedTime: Date;
   /** Type and place of the personal data that was replaced; never the value. */
   findings: readonly Finding[];
+  /** Replaced and not listed: `findings` has the first 2,048 of the content and 512 of the names. */
+  findingsOmitted: number;
   sentiment: Sentiment | undefined;
   /** What each service did with it, and when. */
   passport: readonly PassportEntry[];
@@ -64,6 +66,7 @@ export function toStored(message: Message): StoredMessage {
     eventTime: toDate(message.eventTime),
     acceptedTime: new Date(message.acceptedUs / 1_000),
     findings: message.findings,
+    findingsOmitted: message.findingsOmitted,
     sentiment: message.sentiment,
     passport: message.passport,
   };

@@ -37,6 +37,7 @@ test("a text message carries all that is known of it", async () => {
     eventTime: new Date(1_700_000_000_500),
     acceptedTime: new Date(1_700_000_000_000),
     findings: [{ type: "EMAIL", place: "body", start: 3, length: 7 }],
+    findingsOmitted: 3,
     sentiment: { label: "positive", score: 0.5, model: "m" },
     passport: [],
     kind: "text",

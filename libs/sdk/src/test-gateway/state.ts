@@ -75,6 +75,7 @@ export function resultMessage(id: string, content: string | Uint8Array = `text o
     eventTime: { seconds: 1_700_000_000, nanos: 500_000_000 },
     priority: Priority.PRIORITY_HIGH,
     findings: [{ type: "EMAIL", place: "body", start: 3, length: 7 }],
+    findingsOmitted: 3,
     sentiment: { label: "positive", score: 0.5, model: "m" },
     passport: [],
     acceptedUs: 1_700_000_000_000_000,

@@ -16,7 +16,7 @@ export interface LeftBodies {
 
 export interface LeftBatchesOptions {
   /** `again`: also where the batch is known, since nobody watches its message any more. */
-  accept(batch: Batch, again: boolean): Promise<Acceptance>;
+  accept(batch: Batch, from: { sender: string; again: boolean }): Promise<Acceptance>;
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   log: Record<"warn" | "error", (sentence: string, fields: { id: string; code: string }) => void>;
 }
@@ -41,6 +41,8 @@ export interface LeftBatches {
   stop(): Promise<void>;
 }
 
+/** Only ingestion leases segments. */
+const sender = "ingestion";
 /** Of a stream: one at a time, a thousand of them would take minutes of synced publishes. */
 const inFlightMax = 32;
 const retryMs = 1_000;
@@ -63,7 +65,7 @@ export function createLeftBatches(options: LeftBatchesOptions): LeftBatches {
     while (!stopping.signal.aborted) {
       bodies.pin(id);
       try {
-        const { published } = await accept(decodeBatch(bytes), again);
+        const { published } = await accept(decodeBatch(bytes), { sender, again });
         return await bodies.unpin(id, published !== undefined);
       } catch (caught) {
         const error = CodedError.from(caught, "accept a batch that was left");

@@ -12,7 +12,7 @@ import { createStreamQuota, type Usage } from "./stream-quota.js";
 
 /** Bounds what each stream holds from accept to its last settle. */
 export interface Quota extends Component {
-  /** Before a batch is published. Errors: `resource_exhausted` where its stream is full and `sender` waited. */
+  /** Before a batch of `sender` is published. Errors: `resource_exhausted` where its stream is full. */
   take(open: OpenBatch, stream: Stream, sender: string): Promise<Held>;
   /** Counts what an earlier life accepted. */
   restore(accepted: Accepted): Promise<void>;

@@ -29,6 +29,8 @@ test("a record tells the message, where it stood and what was found in it", () =
       lengths: Uint32Array.of(7),
       nameRows: [1],
       nameTypes: [2],
+      omittedRows: [1],
+      omittedCounts: [198_464],
     },
     sentiments: {
       model: "m1",
@@ -54,6 +56,7 @@ test("a record tells the message, where it stood and what was found in it", () =
     text: "plain",
     attributes: JSON.parse('{"__proto__":"shop"}') as unknown,
     findings: [{ type: "PHONE", place: "names" }],
+    findings_omitted: 198_464,
   });
 });
 

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import {
   messageId,
+  omittedByRow,
   type OpenBatch,
   rowEventTimeMs,
   rowKind,
@@ -30,10 +31,11 @@ const labels: Readonly<Partial<Record<SentimentLabel, string>>> = {
  *    "text": "…" or "data": base64,
  *    "attributes": {name: value},
  *    "findings": [{"type": "EMAIL", "place": "body", "start": n, "length": n}, {"type", "place": "names"}],
- *    "sentiment": {"label": "positive", "score": −1…1, "model": "…"}}
+ *    "findings_omitted": n, "sentiment": {"label": "positive", "score": −1…1, "model": "…"}}
  *
  * Reach: how far it goes in its source's positions, left out where it is 1. Text that is not UTF-8 is kept as
- * data. Starts and lengths count bytes. Attributes, findings and sentiment are left out where there are none.
+ * data. Starts and lengths count bytes. Omitted: findings that are counted and not listed. Attributes,
+ * findings, their count and sentiment are left out where there are none.
  */
 export function encodeRecords(
   open: OpenBatch,
@@ -44,7 +46,8 @@ export function encodeRecords(
   const offsets = rowOffsets(header, columns);
   const positions = rowPositions(header, columns);
   const ids = keyedIds(open);
-  const more = [attributesByRow(open), findingsByRow(open, findingName), sentimentByRow(open)];
+  const omitted = encoded(omittedByRow(open), "findings_omitted", (count) => count);
+  const more = [attributesByRow(open), findingsByRow(open, findingName), omitted, sentimentByRow(open)];
   const sourceIds = columns.sourceIds.map((sourceId) => JSON.stringify(sourceId));
   const source = JSON.stringify(header.source);
   const body = Buffer.from(open.body.buffer, open.body.byteOffset, open.body.byteLength);
@@ -129,7 +132,7 @@ function sentimentByRow({ annotations }: OpenBatch): Map<number, string> {
 function encoded<T>(
   byRow: ReadonlyMap<number, T>,
   field: string,
-  shape: (value: T) => object,
+  shape: (value: T) => object | number,
 ): Map<number, string> {
   const texts = new Map<number, string>();
   for (const [row, value] of byRow) texts.set(row, `,"${field}":${JSON.stringify(shape(value))}`);

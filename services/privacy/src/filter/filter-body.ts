@@ -44,6 +44,8 @@ export async function filterOpenBatch(
         lengths: redacted.tokenLengths,
         nameRows: names.rows,
         nameTypes: names.types,
+        omittedRows: [],
+        omittedCounts: [],
       },
     },
     passport: open.passport,

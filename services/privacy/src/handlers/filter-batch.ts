@@ -1,4 +1,4 @@
-import { limits, type OpenBatch, stamp } from "@millrace/envelope";
+import { boundFindings, limits, type OpenBatch, stamp } from "@millrace/envelope";
 import { type Handler, pastFilter, type StreamRegistry } from "@millrace/messaging";
 import { findingTypeOf } from "../detect/finding-type.js";
 import { type Bodies, filterOpenBatch, redactHere, redactInThreads } from "../filter/filter-body.js";
@@ -35,7 +35,8 @@ export const filterBatch =
     // A small body is filtered in the time that a message to a thread takes.
     const isHere = may === 0 || raw.body.length <= limits.inlineBytesMax;
     const redact = isHere ? redactHere(bodies) : redactInThreads(pool, shared, may);
-    const clean = stamp(await filterOpenBatch(filter, raw, redact), {
+    const whole = await filterOpenBatch(filter, raw, redact);
+    const clean = stamp(boundFindings(whole), {
       stage: "privacy",
       version,
       decidedBy: filter.hash,
@@ -43,15 +44,15 @@ export const filterBatch =
       endedMs: now(),
     });
     const after = (): void => {
-      countFindings(clean, found);
+      countFindings(whole, found);
       // Where nothing was found it is the raw body, whose memory the reader gives back.
       if (clean.body !== raw.body) (isHere ? bodies : shared).give(clean.body);
     };
     return { batches: pastFilter(clean, stream), after };
   };
 
-function countFindings(clean: OpenBatch, found: FilterBatchParts["found"]): void {
-  const findings = clean.annotations.findings;
+function countFindings({ annotations }: OpenBatch, found: FilterBatchParts["found"]): void {
+  const { findings } = annotations;
   if (findings === undefined) return;
   const counts = new Map<number, number>();
   for (const code of findings.types) counts.set(code, (counts.get(code) ?? 0) + 1);

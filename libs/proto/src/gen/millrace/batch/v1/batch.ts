@@ -145,6 +145,9 @@ export interface Findings {
   /** Findings outside bodies (source ids, attributes), by row and type. */
   nameRows: number[];
   nameTypes: number[];
+  /** Messages with more findings than a message may list, and how many are left out. All of them are replaced. */
+  omittedRows: number[];
+  omittedCounts: number[];
 }
 
 export interface Embeddings {
@@ -1117,6 +1120,8 @@ function createBaseFindings(): Findings {
     lengths: new Uint8Array(0),
     nameRows: [],
     nameTypes: [],
+    omittedRows: [],
+    omittedCounts: [],
   };
 }
 
@@ -1144,6 +1149,20 @@ export const Findings: MessageFns<Findings> = {
     if (message.nameTypes.length !== 0) {
       writer.uint32(50).fork();
       for (const v of message.nameTypes) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.omittedRows.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.omittedRows) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.omittedCounts.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.omittedCounts) {
         writer.uint32(v);
       }
       writer.join();
@@ -1232,6 +1251,42 @@ export const Findings: MessageFns<Findings> = {
 
             break;
           }
+          case 7: {
+            if (tag === 56) {
+              message.omittedRows.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.omittedRows.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 8: {
+            if (tag === 64) {
+              message.omittedCounts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 66) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.omittedCounts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1255,6 +1310,8 @@ export const Findings: MessageFns<Findings> = {
     message.lengths = object.lengths ?? new Uint8Array(0);
     message.nameRows = object.nameRows?.map((e) => e) || [];
     message.nameTypes = object.nameTypes?.map((e) => e) || [];
+    message.omittedRows = object.omittedRows?.map((e) => e) || [];
+    message.omittedCounts = object.omittedCounts?.map((e) => e) || [];
     return message;
   },
 };

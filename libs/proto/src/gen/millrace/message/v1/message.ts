@@ -165,6 +165,8 @@ export interface Message {
   passport: PassportEntry[];
   /** When buffer accepted it, microseconds since the epoch. */
   acceptedUs: number;
+  /** Findings that were replaced and are not listed: a message lists its first 2,048 in the content and 512 in names. */
+  findingsOmitted: number;
 }
 
 export interface Message_AttributesEntry {
@@ -1491,6 +1493,7 @@ function createBaseMessage(): Message {
     sentiment: undefined,
     passport: [],
     acceptedUs: 0,
+    findingsOmitted: 0,
   };
 }
 
@@ -1536,6 +1539,9 @@ export const Message: MessageFns<Message> = {
     }
     if (message.acceptedUs !== 0) {
       writer.uint32(104).uint64(message.acceptedUs);
+    }
+    if (message.findingsOmitted !== 0) {
+      writer.uint32(112).uint32(message.findingsOmitted);
     }
     return writer;
   },
@@ -1660,6 +1666,14 @@ export const Message: MessageFns<Message> = {
             message.acceptedUs = longToNumber(reader.uint64());
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.findingsOmitted = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1716,6 +1730,7 @@ export const Message: MessageFns<Message> = {
       : undefined;
     message.passport = object.passport?.map((e) => PassportEntry.fromPartial(e)) || [];
     message.acceptedUs = object.acceptedUs ?? 0;
+    message.findingsOmitted = object.findingsOmitted ?? 0;
     return message;
   },
 };
