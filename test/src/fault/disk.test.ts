@@ -3,8 +3,9 @@ import { mkdir, open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { countStored, subjects } from "@millrace/messaging";
 import { createStreamProcessor } from "@millrace/sdk";
-import { until } from "../system/observe.js";
+import { storedLines, until } from "../system/observe.js";
 import { judge } from "./load/judge.js";
 import { openUnary } from "./load/unary.js";
 import { startWorkload } from "./load/workload.js";
@@ -21,8 +22,6 @@ const megabytes = { raw: 64, clean: 64, output: 160 };
 const fillLoad = { ...load, stream: 12_000, file: 24_000, spreadMs: 3_000 };
 /** Whoever frees the bodies of a volume stands still, or segments would be used again. */
 const readers = { raw: "privacy", clean: "output", output: undefined } as const;
-/** Whoever waits for room says that it is not ready. */
-const writers = { raw: "buffer", clean: "privacy", output: "output" } as const;
 const fullForMs = 6_000;
 const resumedWithinMs = 10_000;
 
@@ -82,6 +81,12 @@ describe("a disk that is full or fails loses nothing", () => {
   });
 });
 
+/** How it shows, for each volume, that its writer waits for room and that it goes on. */
+interface Signs {
+  waits(): Promise<unknown>;
+  goesOn(): Promise<unknown>;
+}
+
 async function fill(t: TestContext, system: FaultSystem, name: (typeof volumes)[number]): Promise<void> {
   const before = system.unasked().length;
   const outputs = { search: false };
@@ -89,24 +94,34 @@ async function fill(t: TestContext, system: FaultSystem, name: (typeof volumes)[
   const reader = readers[name];
   if (reader !== undefined) system.program(reader).signal("SIGSTOP");
   const filler = join(system.stateDir, "data", name, "filler");
+  // Whatever is asserted in between, the next test finds room and everybody at work.
+  const free = async (): Promise<void> => {
+    await rm(filler, { force: true });
+    if (reader !== undefined) system.program(reader).signal("SIGCONT");
+  };
+  t.after(free);
   await writeUntilFull(filler);
-  const workload = await startWorkload({
-    system,
-    stream: `full-${name}`,
-    seed: 9,
-    load: fillLoad,
-    bulk: true,
-  });
+  const stream = `full-${name}`;
+  const workload = await startWorkload({ system, stream, seed: 9, load: fillLoad, bulk: true });
   const codes: string[] = [];
-  if (name === "raw") codes.push(...(await probe(system, probed.name, "RESOURCE_EXHAUSTED")));
-  else await until(async () => !(await system.program(writers[name]).isReady()), `${name}'s writer waits`);
+  const signs: Record<typeof name, Signs> = {
+    raw: {
+      waits: async () => codes.push(...(await probe(system, probed.name, "RESOURCE_EXHAUSTED"))),
+      goesOn: async () => codes.push(...(await probe(system, probed.name, "OK"))),
+    },
+    clean: {
+      waits: () => until(async () => !(await system.program("privacy").isReady()), "privacy waits"),
+      goesOn: () => until(() => system.program("privacy").isReady(), "privacy goes on"),
+    },
+    output: storageSigns(system, stream),
+  };
+  await signs[name].waits();
   await sleep(fullForMs);
   await rm(filler);
   const freed = performance.now();
-  if (name === "raw") codes.push(...(await probe(system, probed.name, "OK")));
-  else await until(() => system.program(writers[name]).isReady(), `${name}'s writer goes on`);
+  await signs[name].goesOn();
   const resumedMs = Math.round(performance.now() - freed);
-  if (reader !== undefined) system.program(reader).signal("SIGCONT");
+  await free();
   const verdict = await judge({ system, workload, withinMs: 20_000 });
   t.diagnostic(`F9 ${name} ${JSON.stringify(verdict)}, resumed after ${resumedMs} ms`);
   t.diagnostic(`F9 ${name} calls of 120 kB: ${codes.join(" ")}`);
@@ -114,6 +129,21 @@ async function fill(t: TestContext, system: FaultSystem, name: (typeof volumes)[
   // Refused in so many words: no caller was left to guess.
   if (name === "raw") assert.deepEqual([...new Set(codes)].sort(), ["OK", "RESOURCE_EXHAUSTED"]);
   assert.deepEqual(system.unasked().slice(before), [], "no process ends, by signal or otherwise");
+}
+
+/** Output parks what it can't store and is ready for the rest; what was parked is stored then. */
+function storageSigns(system: FaultSystem, stream: string): Signs {
+  const isParked = async (): Promise<boolean> =>
+    (await countStored(system.admin(), "PARKED", subjects.parked("store", "default", stream))) > 0;
+  let visible = 0;
+  return {
+    waits: async () => {
+      await until(isParked, "batches are parked");
+      assert.ok(await system.program("output").isReady(), "the other sinks go on");
+      visible = (await storedLines(system, stream)).length;
+    },
+    goesOn: () => until(async () => (await storedLines(system, stream)).length > visible, "it is stored"),
+  };
 }
 
 /** Fills what is left, block by block down to single bytes. */

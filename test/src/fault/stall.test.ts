@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ServiceUser, serviceUsers } from "@millrace/messaging";
+import { findRedelivered } from "@millrace/testkit";
 import { storedLines } from "../system/observe.js";
 import { judge } from "./load/judge.js";
+import { inputsSince, stageInputs } from "./load/stage-inputs.js";
 import { idOf, startWorkload } from "./load/workload.js";
 import { type FaultSystem, startFaultSystem } from "./system/fault-system.js";
 import { isFullLane, perLane, tellFull } from "./system/lane.js";
@@ -55,6 +57,7 @@ describe("a service stands still or is rolled and nothing is lost", () => {
   it("F22: SIGTERM of each service in turn fails no call that was accepted", async (t) => {
     const rolled = { ...load, stream: 3_000, unary: 600, file: 3_000, spreadMs: 12_000 };
     const workload = await startWorkload({ system, stream: "f22", seed: 22, load: rolled });
+    const inputs = await stageInputs(system);
     const exits: ProgramExit[] = [];
     for (const name of rollOrder) {
       const program = system.program(name);
@@ -69,12 +72,17 @@ describe("a service stands still or is rolled and nothing is lost", () => {
       rollOrder.map((name) => [name, 0, null]),
     );
     assert.ok(slowest <= 25_000, `an end took ${slowest} ms`);
+    const handed = inputsSince(await stageInputs(system), inputs);
+    t.diagnostic(`F22 handed out: ${JSON.stringify(handed)}`);
+    assert.deepEqual(findRedelivered(handed, 0), [], "no stage is handed a batch twice");
+    const stored = new Map(handed.map((input) => [input.stage, input.stored]));
+    assert.equal(stored.get("store"), stored.get("privacy"), "a batch comes out of privacy once");
     // Whoever was told of a failure was not accepted: its message is nowhere.
     const sent = await workload.history.read();
     const failed = new Set(sent.filter(({ acknowledged }) => !acknowledged).map(({ id }) => id));
-    const stored = (await storedLines(system, workload.stream)).map(idOf);
+    const arrived = (await storedLines(system, workload.stream)).map(idOf);
     assert.deepEqual(
-      stored.filter((id) => failed.has(id)),
+      arrived.filter((id) => failed.has(id)),
       [],
     );
     assert.deepEqual(system.unasked(), []);

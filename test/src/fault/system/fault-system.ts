@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type LocalSystem, prepareState, streamBytes } from "@millrace/cli/local";
@@ -13,12 +13,14 @@ import {
 } from "@millrace/messaging";
 import { silentLogger } from "@millrace/runtime";
 import { connect, type MillraceClient } from "@millrace/sdk";
+import { freePort } from "@millrace/testkit";
 import { describeSystem } from "../../system/describe-system.js";
 import { until } from "../../system/observe.js";
 import { workspace } from "../../system/supplies.js";
 import { defineProgram, type Program, type ProgramExit } from "./program.js";
 
-export type ProgramName = ServiceUser | "nats-server";
+/** `privacy-1` is a second privacy beside the first. */
+export type ProgramName = ServiceUser | `${ServiceUser}-1` | "nats-server";
 
 /** The whole real system, each program in the hands of the test, to be ended, stopped or left down. */
 export interface FaultSystem {
@@ -52,6 +54,8 @@ export interface FaultSystemOptions {
   configureBroker?(config: Config): void;
   /** Asked whether the broker is up; absent: whether it and all of its streams are well. */
   brokerProbe?: string;
+  /** Of these a second one runs, on the same directories. */
+  twice?: readonly ServiceUser[];
   /** Added to the environment of the services. */
   env?: NodeJS.ProcessEnv;
   /** Runs when everything has ended, before the state's directory is removed. */
@@ -85,16 +89,24 @@ export async function startFaultSystem(options: FaultSystemOptions = {}): Promis
       logFile: logFile("nats-server"),
     }),
   );
-  for (const name of serviceUsers) {
+  const define = (name: ServiceUser, called: ProgramName, config: string, port: number): void => {
     const main = join(workspace, "services", name, "dist", "main.js");
     const spec = {
-      name,
+      name: called,
       command: process.execPath,
-      args: [main, "--config", serviceConfigs[name]],
-      readyUrl: `http://127.0.0.1:${ports.http[name]}/readyz`,
-      logFile: logFile(name),
+      args: [main, "--config", config],
+      readyUrl: `http://127.0.0.1:${port}/readyz`,
+      logFile: logFile(called),
     };
-    programs.set(name, defineProgram(spec));
+    programs.set(called, defineProgram(spec));
+  };
+  for (const name of serviceUsers) define(name, name, serviceConfigs[name], ports.http[name]);
+  for (const name of options.twice ?? []) {
+    const port = await freePort();
+    const config = join(stateDir, `${name}-1.json`);
+    await copyFile(serviceConfigs[name], config);
+    await edit(config, (second) => Object.assign(second, { instance: "1", http: { port } }));
+    define(name, `${name}-1`, config, port);
   }
   const system = assemble(described, programs, options);
   try {
@@ -121,7 +133,8 @@ function assemble(
     if (known === undefined) throw new Error(`no program ${name}`);
     return known;
   };
-  const services = (): Program[] => serviceUsers.map(program);
+  const services = (): Program[] =>
+    [...programs].flatMap(([name, each]) => (name === "nats-server" ? [] : [each]));
   const killAll = async (): Promise<void> => {
     const alive = [...programs.values()].filter((each) => each.pid() !== 0);
     await Promise.all(alive.map((each) => each.end("SIGKILL")));
