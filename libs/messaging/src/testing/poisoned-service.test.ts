@@ -176,6 +176,8 @@ test("what reached the reader of a partition while it stood still is dropped by 
   const paused = supervise("ordered");
   await publish(["first"], "p00");
   await eventually(async () => (await stored("CLEAN")) === 1, { what: "it reads", deadlineMs: 60_000 });
+  // Stopped before it is settled, the first one would be done again as well.
+  await eventually(async () => (await stored("RAW")) === 0, { what: "it settles" });
   process.kill(paused.pid(), "SIGSTOP");
   await publish(["second"], "p00");
   const inHand = async (): Promise<number> =>
