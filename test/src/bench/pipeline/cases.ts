@@ -41,8 +41,8 @@ export function labelOf({ lineBytes, personal, mode }: PipelineCase): string {
   return `${size}${share}${mode === "recycled" ? "" : `_${mode}`}`;
 }
 
-/** Eight parts, so that almost all of an input goes into files that were taken back. */
-export const retainBytes = 8 * 64 * 1024 * 1024;
+/** Sixteen parts: the newest is read well before it is taken back, and almost all of an input goes into files that were taken back. */
+export const retainBytes = 1024 * 1024 * 1024;
 
 /** As declared: what is not named has its default, so every detector is on. */
 export function declaredFor(mode: PipelineMode): StreamOptions {

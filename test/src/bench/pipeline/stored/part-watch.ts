@@ -1,4 +1,5 @@
-import { link, mkdir, readdir, readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { link, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "@millrace/errors";
@@ -10,6 +11,15 @@ export interface PartManifest {
   bytes: number;
   blake3: string;
   sources: { source: string; intervals: [number, number][]; messages: number }[];
+}
+
+/** At once: on a busy machine, a manifest that waited for its turn would be gone with its part. */
+function readNow(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
 }
 
 export interface PartWatch {
@@ -52,7 +62,7 @@ export function watchParts(dir: string, signal: AbortSignal, samplesDir?: string
     for (const name of names) {
       if (!name.endsWith(".manifest.json") || manifests.has(name)) continue;
       // Gone since it was listed: its messages are then missed, and the check says so.
-      const text = await readFile(join(dir, name), "utf8").catch(() => undefined);
+      const text = readNow(join(dir, name));
       if (text === undefined) continue;
       const manifest = JSON.parse(text) as PartManifest;
       manifests.set(name, manifest);
