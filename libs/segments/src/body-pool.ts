@@ -10,12 +10,12 @@ export interface BodyPool {
 }
 
 /**
- * Blocks of two sizes: a body of 1 MiB, or a bulk one of 4 MiB, that redaction made a quarter longer. Kept
+ * Blocks of two sizes: a body of 1 MiB, or a bulk one of 8 MiB, that redaction made a quarter longer. Kept
  * idle at most 40 and 80 MiB, what a lane holds in flight; whatever needs more is allocated for itself.
  */
 const sizes = [
   { blockBytes: 1280 * 1024, idleMax: 32 },
-  { blockBytes: 5 * 1024 * 1024, idleMax: 16 },
+  { blockBytes: 10 * 1024 * 1024, idleMax: 8 },
 ] as const;
 
 interface Shelf {

@@ -33,10 +33,10 @@ export const privacyConfig = z.strictObject({
         .default(1024 * 1024 * 1024),
     })
     .prefault({}),
-  /** Batches in hand at once, a lane. Each holds up to 2 MiB: raw and redacted body. */
-  inFlightMax: z.int().min(1).max(256).default(24),
+  /** Batches in hand at once, a lane. Each holds a redacted body, up to 10 MiB until it is synced. */
+  inFlightMax: z.int().min(1).max(256).default(16),
   /** … of one stream that does not say its own `parallelism`. */
-  parallelism: z.int().min(1).max(256).default(16),
+  parallelism: z.int().min(1).max(256).default(8),
   filter: z
     .strictObject({
       /** Threads that redact bulk bodies for a stream that names no number; 0: the service's own thread. */

@@ -9,6 +9,7 @@ import {
   type RetryPolicy,
   type Timers,
 } from "./append-window.js";
+import { type ByteGate, createByteGate } from "./byte-gate.js";
 import { sourceKey } from "./file-identity.js";
 import {
   type BlockPool,
@@ -105,6 +106,8 @@ export interface FileSourceTuning {
   frames: FrameLimits;
   /** Files read at once. Each holds at most appendsInFlightMax + 3 blocks of a body and a message. */
   filesInFlightMax: number;
+  /** Bytes of all files that are on their way to buffer. */
+  bytesInFlightMax: number;
   /** Appends of one file at once. 1 where buffer must see them strictly one after the other. */
   appendsInFlightMax: number;
   /** How long a file must rest until its incomplete last line is taken as complete. */
@@ -117,6 +120,7 @@ export interface FileSourceTuning {
 export const defaultTuning: FileSourceTuning = {
   frames: defaultFrameLimits,
   filesInFlightMax: 4,
+  bytesInFlightMax: 48 * 1024 * 1024,
   appendsInFlightMax: 4,
   settleMs: 5_000,
   retry: defaultRetryPolicy,
@@ -140,6 +144,7 @@ class PolledDirectory implements FileSource {
   readonly #options: FileSourceOptions;
   readonly #tuning: FileSourceTuning;
   readonly #pool: BlockPool;
+  readonly #gate: ByteGate;
   readonly #stop = new AbortController();
   readonly #files = new Map<string, TrackedFile>();
   /** Reads in progress by key; at most filesInFlightMax. */
@@ -159,7 +164,8 @@ class PolledDirectory implements FileSource {
   constructor(options: FileSourceOptions) {
     this.#options = options;
     this.#tuning = { ...defaultTuning, ...options.tuning };
-    const { frames, filesInFlightMax, appendsInFlightMax } = this.#tuning;
+    const { frames, filesInFlightMax, appendsInFlightMax, bytesInFlightMax } = this.#tuning;
+    this.#gate = createByteGate(bytesInFlightMax);
     this.#pool = createBlockPool(frames, { idleMax: filesInFlightMax * (appendsInFlightMax + 3) });
   }
 
@@ -305,7 +311,13 @@ class PolledDirectory implements FileSource {
     try {
       const range = { to: size, flushTail };
       for await (const leased of readFrames(handle, framer, { pool: this.#pool, range, signal })) {
-        await window.push(this.#windowItem(file, leased));
+        const { item } = leased;
+        const give = await this.#gate.take(item.kind === "frame" ? item.body.length : 0, signal);
+        const release = (): void => {
+          leased.release();
+          give();
+        };
+        await window.push(this.#windowItem(file, { item, release }));
       }
       if (size - file.readTo >= this.#pool.readBytes) this.#isBehind = true;
       file.readTo = size;

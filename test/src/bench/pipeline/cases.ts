@@ -41,7 +41,7 @@ export function labelOf({ lineBytes, personal, mode }: PipelineCase): string {
   return `${size}${share}${mode === "recycled" ? "" : `_${mode}`}`;
 }
 
-/** Sixteen parts: the newest is read well before it is taken back, and almost all of an input goes into files that were taken back. */
+/** Sixteen parts: each is read before it is taken back, and almost all of an input goes into used files. */
 export const retainBytes = 1024 * 1024 * 1024;
 
 /** As declared: what is not named has its default, so every detector is on. */
