@@ -81,6 +81,27 @@ test("a part that has a second name keeps its bytes", async (t) => {
   await sink.close();
 });
 
+test("a file that waits to be written anew and has a second name is left to whoever holds it", async (t) => {
+  const root = await mkdtemp(join(tmpdir(), "millrace-retained-"));
+  t.after(() => rm(root, { recursive: true }));
+  const dir = join(root, "acme", "orders");
+  const before = await openSink(nodeDisk, root);
+  await storeRows(before, 0, 60, { to: 0 });
+  await before.close();
+  const freeDir = join(dir, ".spool", "free");
+  const held = await readdir(freeDir);
+  assert.ok(held.length > 0);
+  const bytes = new Map<string, Buffer>();
+  for (const name of held) {
+    await link(join(freeDir, name), join(root, name));
+    bytes.set(name, await readFile(join(root, name)));
+  }
+  const after = await openSink(nodeDisk, root);
+  await storeRows(after, 60, 120, { to: 0 });
+  for (const [name, was] of bytes) assert.deepEqual(await readFile(join(root, name)), was);
+  await after.close();
+});
+
 /** Rows that can be read: those of visible parts, each whole where a manifest vouches for it. */
 function visibleRows(disk: MemoryDisk): string[] {
   const names = disk.list(directory);

@@ -38,7 +38,12 @@ export async function openRetainedParts(
 ): Promise<RetainedParts> {
   if (retainBytes === 0) return keepAll;
   await disk.makeDirectory(layout.freeDir);
-  const free = numbersOf(layout, await disk.readdir(layout.freeDir), "free");
+  const free: number[] = [];
+  for (const number of numbersOf(layout, await disk.readdir(layout.freeDir), "free")) {
+    // The last life may have ended before it asked whether somebody holds it.
+    if (await isOurs(disk, layout.free(number))) free.push(number);
+    else await disk.unlink(layout.free(number));
+  }
   const parts: { number: number; bytes: number }[] = [];
   for (const number of numbersOf(layout, await disk.readdir(layout.streamDir), "part")) {
     parts.push({ number, bytes: await sizeOf(disk, layout.part(number)) });
