@@ -5,7 +5,7 @@ import { setUp } from "./lib/setup.mjs";
 import { testFiles } from "./lib/test-files.mjs";
 import { runTests } from "./lib/test-run.mjs";
 
-const unitTimeoutMs = 120_000;
+const unitTimeoutMs = 240_000;
 const wholeTimeoutMs = 600_000;
 /** Of the full fault lane, which waits through long outages and repeats power cuts. */
 const fullTimeoutMs = 3_600_000;

@@ -10,7 +10,7 @@ export const limits = {
   batchBytesMax: 1024 * 1024,
   /**
    * A bulk frame's body, which lies in a segment from the first: each batch costs each hop a synced publish,
-   * whatever its size. Measured at 1 KiB a message on 2 cores: see docs/adr/0024. Its 8,192 messages of 1 KiB fit.
+   * whatever its size, and 8,192 messages of 1 KiB fit: see docs/adr/0024.
    */
   bulkBytesMax: 8 * 1024 * 1024,
   /** Bodies up to this travel on the bus, larger ones by segment (see libs/segments `place`). */
