@@ -7,6 +7,8 @@ import { summarise } from "../percentiles.js";
 import { line, note, rounded, table } from "../report.js";
 import { keepResult } from "../results.js";
 import { withSystem } from "../system/bench-system.js";
+import { type ProcessUse, watchUse } from "../system/process-use.js";
+import { createHopTimes, type HopTimes, tellHopTimes } from "./hop-times.js";
 
 /** Messages a second. */
 const defaultRate = 1_000;
@@ -34,6 +36,10 @@ interface Outcome {
   /** Sequence numbers below are warm-up. */
   warmUp: number;
   durability: string;
+  /** Of the messages that are measured. */
+  hops: HopTimes;
+  /** By program, and of the clients in this process, while they were sent. */
+  use: Map<string, ProcessUse>;
 }
 
 /**
@@ -41,13 +47,13 @@ interface Outcome {
  */
 export async function runLatency(context: BenchContext): Promise<void> {
   const { rate = defaultRate, seconds } = context.options;
-  const outcome = await withSystem(context, 1, async ({ client }) => {
+  const outcome = await withSystem(context, 1, async ({ client, stateDir }) => {
     // A connection of its own, as a subscriber elsewhere would have.
     await using subscriber = connect({ address: client.address });
     const stream = "bench-latency";
     await using publishing = await createStreamProcessor(stream, client, declared);
     await using subscribing = await createStreamProcessor(stream, subscriber);
-    return await measure(context, publishing, subscribing);
+    return await measure(context, { publishing, subscribing, stateDir });
   });
   const { received, warmUp } = outcome;
   const measured = [...received.latencies.subarray(warmUp)];
@@ -70,6 +76,10 @@ export async function runLatency(context: BenchContext): Promise<void> {
       outcome.refused,
     ],
   ]);
+  line("");
+  tellHopTimes(outcome.hops);
+  line("");
+  tellUse(outcome.use, seconds);
   const result = { bench: "latency", rate, p50_ms: rounded(p50, 2), p99_ms: rounded(p99, 2), lost };
   const details = {
     p90_ms: rounded(p90, 2),
@@ -80,6 +90,13 @@ export async function runLatency(context: BenchContext): Promise<void> {
     refused: outcome.refused,
     durability: outcome.durability,
     stream: declared,
+    messages_per_batch: rounded(outcome.hops.messagesPerBatch(), 2),
+    parts_ms: outcome.hops.parts().map(({ part, p50: half, p99: tail }) => ({
+      part,
+      p50: rounded(half, 2),
+      p99: rounded(tail, 2),
+    })),
+    cores_used: coresUsed(outcome.use, seconds),
   };
   keepResult(context, result, details);
   if (lost > 0 || received.duplicates > 0) {
@@ -88,10 +105,15 @@ export async function runLatency(context: BenchContext): Promise<void> {
   }
 }
 
+interface Measured {
+  publishing: StreamProcessor;
+  subscribing: StreamProcessor;
+  stateDir: string;
+}
+
 async function measure(
   { options, signal }: BenchContext,
-  publishing: StreamProcessor,
-  subscribing: StreamProcessor,
+  { publishing, subscribing, stateDir }: Measured,
 ): Promise<Outcome> {
   const { rate = defaultRate, seconds } = options;
   const warmUp = Math.round(rate * warmUpSeconds);
@@ -99,14 +121,18 @@ async function measure(
   const intended = new Float64Array(count);
   const received: Received = { latencies: new Float64Array(count).fill(NaN), count: 0, duplicates: 0 };
   const reading = new AbortController();
+  const hops = createHopTimes();
   const following = follow(subscribing, {
     intended,
     received,
+    hops,
+    warmUp,
     signal: AbortSignal.any([reading.signal, signal]),
   });
   const { durability } = await publishing.status();
   // A subscription from "earliest" misses nothing, whenever it opens.
   let refused = 0;
+  let watching: (() => Map<string, ProcessUse>) | undefined;
   const sending: Promise<void>[] = [];
   try {
     await runOpenLoop({
@@ -115,7 +141,10 @@ async function measure(
       signal,
       send: (sequence, intendedMs) => {
         intended[sequence] = intendedMs;
-        if (sequence === warmUp) note("measuring");
+        if (sequence === warmUp) {
+          note("measuring");
+          watching = watchAll(stateDir);
+        }
         const sent = publishing.publish({ text: textOf(sequence), sourceId: `source-${sequence % 16}` });
         sending.push(
           sent.then(
@@ -128,31 +157,49 @@ async function measure(
       },
     });
     await Promise.all(sending);
+    const use = watching?.() ?? new Map<string, ProcessUse>();
     const until = performance.now() + graceMs;
     while (received.count < count && performance.now() < until) await sleep(50, undefined, { signal });
     // A repeat comes right behind its original or not at all.
     await sleep(500, undefined, { signal });
+    return { received, refused, warmUp, durability, hops, use };
   } finally {
     reading.abort();
     await following;
   }
-  return { received, refused, warmUp, durability };
+}
+
+/** The programs, and this process, which sends and receives. */
+function watchAll(stateDir: string): () => Map<string, ProcessUse> {
+  const watch = watchUse(stateDir);
+  const before = process.cpuUsage();
+  return () => {
+    const { user, system } = process.cpuUsage(before);
+    const rssAnonMb = process.memoryUsage().rss / 1e6;
+    const own = { cpuSeconds: (user + system) / 1e6, kernelSeconds: system / 1e6, rssAnonMb };
+    return watch.stop().set("clients", own);
+  };
 }
 
 interface Following {
   intended: Float64Array;
   received: Received;
+  hops: HopTimes;
+  warmUp: number;
   signal: AbortSignal;
 }
 
-async function follow(processor: StreamProcessor, { intended, received, signal }: Following): Promise<void> {
+async function follow(processor: StreamProcessor, following: Following): Promise<void> {
+  const { intended, received, hops, warmUp, signal } = following;
   for await (const message of processor.subscribe({ from: "earliest", signal })) {
     const now = performance.now();
     const sequence = message.kind === "text" ? Number.parseInt(message.text, 10) : -1;
     if (!Number.isNaN(received.latencies[sequence] ?? 0)) received.duplicates++;
     else {
-      received.latencies[sequence] = now - (intended[sequence] ?? 0);
+      const intendedMs = intended[sequence] ?? 0;
+      received.latencies[sequence] = now - intendedMs;
       received.count++;
+      if (sequence >= warmUp) hops.add(message, { intendedMs, receivedMs: now });
     }
   }
 }
@@ -160,4 +207,22 @@ async function follow(processor: StreamProcessor, { intended, received, signal }
 /** The sequence number, then words, 256 bytes in all. */
 function textOf(sequence: number): string {
   return `${sequence} of the orders that were accepted `.padEnd(textBytes, "and sent to the kitchen ");
+}
+
+function tellUse(use: Outcome["use"], seconds: number): void {
+  table([
+    ["process", "cores used", "of them kernel", "MB of its own"],
+    ...[...use].map(([name, { cpuSeconds, kernelSeconds, rssAnonMb }]) => [
+      name,
+      rounded(cpuSeconds / seconds, 3),
+      rounded(kernelSeconds / seconds, 3),
+      rounded(rssAnonMb, 0),
+    ]),
+  ]);
+}
+
+function coresUsed(use: Outcome["use"], seconds: number): Record<string, number> {
+  return Object.fromEntries(
+    [...use].map(([name, { cpuSeconds }]) => [name, rounded(cpuSeconds / seconds, 3)]),
+  );
 }
