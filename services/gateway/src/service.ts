@@ -58,6 +58,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     epoch: `gateway-${config.instance}-${epochName(runtime)}`,
     append: buffer.append,
     now: clock.now,
+    monotonic: clock.monotonic,
     sleep: clock.sleep,
     backoffMs: (attempt) => backoffMs(attempt, random, { firstMs: 50, maxMs: 2_000 }),
   });

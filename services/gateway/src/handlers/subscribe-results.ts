@@ -32,6 +32,7 @@ export const subscribeResults =
     await followTail({
       open: (reading) => parts.tail({ tenant, stream: stream.name }, from, reading),
       sleep,
+      now,
       signal,
       onItem: reader.onResult,
       onSilence: reader.onSilence,

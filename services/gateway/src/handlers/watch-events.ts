@@ -17,6 +17,7 @@ export interface WatchParts {
   ): AsyncGenerator<Tailed>;
   lastSeq(): Promise<number>;
   sleep(ms: number, signal: AbortSignal): Promise<void>;
+  now(): number;
 }
 
 const knownTypes: readonly string[] = [
@@ -28,7 +29,7 @@ const knownTypes: readonly string[] = [
 ];
 
 export const watchEvents =
-  ({ tenant, find, tail, lastSeq, sleep }: WatchParts) =>
+  ({ tenant, find, tail, lastSeq, sleep, now }: WatchParts) =>
   async (request: WatchEventsRequest, responses: ResponseWriter<WatchEventsResponse>): Promise<void> => {
     const stream = await requireStream(find, { tenant, name: request.stream });
     const types = checkTypes(request.types);
@@ -47,6 +48,7 @@ export const watchEvents =
     await followTail({
       open: (signal) => tail({ tenant, stream: stream.name, type: filter }, seqFrom(place), signal),
       sleep,
+      now,
       signal: responses.signal,
       onItem: async ({ seq, data }) => {
         const event = Event.decode(data);

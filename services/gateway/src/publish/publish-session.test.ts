@@ -19,6 +19,7 @@ function setUp(acceptedBelow = 0) {
     budget: createPendingBudget(10_000_000),
     append: log.append,
     sleep: async () => void (await setImmediate()),
+    monotonic: () => performance.now(),
     backoffMs: () => 1,
     whenFull: "wait",
     signal: new AbortController().signal,

@@ -21,6 +21,7 @@ function setUp() {
     budget: createPendingBudget(10_000_000),
     now: () => now,
     sleep: async () => void (await setImmediate()),
+    monotonic: () => performance.now(),
     backoffMs: () => 1,
     signal: new AbortController().signal,
     rememberedKeysMax: 2,

@@ -10,6 +10,7 @@ export interface PublishingOptions {
   epoch: string;
   append(batch: Batch, traces: readonly unknown[]): Promise<string>;
   now(): number;
+  monotonic(): number;
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   backoffMs(attempt: number): number;
 }
@@ -27,7 +28,14 @@ export function createPublishing(options: PublishingOptions): Publishing {
   const { append, now, sleep, limits } = options;
   const budget = createPendingBudget(limits.pendingBytesMax);
   const ending = new AbortController();
-  const shared = { budget, append, sleep, backoffMs: options.backoffMs, signal: ending.signal };
+  const shared = {
+    budget,
+    append,
+    sleep,
+    monotonic: options.monotonic,
+    backoffMs: options.backoffMs,
+    signal: ending.signal,
+  };
   const { rememberedKeysMax } = limits;
   return {
     name: "publishing",

@@ -23,6 +23,7 @@ function setUp(more: Partial<PushSourceOptions> = {}) {
     budget,
     append: log.append,
     sleep: async () => void (await setImmediate()),
+    monotonic: () => performance.now(),
     backoffMs: () => 1,
     whenFull: "refuse",
     signal: ending.signal,
@@ -97,41 +98,50 @@ test("a batch closes when it is full, at a change of lane and at a hole in the p
   ]);
 });
 
+/** A source whose last batch has just gone, so that the next one lingers. */
+async function setUpLingering() {
+  const clock = createFakeClock();
+  const made = setUp({ sleep: clock.sleep, monotonic: clock.monotonic });
+  const first = made.source.add({ row: textRow("first") }, closing);
+  await made.log.answer();
+  await first;
+  return { ...made, clock };
+}
+
 test("a batch that has its number of messages closes at once", async () => {
-  const { log, source } = setUp({ sleep: createFakeClock().sleep });
+  const { log, source } = await setUpLingering();
   const add = (text: string) => source.add({ row: textRow(text) }, { rowsMax: 3, lingerMs: 50 });
   const receipts = Promise.all(["a", "b"].map(add));
   await setImmediate();
-  assert.equal(log.batches.length, 0, "it lingers");
+  assert.equal(log.batches.length, 1, "it lingers");
   const third = add("c");
   await log.answer();
   await Promise.all([receipts, third]);
-  assert.deepEqual(log.batches.map(textsIn), [["a", "b", "c"]]);
+  assert.deepEqual(log.batches.map(textsIn), [["first"], ["a", "b", "c"]]);
 });
 
 test("a batch closes before the message that would pass its bytes, without lingering", async () => {
-  const { log, source } = setUp({ sleep: createFakeClock().sleep });
+  const { log, source } = await setUpLingering();
   const big = "x".repeat(600 * 1024);
-  const first = source.add({ row: textRow(big) }, closing);
+  const filling = source.add({ row: textRow(big) }, closing);
   await setImmediate();
-  assert.equal(log.batches.length, 0, "it lingers");
+  assert.equal(log.batches.length, 1, "it lingers");
   void source.add({ row: textRow(`${big}y`) }, closing);
   await log.answer();
-  await first;
-  assert.deepEqual(log.batches.map(textsIn), [[big]]);
+  await filling;
+  assert.deepEqual(log.batches.map(textsIn), [["first"], [big]]);
 });
 
 test("a batch that is not full closes when its time is over, and not before", async () => {
-  const clock = createFakeClock();
-  const { log, source } = setUp({ sleep: clock.sleep });
+  const { log, source, clock } = await setUpLingering();
   const receipt = source.add({ row: textRow("a") }, { rowsMax: 1_000, lingerMs: 50 });
   await setImmediate();
   await clock.advance(49);
-  assert.equal(log.batches.length, 0);
+  assert.equal(log.batches.length, 1);
   await clock.advance(1);
   await log.answer();
   await receipt;
-  assert.deepEqual(log.batches.map(textsIn), [["a"]]);
+  assert.deepEqual(log.batches.map(textsIn), [["first"], ["a"]]);
 });
 
 test("a batch whose outcome is unknown is sent again as it is, before any other", async () => {
@@ -200,21 +210,41 @@ test("where one message has an idempotency key, all of its batch carry their ids
   assert.deepEqual([idText(ids.subarray(0, 16)), idText(ids.subarray(16))], [messageId(of, 0), id]);
 });
 
-test("a batch that came together while another was on its way does not linger again", async () => {
-  const overs: (() => void)[] = [];
-  const { log, source } = setUp({ sleep: () => new Promise<void>((resolve) => overs.push(resolve)) });
+test("what comes alone goes at once, and what comes soon after it travels together", async () => {
+  const clock = createFakeClock();
+  const { log, source } = setUp({ sleep: clock.sleep, monotonic: clock.monotonic });
   const first = source.add({ row: textRow("a") }, closing);
-  overs[0]?.();
-  while (log.batches.length === 0) await setImmediate();
-  const others = ["b", "c"].map((text) => source.add({ row: textRow(text) }, closing));
-  assert.equal(overs.length, 2, "its time runs from its first message");
-  overs[1]?.();
   await setImmediate();
+  assert.equal(log.batches.length, 1, "nobody was waited for");
+  await log.answer();
+  await first;
+  const others = ["b", "c"].map((text) => source.add({ row: textRow(text) }, closing));
+  await clock.advance(1.9);
+  assert.equal(log.batches.length, 1);
+  await clock.advance(0.1);
+  await log.answer();
+  await Promise.all(others);
+  assert.deepEqual(log.batches.map(textsIn), [["a"], ["b", "c"]]);
+  await clock.advance(2);
+  void source.add({ row: textRow("d") }, closing);
+  await setImmediate();
+  assert.equal(log.batches.length, 3);
+  await log.answer();
+});
+
+test("a batch that came together while another was on its way does not linger again", async () => {
+  const clock = createFakeClock();
+  const { log, source } = setUp({ sleep: clock.sleep, monotonic: clock.monotonic });
+  const first = source.add({ row: textRow("a") }, closing);
+  await setImmediate();
+  const others = ["b", "c"].map((text) => source.add({ row: textRow(text) }, closing));
+  assert.equal(clock.sleeping(), 1);
+  await clock.advance(2);
   assert.equal(log.batches.length, 1, "one append at a time");
   await log.answer();
   await first;
   await log.answer();
   await Promise.all(others);
   assert.deepEqual(log.batches.map(textsIn), [["a"], ["b", "c"]]);
-  assert.equal(overs.length, 2);
+  assert.equal(clock.sleeping(), 0);
 });

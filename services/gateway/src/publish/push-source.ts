@@ -32,7 +32,7 @@ export interface Addition {
 
 export interface Closing {
   rowsMax: number;
-  /** How long the first message of a batch waits for others. */
+  /** How far batches of the source are apart at least: what comes within this time travels together. */
   lingerMs: number;
 }
 
@@ -60,6 +60,8 @@ export interface PushSourceOptions {
   /** Resolves with the durability of the batch. */
   append(batch: Batch, traces: readonly unknown[]): Promise<string>;
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Of a clock that is never set back. */
+  monotonic(): number;
   backoffMs(attempt: number): number;
   /** Whether a buffer that is full refuses messages or makes them wait. */
   whenFull: "refuse" | "wait";
@@ -82,8 +84,8 @@ interface Forming {
   closing: Closing;
   bodyBytes: number;
   columnBytes: number;
-  /** Its first message has waited long enough, be it for this batch's turn or for others to join. */
-  due: Promise<void>;
+  /** It need not wait for others to join it any more. */
+  due: Promise<void> | undefined;
 }
 
 export function createPushSource(options: PushSourceOptions): PushSource {
@@ -92,6 +94,8 @@ export function createPushSource(options: PushSourceOptions): PushSource {
   let idleCalls: (() => void)[] = [];
   let nextPosition = 0;
   let isRunning = false;
+  /** When the last batch went. */
+  let sentAt = Number.NEGATIVE_INFINITY;
   let wake: (() => void) | undefined;
 
   const high: Holder = { ...of, lane: Lane.LANE_HIGH };
@@ -102,7 +106,9 @@ export function createPushSource(options: PushSourceOptions): PushSource {
     const { contentBytes, columnBytes } = waiting.row;
     const last = forming.at(-1);
     if (last === undefined || !joins(last, waiting)) {
-      const due = options.sleep(closing.lingerMs);
+      // A message that comes alone waits for nobody; those that come fast travel together.
+      const waitMs = sentAt + closing.lingerMs - options.monotonic();
+      const due = waitMs > 0 ? options.sleep(waitMs) : undefined;
       forming.push({ waiting: [waiting], closing, bodyBytes: contentBytes, columnBytes, due });
       return;
     }
@@ -115,7 +121,9 @@ export function createPushSource(options: PushSourceOptions): PushSource {
     forming.length > 1 || waiting.length >= closing.rowsMax;
 
   const linger = async (batch: Forming): Promise<void> => {
-    if (isReady(batch)) return;
+    // What is offered in one go travels in one batch, also where it is due at once.
+    await Promise.resolve();
+    if (isReady(batch) || batch.due === undefined) return;
     const full = new Promise<void>((resolve) => (wake = resolve));
     await Promise.race([batch.due, full]);
     wake = undefined;
@@ -130,6 +138,7 @@ export function createPushSource(options: PushSourceOptions): PushSource {
     });
 
   const send = async (waiting: readonly Waiting[]): Promise<void> => {
+    sentAt = options.monotonic();
     const rows = place(waiting);
     const batch = buildBatch(of, rows);
     const traces = waiting.flatMap(({ trace }) => (trace === undefined ? [] : [trace]));

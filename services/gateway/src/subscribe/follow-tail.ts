@@ -5,40 +5,50 @@ export interface Followed<Item> {
   /** Begins to read; ends when its signal is aborted. */
   open(signal: AbortSignal): AsyncGenerator<Item>;
   sleep(ms: number, signal: AbortSignal): Promise<void>;
+  now(): number;
   signal: AbortSignal;
   onItem(item: Item): Promise<void>;
   /** Called when nothing came for `heartbeatMs`. */
   onSilence(): Promise<void>;
 }
 
-/** Hands over items one by one, the next when the last one is dealt with, and tells silence. */
+/**
+ * Hands over items one by one, the next when the last one is dealt with, and tells silence. One timer for all
+ * of them: items may come by the hundred a second.
+ */
 export async function followTail<Item>(followed: Followed<Item>): Promise<void> {
   const ended = new AbortController();
   const signal = AbortSignal.any([followed.signal, ended.signal]);
-  const items = followed.open(signal);
-  const aborted = new Promise<undefined>((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    signal.addEventListener("abort", () => resolve(undefined), { once: true });
-  });
-  let next = items.next();
-  try {
+  const state = { heardAt: followed.now(), isBusy: false };
+  let telling: Promise<void> | undefined;
+
+  const tellSilence = async (): Promise<void> => {
     while (!signal.aborted) {
-      const waited = new AbortController();
-      const silence = followed.sleep(heartbeatMs, AbortSignal.any([waited.signal, signal]));
-      const arrived = await Promise.race([next, silence.then(() => undefined), aborted]);
-      waited.abort();
-      if (signal.aborted) return;
-      if (arrived === undefined) {
-        await followed.onSilence();
-      } else {
-        if (arrived.done === true) return;
-        await followed.onItem(arrived.value);
-        next = items.next();
+      const quietMs = state.isBusy ? 0 : followed.now() - state.heardAt;
+      if (quietMs < heartbeatMs) {
+        await followed.sleep(heartbeatMs - quietMs, signal);
+        continue;
       }
+      telling = followed.onSilence();
+      await telling;
+      telling = undefined;
+      state.heardAt = followed.now();
+    }
+  };
+  // An item that fails to be told ends it, and so does a silence.
+  const watching = tellSilence().finally(() => ended.abort());
+  watching.catch(() => undefined);
+  try {
+    for await (const item of followed.open(signal)) {
+      if (telling !== undefined) await telling.catch(() => undefined);
+      if (signal.aborted) return;
+      state.isBusy = true;
+      await followed.onItem(item);
+      state.isBusy = false;
+      state.heardAt = followed.now();
     }
   } finally {
     ended.abort();
-    await next.catch(() => undefined);
-    await items.return(undefined);
+    await watching;
   }
 }
