@@ -1,10 +1,18 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { buildBatch } from "@millrace/envelope/testing";
-import { createBodyReader } from "./body-reader.js";
+import { createBodyReader, keepReader } from "./body-reader.js";
 import { Stream } from "@millrace/proto/stream";
 import { openBodyStore } from "./body-store.js";
 import { readingOf } from "./reading.js";
@@ -156,3 +164,46 @@ test("a reader that may map nothing says why", async (t) => {
   assert.equal(reader.unmappedReason, "segments.mmapBytesMax is 0");
   assert.deepEqual(read(), { mapped: 0, read: 600_000, inline: 0 });
 });
+
+/** Whether this process keeps blocks of a file, mapped or open; only Linux can be asked. */
+function isKept(path: string): boolean {
+  if (process.platform !== "linux") return false;
+  const linkOf = (fd: string): string => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return "";
+    }
+  };
+  const files = readdirSync("/proc/self/fd").map(linkOf);
+  return [...files, ...readFileSync("/proc/self/maps", "utf8").split("\n")].some(
+    (line) => line.includes(path) && line.includes("(deleted)"),
+  );
+}
+
+for (const [how, mmapBytesMax] of [
+  ["maps", 8 * mib],
+  ["files", 0],
+] as const) {
+  test(`${how} of deleted segments are let go within a second`, async (t) => {
+    const { dir, bodies, reader, place } = await workbench(t, mmapBytesMax);
+    let rounds = 0;
+    const seconds = (_: number, signal: AbortSignal): Promise<void> => {
+      rounds += 1;
+      if (rounds < 3) return Promise.resolve();
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+    };
+    reader.release(await reader.open((await place(1)).bytes));
+    // The owner too has it open until it is closed.
+    await bodies.close();
+    const [segment = ""] = readdirSync(dir).filter((name) => /^\d+\.seg$/.test(name));
+    const path = join(dir, segment);
+    unlinkSync(path);
+    assert.equal(isKept(path), process.platform === "linux");
+    const kept = keepReader(reader, { clock: { sleep: seconds } });
+    await kept.start();
+    for (let turn = 0; turn < 2_000 && (rounds < 3 || isKept(path)); turn++) await new Promise(setImmediate);
+    assert.equal(isKept(path), false);
+    await kept.stop();
+  });
+}

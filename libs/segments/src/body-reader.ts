@@ -43,7 +43,40 @@ export interface BodyReader {
   /** What was read of a stream so far, by how. */
   readBytes(tenant: string, stream: string): ReadBytes;
   forget(tenant: string, stream: string): void;
+  /**
+   * To be called every second: lets go of segments that were deleted, which keep their blocks on the disk for
+   * as long as they are mapped or open here.
+   */
+  letGo(): Promise<void>;
   close(): Promise<void>;
+}
+
+const keepMs = 1_000;
+
+/** Keeps a reader up while its service runs. */
+export function keepReader(
+  reader: BodyReader,
+  { clock }: { clock: { sleep(ms: number, signal: AbortSignal): Promise<void> } },
+) {
+  const stopping = new AbortController();
+  const keep = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      await reader.letGo();
+      await clock.sleep(keepMs, stopping.signal);
+    }
+  };
+  let keeping: Promise<void> | undefined;
+  return {
+    name: "body-reader",
+    start: async (): Promise<void> => {
+      keeping = keep();
+    },
+    stop: async (): Promise<void> => {
+      stopping.abort();
+      await keeping;
+      await reader.close();
+    },
+  };
 }
 
 /** Segments of 64 MiB: 32 of them span twice what is in flight at full speed. */
@@ -220,6 +253,10 @@ export function createBodyReader(options: BodyReaderOptions): BodyReader {
       return { mapped: inPlace, read, inline };
     },
     forget: accounts.forget,
+    letGo: async () => {
+      maps?.letGo();
+      await files.letGo();
+    },
     close: async () => {
       maps?.close();
       files.close();
@@ -257,12 +294,14 @@ function pathOf(dirs: BodyReaderOptions["dirs"], range: SegmentRange): string {
 
 function openFiles() {
   const files = new Map<string, Promise<FileHandle>>();
+  const forget = (path: string): void => {
+    const file = files.get(path);
+    files.delete(path);
+    void file?.then((handle) => handle.close()).catch(() => undefined);
+  };
   const evict = (): void => {
     const [oldest] = files.keys();
-    if (oldest === undefined) return;
-    const file = files.get(oldest);
-    files.delete(oldest);
-    void file?.then((handle) => handle.close()).catch(() => undefined);
+    if (oldest !== undefined) forget(oldest);
   };
   return {
     open: (path: string, range: SegmentRange): Promise<FileHandle> => {
@@ -276,10 +315,13 @@ function openFiles() {
       if (files.size > openFilesMax) evict();
       return file;
     },
-    forget: (path: string): void => {
-      const file = files.get(path);
-      files.delete(path);
-      void file?.then((handle) => handle.close()).catch(() => undefined);
+    forget,
+    letGo: async (): Promise<void> => {
+      for (const [path, file] of files) {
+        const links = await file.then(async (handle) => (await handle.stat()).nlink).catch(() => 0);
+        // Opened anew meanwhile, or evicted: that is not the one which was looked at.
+        if (links === 0 && files.get(path) === file) forget(path);
+      }
     },
     close: (): void => {
       while (files.size > 0) evict();

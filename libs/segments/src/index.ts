@@ -1,5 +1,5 @@
 export { type BodyPool, createBodyPool } from "./body-pool.js";
-export { type BodyReader, type BodyReaderOptions, createBodyReader } from "./body-reader.js";
+export { type BodyReader, type BodyReaderOptions, createBodyReader, keepReader } from "./body-reader.js";
 export {
   type BodyStore,
   type BodyStoreOptions,

@@ -27,12 +27,14 @@ async function nodeOf(t: TestContext, node: string, text: string) {
   });
   const placed = await bodies.place(buildBatch({ texts: [text] }), "raw.batch.any.t.s");
   const listen = { host: "127.0.0.1", port: 0 };
-  const server = createRangeServer({ listen, rawDir, node, healthy: () => true });
+  const served = createBodyReader({ dirs: { raw: rawDir } });
+  const server = createRangeServer({ listen, reader: served, node, healthy: () => true });
   await server.start?.();
   const client = new RangeServiceClient(`127.0.0.1:${server.port()}`, insecure, internalChannel);
   t.after(async () => {
     client.close();
     await server.stop?.(never);
+    await served.close();
     await bodies.close();
     rmSync(rawDir, { recursive: true, force: true });
   });

@@ -1,19 +1,18 @@
 import { RangeServiceService } from "@millrace/proto/buffer";
-import { createGrpcServer, type GrpcServer } from "@millrace/runtime";
-import { createBodyReader } from "@millrace/segments";
+import { type Component, createGrpcServer, type GrpcServer, type Runtime } from "@millrace/runtime";
+import { type BodyReader, createBodyReader, keepReader } from "@millrace/segments";
 import type { BufferConfig } from "./config.js";
 import { readRange } from "./handlers/read-range.js";
 
 export interface RangeServerOptions {
   listen: { host: string; port: number };
-  rawDir: string;
+  reader: Pick<BodyReader, "read">;
   node: string;
   healthy(): boolean;
 }
 
 /** Serves bodies of the raw side, on a listener of its own: nothing else is to be had there. */
-export function createRangeServer({ listen, rawDir, node, healthy }: RangeServerOptions): GrpcServer {
-  const reader = createBodyReader({ dirs: { raw: rawDir } });
+export function createRangeServer({ listen, reader, node, healthy }: RangeServerOptions): GrpcServer {
   const handle = readRange({ reader, node });
   return createGrpcServer({
     listen,
@@ -30,7 +29,9 @@ export function createRangeServer({ listen, rawDir, node, healthy }: RangeServer
 }
 
 /** None where bodies are read on this node only. */
-export function rangeServers(config: BufferConfig, healthy: () => boolean): GrpcServer[] {
+export function rangeServers(config: BufferConfig, runtime: Runtime, healthy: () => boolean): Component[] {
   const { rawRead: listen, node, segments } = config;
-  return listen === undefined ? [] : [createRangeServer({ listen, rawDir: segments.rawDir, node, healthy })];
+  if (listen === undefined) return [];
+  const reader = createBodyReader({ dirs: { raw: segments.rawDir } });
+  return [keepReader(reader, runtime), createRangeServer({ listen, reader, node, healthy })];
 }

@@ -12,7 +12,7 @@ import {
 } from "@millrace/messaging";
 import { BufferServiceService } from "@millrace/proto/buffer";
 import { type BuildService, createGrpcServer, unary } from "@millrace/runtime";
-import { createBodyReader } from "@millrace/segments";
+import { createBodyReader, keepReader } from "@millrace/segments";
 import { openAcceptJournal } from "./accept/accept-journal.js";
 import { createAcceptor } from "./accept/acceptor.js";
 import { createLeftBatches } from "./accept/left-batches.js";
@@ -51,6 +51,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const journal = await openAcceptJournal(join(rawDir, owner));
   const parts = { broker, publisher, registry, runtime };
   const { quota, watch } = await openQuota({ ...parts, dir: join(rawDir, owner) });
+  const reader = createBodyReader({ dirs: { clean: cleanDir } });
   const acceptor = createAcceptor({
     quota,
     registry,
@@ -58,7 +59,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     paths: createPaths({
       batches,
       bodies,
-      reader: createBodyReader({ dirs: { clean: cleanDir } }),
+      reader,
       version: runtime.version,
       now: clock.now,
     }),
@@ -102,6 +103,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const keeping = keepLeases(bodies, left, runtime);
   // The quota compares with the bus, so it begins when that has what the last life left.
   const published = [batches.raw, batches.clean, keeping];
-  const servers = [server, ...rangeServers(config, broker.isConnected)];
-  return [broker, registry, ledger, tracker, acceptor, ...published, watch, quota, ...servers];
+  const servers = [server, ...rangeServers(config, runtime, broker.isConnected)];
+  const base = [broker, keepReader(reader, runtime), registry, ledger, tracker, acceptor];
+  return [...base, ...published, watch, quota, ...servers];
 };

@@ -15,7 +15,7 @@ import {
   serveRequests,
 } from "@millrace/messaging";
 import type { BuildService, Component } from "@millrace/runtime";
-import { createBodyReader, openBodyStore } from "@millrace/segments";
+import { createBodyReader, keepReader, openBodyStore } from "@millrace/segments";
 import type { InferenceConfig } from "./config.js";
 import { analyseBatch } from "./handlers/analyse-batch.js";
 import { embedTexts } from "./handlers/embed-texts.js";
@@ -51,12 +51,8 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     onBroken: runtime.fail,
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
-  const deadLetters = createDeadLetterWriter({
-    publisher,
-    stage: "inference",
-    side: "clean",
-    now: clock.now,
-  });
+  const from = { stage: "inference", side: "clean" } as const;
+  const deadLetters = createDeadLetterWriter({ publisher, ...from, now: clock.now });
   const trial = createTrial({
     runtime,
     module: new URL("./handlers/try-analysis.js", import.meta.url),
@@ -86,6 +82,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
   return [
     poolComponent(pool),
     broker,
+    keepReader(reader, runtime),
     registry,
     ledger,
     tracker,

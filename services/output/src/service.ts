@@ -17,7 +17,7 @@ import {
   storedSizes,
 } from "@millrace/messaging";
 import type { BuildService, Component } from "@millrace/runtime";
-import { createBodyReader, readingOf, tellReading } from "@millrace/segments";
+import { createBodyReader, keepReader, readingOf, tellReading } from "@millrace/segments";
 import type { OutputConfig } from "./config.js";
 import { publishResults } from "./handlers/publish-results.js";
 import { storeBatch } from "./handlers/store-batch.js";
@@ -102,6 +102,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   };
   return [
     broker,
+    keepReader(reader, runtime),
     results,
     stored,
     stores,

@@ -16,7 +16,14 @@ import {
   serveRequests,
 } from "@millrace/messaging";
 import type { BuildService, Logger } from "@millrace/runtime";
-import { createBodyPool, createBodyReader, openBodyStore, readingOf, tellReading } from "@millrace/segments";
+import {
+  createBodyPool,
+  createBodyReader,
+  keepReader,
+  openBodyStore,
+  readingOf,
+  tellReading,
+} from "@millrace/segments";
 import type { PrivacyConfig } from "./config.js";
 import { createFilters } from "./filter/filters.js";
 import { createFilterPool } from "./filter/pool/filter-pool.js";
@@ -87,6 +94,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   });
   return [
     broker,
+    keepReader(reader, runtime),
     registry,
     ledger,
     tracker,

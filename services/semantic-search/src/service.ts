@@ -13,7 +13,7 @@ import {
 } from "@millrace/messaging";
 import { CodedError } from "@millrace/errors";
 import type { BuildService, Component } from "@millrace/runtime";
-import { createBodyReader } from "@millrace/segments";
+import { createBodyReader, keepReader } from "@millrace/segments";
 import type { SemanticSearchConfig } from "./config.js";
 import { createFreshness } from "./freshness/freshness.js";
 import { createEmbeddingsTail } from "./freshness/embeddings-tail.js";
@@ -70,6 +70,7 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
   return [
     indexComponent(index),
     broker,
+    keepReader(reader, runtime),
     registry,
     ledger,
     tail,

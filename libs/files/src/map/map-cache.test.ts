@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
@@ -62,4 +62,41 @@ test("after close each map ends with its last use", (t) => {
   assert.equal(a.bytes[0], "a".charCodeAt(0));
   maps.give(a);
   assert.equal(maps.bytes(), 0);
+});
+
+/** What the system says is mapped; elsewhere than on Linux it can't be asked. */
+const isMapped = (path: string): boolean => {
+  const deleted = process.platform === "linux" ? readFileSync("/proc/self/maps", "utf8") : "";
+  return deleted.includes(path);
+};
+
+test("the map of a file that was deleted ends as soon as nobody uses it", (t) => {
+  const file = folder(t);
+  const maps = createMapCache(10 * fileBytes);
+  const path = file("a");
+  const [used, unused] = [taken(maps, path), taken(maps, file("b"))];
+  maps.give(unused);
+  for (const name of ["a", "b"]) unlinkSync(file(name));
+  maps.letGo();
+  assert.equal(maps.bytes(), fileBytes, "the one in use stays");
+  assert.equal(used.bytes[0], "a".charCodeAt(0));
+  maps.give(used);
+  assert.equal(maps.bytes(), 0);
+  assert.equal(isMapped(path), false);
+});
+
+test("mapping another file lets go of deleted ones, never of renamed ones", (t) => {
+  const file = folder(t);
+  const maps = createMapCache(10 * fileBytes);
+  const [a, b] = [file("a"), file("b")];
+  const kept = taken(maps, a);
+  for (const each of [kept, taken(maps, b)]) maps.give(each);
+  renameSync(a, `${a}-again`);
+  // Replaced, as by another file of that name.
+  renameSync(file("c"), b);
+  const replacing = taken(maps, file("d"));
+  assert.equal(maps.bytes(), 2 * fileBytes);
+  assert.equal(replacing.bytes[0], "d".charCodeAt(0));
+  assert.equal(taken(maps, b).bytes[0], "c".charCodeAt(0));
+  assert.equal(taken(maps, `${a}-again`), kept);
 });

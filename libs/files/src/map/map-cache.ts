@@ -8,12 +8,18 @@ export interface MappedFile {
 
 /**
  * Maps of whole files, kept while they are used and as long as they fit into the bound. A file is known by
- * its inode: one that is used again under a new name keeps its map, whose pages are in place already.
+ * its inode: one that is used again under a new name keeps its map, whose pages are in place already. One
+ * that was deleted would keep its blocks on the disk for as long as it is mapped, so it is let go.
  */
 export interface MapCache {
   /** Undefined: the bound is reached by maps that are in use. Errors: those of opening the file. */
   take(path: string): MappedFile | undefined;
   give(file: MappedFile): void;
+  /**
+   * Ends the maps of files that were deleted, each as soon as it is not in use. Also done whenever a file is
+   * mapped; where none is, as on a full disk, somebody has to ask. One call of the system for each map.
+   */
+  letGo(): void;
   /** Bytes mapped now. */
   bytes(): number;
   /** Ends each map as soon as it is not in use. */
@@ -24,6 +30,9 @@ interface Entry extends MappedFile {
   map: FileMap;
   inode: string;
   path: string;
+  /** Kept open to learn whether the file still has a name, whatever it is by now. */
+  fd: number;
+  isDeleted: boolean;
   uses: number;
 }
 
@@ -39,6 +48,13 @@ export function createMapCache(mmapBytesMax: number): MapCache {
     if (byPath.get(entry.path) === entry) byPath.delete(entry.path);
     mapped -= entry.bytes.length;
     entry.map.close();
+    closeSync(entry.fd);
+  };
+  const letGo = (): void => {
+    for (const entry of byInode.values()) {
+      entry.isDeleted ||= fstatSync(entry.fd).nlink === 0;
+      if (entry.isDeleted && entry.uses === 0) drop(entry);
+    }
   };
   const makeRoom = (bytes: number): boolean => {
     for (const entry of byInode.values()) {
@@ -55,7 +71,9 @@ export function createMapCache(mmapBytesMax: number): MapCache {
   };
   const open = (path: string): Entry | undefined => {
     const fd = openSync(path, "r");
+    let isKept = false;
     try {
+      letGo();
       const { dev, ino, size } = fstatSync(fd);
       const inode = `${dev}:${ino}`;
       const known = byInode.get(inode);
@@ -72,12 +90,13 @@ export function createMapCache(mmapBytesMax: number): MapCache {
       if (!makeRoom(size)) return undefined;
       const map = mapFile(fd);
       mapped += size;
-      const entry: Entry = { bytes: map.bytes, map, inode, path, uses: 0 };
+      const entry: Entry = { bytes: map.bytes, map, inode, path, fd, isDeleted: false, uses: 0 };
+      isKept = true;
       byInode.set(inode, entry);
       byPath.set(path, entry);
       return entry;
     } finally {
-      closeSync(fd);
+      if (!isKept) closeSync(fd);
     }
   };
   return {
@@ -86,9 +105,12 @@ export function createMapCache(mmapBytesMax: number): MapCache {
       return entry === undefined ? undefined : use(entry);
     },
     give: (file) => {
-      (file as Entry).uses -= 1;
+      const entry = file as Entry;
+      entry.uses -= 1;
+      if (entry.isDeleted && entry.uses === 0) drop(entry);
       makeRoom(0);
     },
+    letGo,
     bytes: () => mapped,
     close: () => {
       bytesMax = 0;

@@ -35,15 +35,22 @@ export interface StragglerOptions extends Omit<SegmentLogOptions, "dir"> {
   monotonic(): number;
 }
 
-/** A batch that is settled in the normal course of things is gone long before. */
-const oldMs = 10_000;
-/**
- * A segment is emptied that way only where at most a quarter of it is left: a backlog fills whole segments,
- * and copying those would free nothing.
+/*
+ * When a segment is emptied that way:
+ *
+ *     room     all of it is 10 s old: whatever is settled in the normal course of things is gone long before;
+ *              and at most a quarter is left
+ *     pressed  more than half of `liveBytesMax` is in use: all of it is 1 s old, at most three quarters are
+ *              left, and it would stay for 10 s more at the pace of the last second
+ *
+ * A backlog fills whole segments, and copying those would free nothing. One that drains empties each quickly,
+ * which its pace tells.
  */
-const partMax = 0.25;
+const rules = { room: { oldMs: 10_000, partMax: 0.25 }, pressed: { oldMs: 1_000, partMax: 0.75 } };
+const pressedFrom = 0.5;
+const sweepsToStay = 10;
 /** Of `liveBytesMax`, within which it counts. */
-const spilledPartMax = 0.25;
+const spilledPartMax = 0.5;
 
 export async function openStragglers(options: StragglerOptions): Promise<Stragglers> {
   const { log, held, segmentBytes } = options;
@@ -68,19 +75,27 @@ export async function openStragglers(options: StragglerOptions): Promise<Straggl
   const fromEarlier = new Set(found.map(({ frame }) => keyOf(frame.place)));
   for (const { frame, bytes: size } of found) count(frame.place, size);
 
-  const isWorth = (segment: Segment, frames: readonly HeldFrame[]): boolean => {
-    const oldest = options.monotonic() - oldMs;
-    const size = frames.reduce((sum, { place }) => sum + place.offset - place.frameOffset + place.length, 0);
+  /** Bytes left in each segment at the last sweep. */
+  let leftBefore = new Map<number, number>();
+  const stays = ({ segment, left }: Remains): boolean => {
+    const before = leftBefore.get(segment.number);
+    return before !== undefined && (before - left) * sweepsToStay <= left;
+  };
+  const isWorth = (remains: Remains): boolean => {
+    const { segment, frames, left } = remains;
+    const now = options.monotonic();
+    const fits = ({ oldMs, partMax }: typeof rules.room): boolean =>
+      left <= partMax * segmentBytes && [...frames.values()].every(({ since }) => since <= now - oldMs);
+    const isPressed = log.liveBytes() > pressedFrom * options.liveBytesMax;
     return (
       segment.sealed &&
       // Otherwise somebody is just writing or taking over another one.
-      frames.length === segment.live &&
-      frames.every(({ since }) => since <= oldest) &&
-      size <= partMax * segmentBytes &&
-      bytes + size <= spilledPartMax * options.liveBytesMax
+      frames.size === segment.live &&
+      bytes + left <= spilledPartMax * options.liveBytesMax &&
+      (fits(rules.room) || (isPressed && fits(rules.pressed) && stays(remains)))
     );
   };
-  const empty = async (segment: Segment, frames: ReadonlyMap<string, HeldFrame>): Promise<void> => {
+  const empty = async ({ segment, frames }: Remains): Promise<void> => {
     try {
       for (const { place } of frames.values()) count(place, await shelf.write(segment, place));
       await shelf.sync();
@@ -103,10 +118,14 @@ export async function openStragglers(options: StragglerOptions): Promise<Straggl
     recovered: found.map(({ frame }) => frame),
     bytes: () => bytes,
     spill: async () => {
-      for (const [number, frames] of bySegment(held)) {
+      const all = [...bySegment(held)].flatMap(([number, frames]): Remains[] => {
         const segment = log.shelf.segments.get(number);
-        if (segment !== undefined && isWorth(segment, [...frames.values()])) await empty(segment, frames);
-      }
+        return segment === undefined ? [] : [{ segment, frames, left: bytesOf(frames) }];
+      });
+      // What frees most for what it copies goes first.
+      all.sort((a, b) => a.left - b.left);
+      for (const remains of all) if (isWorth(remains)) await empty(remains);
+      leftBefore = new Map(all.map(({ segment, left }) => [segment.number, left]));
     },
     free: async ({ place, isAside }) => {
       // A frame of an earlier life may lie in both: then the first to be freed is the copy.
@@ -114,6 +133,19 @@ export async function openStragglers(options: StragglerOptions): Promise<Straggl
       else await log.release(place);
     },
   };
+}
+
+/** What is held of a segment. */
+interface Remains {
+  segment: Segment;
+  frames: ReadonlyMap<string, HeldFrame>;
+  left: number;
+}
+
+function bytesOf(frames: ReadonlyMap<string, HeldFrame>): number {
+  let sum = 0;
+  for (const { place } of frames.values()) sum += place.offset - place.frameOffset + place.length;
+  return sum;
 }
 
 /** Frames by segment and id, without those that lie aside already. */
