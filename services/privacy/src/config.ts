@@ -8,6 +8,8 @@ export const privacyConfig = z.strictObject({
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
     .default("local"),
+  /** Where the buffers of other nodes serve the bodies that lie there: `host:port` by name of the node. */
+  peers: z.record(z.string(), z.string()).default({}),
   /**
    * File with the 32-byte key, as 64 hex digits, of pseudonyms; all replicas share it, and it never changes.
    */

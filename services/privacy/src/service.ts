@@ -14,6 +14,7 @@ import {
   readingEndpoint,
   createTrial,
   serveRequests,
+  type StreamRegistry,
 } from "@millrace/messaging";
 import type { BuildService, Logger } from "@millrace/runtime";
 import {
@@ -30,6 +31,7 @@ import { createFilterPool } from "./filter/pool/filter-pool.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
 import { cleanTexts } from "./handlers/clean-texts.js";
 import { filterBatch } from "./handlers/filter-batch.js";
+import { createRangeClient } from "./range-client.js";
 
 /** The only reader of RAW: what leaves here holds no personal data that the stream's policy looks for. */
 export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
@@ -40,12 +42,8 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   const tracker = createStoredTracker(broker, runtime);
   const ledger = await createLedger(broker, "privacy", runtime);
   const registry = await createStreamRegistry(broker);
-  const { rawDir, mmapBytesMax } = config.segments;
-  const reader = createBodyReader({
-    dirs: { raw: rawDir },
-    mmapBytesMax,
-    reading: async ({ tenant, stream }) => readingOf(await registry.find(tenant, stream)),
-  });
+  const ranges = createRangeClient(config.peers, clock);
+  const reader = createReader(config, registry, ranges);
   const bodies = await openBodyStore({
     sideDir: config.segments.cleanDir,
     side: "clean",
@@ -94,6 +92,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   });
   return [
     broker,
+    ranges,
     keepReader(reader, runtime),
     registry,
     ledger,
@@ -108,6 +107,21 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     consumeOrdered({ ...options, stage: "privacy" }),
   ];
 };
+
+/** Raw bodies of this node from the disk, those of others over the network. */
+function createReader(
+  { segments, node }: PrivacyConfig,
+  registry: StreamRegistry,
+  { fetch }: Pick<ReturnType<typeof createRangeClient>, "fetch">,
+) {
+  return createBodyReader({
+    dirs: { raw: segments.rawDir },
+    node,
+    fetch,
+    mmapBytesMax: segments.mmapBytesMax,
+    reading: async ({ tenant, stream }) => readingOf(await registry.find(tenant, stream)),
+  });
+}
 
 /** The threads that redact, and the memory for what they and this thread make. */
 function createRedaction({ filter }: PrivacyConfig, log: Logger) {
