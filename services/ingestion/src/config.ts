@@ -28,9 +28,9 @@ export const ingestionConfig = z.strictObject({
         .min(1024 * 1024)
         .max(limits.bulkBytesMax)
         .default(limits.bulkBytesMax),
-      /** Files of a source that are read at once; each holds blocks of a frame and 768 KiB, two ahead. */
+      /** Files of a source that are read at once; each holds blocks of a frame and 768 KiB. */
       filesInFlightMax: z.int().min(1).max(64).default(4),
-      /** Appends of one file on their way at once; all files of a source: 48 MiB at most. */
+      /** Appends of one file on their way at once; all files of a source: 80 MiB at most. */
       appendsInFlightMax: z.int().min(1).max(64).default(4),
       /** How long a file must rest until a last line without its line feed counts as complete. */
       settleMs: z.int().min(100).default(5_000),

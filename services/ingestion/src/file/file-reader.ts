@@ -56,10 +56,10 @@ export interface ReadRange {
 }
 
 /**
- * Reads a file from the framer's position and yields what it frames. The next read is in flight while the
- * consumer works; nothing further is read until it pulls. Ends early, without an error, once the signal is
- * aborted. Afterwards the framer stands where the next call goes on; an incomplete last line is read again
- * then.
+ * Reads a file from the framer's position and yields what it frames. Nothing is read until the consumer
+ * pulls: what is read is then framed, summed and written while it is in the cache, and no block lies waiting.
+ * Ends early, without an error, once the signal is aborted. Afterwards the framer stands where the next call
+ * goes on; an incomplete last line is read again then.
  */
 export async function* readFrames(
   file: FileBytes,
@@ -76,13 +76,11 @@ export async function* readFrames(
   }
   let rest: Buffer | undefined;
   let current: Lease | undefined;
-  let coming = startRead(file, pool, { from: readFrom, to });
   try {
-    for (;;) {
-      const read = await coming;
-      coming = undefined;
-      if (read === undefined || signal.aborted) {
-        read?.lease.release();
+    while (readFrom < to && !signal.aborted) {
+      const read = await readBlock(file, pool, { from: readFrom, to });
+      if (signal.aborted) {
+        read.lease.release();
         return;
       }
       const start = pool.headBytes - (rest?.length ?? 0);
@@ -90,21 +88,19 @@ export async function* readFrames(
       current?.release();
       current = read.lease;
       readFrom += read.bytes;
-      coming = startRead(file, pool, { from: readFrom, to });
+      const isMore = readFrom < to;
       const { block } = current;
       const end = pool.headBytes + read.bytes;
-      const items = framer.push({ block, start, end }, coming !== undefined);
+      const items = framer.push({ block, start, end }, isMore);
       const restBytes = readFrom - framer.position;
       rest = block.subarray(end - restBytes, end);
-      if (coming === undefined && range.flushTail) {
+      if (!isMore && range.flushTail) {
         items.push(...framer.flush({ block, start: end - restBytes, end }));
       }
       for (const item of items) yield current.share(item);
     }
   } finally {
     current?.release();
-    // A block may not be used again while a read still writes into it.
-    (await coming?.catch(() => undefined))?.lease.release();
   }
 }
 
@@ -113,19 +109,6 @@ const nothing = Buffer.alloc(0);
 interface Read {
   lease: Lease;
   bytes: number;
-}
-
-/** Undefined when there is nothing left to read. */
-function startRead(
-  file: FileBytes,
-  pool: BlockPool,
-  at: { from: number; to: number },
-): Promise<Read> | undefined {
-  if (at.from >= at.to) return undefined;
-  const reading = readBlock(file, pool, at);
-  // Its error is met where it is awaited, which may be after other frames were consumed.
-  reading.catch(() => undefined);
-  return reading;
 }
 
 async function readBlock(file: FileBytes, pool: BlockPool, at: { from: number; to: number }): Promise<Read> {

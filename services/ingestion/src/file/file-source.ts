@@ -104,7 +104,7 @@ export interface FileSourceOptions extends Timers {
 
 export interface FileSourceTuning {
   frames: FrameLimits;
-  /** Files read at once. Each holds at most appendsInFlightMax + 3 blocks of a body and a message. */
+  /** Files read at once. Each holds at most appendsInFlightMax + 2 blocks of a body and a message. */
   filesInFlightMax: number;
   /** Bytes of all files that are on their way to buffer. */
   bytesInFlightMax: number;
@@ -120,7 +120,7 @@ export interface FileSourceTuning {
 export const defaultTuning: FileSourceTuning = {
   frames: defaultFrameLimits,
   filesInFlightMax: 4,
-  bytesInFlightMax: 48 * 1024 * 1024,
+  bytesInFlightMax: 80 * 1024 * 1024,
   appendsInFlightMax: 4,
   settleMs: 5_000,
   retry: defaultRetryPolicy,
@@ -166,7 +166,7 @@ class PolledDirectory implements FileSource {
     this.#tuning = { ...defaultTuning, ...options.tuning };
     const { frames, filesInFlightMax, appendsInFlightMax, bytesInFlightMax } = this.#tuning;
     this.#gate = createByteGate(bytesInFlightMax);
-    this.#pool = createBlockPool(frames, { idleMax: filesInFlightMax * (appendsInFlightMax + 3) });
+    this.#pool = createBlockPool(frames, { idleMax: filesInFlightMax * (appendsInFlightMax + 2) });
   }
 
   start(): void {
@@ -310,15 +310,9 @@ class PolledDirectory implements FileSource {
     });
     try {
       const range = { to: size, flushTail };
-      for await (const leased of readFrames(handle, framer, { pool: this.#pool, range, signal })) {
-        const { item } = leased;
-        const give = await this.#gate.take(item.kind === "frame" ? item.body.length : 0, signal);
-        const release = (): void => {
-          leased.release();
-          give();
-        };
-        await window.push(this.#windowItem(file, { item, release }));
-      }
+      const frames = readFrames(handle, framer, { pool: this.#pool, range, signal });
+      const take = () => this.#gate.take(this.#pool.readBytes, signal);
+      for await (const leased of gated(frames, take)) await window.push(this.#windowItem(file, leased));
       if (size - file.readTo >= this.#pool.readBytes) this.#isBehind = true;
       file.readTo = size;
     } finally {
@@ -359,6 +353,33 @@ class PolledDirectory implements FileSource {
 
   #isClosing(): boolean {
     return this.#stop.signal.aborted;
+  }
+}
+
+/** Room first, then the read: a block is not read to wait. */
+async function* gated(
+  frames: AsyncGenerator<LeasedItem, void, undefined>,
+  take: () => Promise<() => void>,
+): AsyncGenerator<LeasedItem, void, undefined> {
+  try {
+    for (;;) {
+      const give = await take();
+      const next = await frames.next().catch((caught: unknown) => {
+        give();
+        throw caught;
+      });
+      if (next.done === true) return give();
+      const { item, release } = next.value;
+      yield {
+        item,
+        release: () => {
+          release();
+          give();
+        },
+      };
+    }
+  } finally {
+    await frames.return();
   }
 }
 
