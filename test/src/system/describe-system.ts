@@ -16,18 +16,24 @@ export async function describeSystem(
 ): Promise<{ described: LocalSystem; natsServerPath: string }> {
   const { natsServerPath, model } = await obtainSupplies({ log });
   const ports = localPorts(await freePortBlock());
-  const described = {
+  const settings = { roots: [stateDir], model, modelWorkers: 1, exemptAllowed };
+  return { described: systemAt(stateDir, ports, settings), natsServerPath };
+}
+
+/** A system on these ports, whose broker is its own and whose keys lie in its directory. */
+export function systemAt<Settings extends object>(
+  stateDir: string,
+  ports: LocalSystem["ports"],
+  settings: Settings,
+) {
+  return {
     stateDir,
     ports,
     natsUrl: `nats://127.0.0.1:${ports.nats}`,
     natsMonitorUrl: `http://127.0.0.1:${ports.natsMonitor}`,
     keysDir: join(stateDir, "keys"),
-    roots: [stateDir],
-    model,
-    modelWorkers: 1,
-    exemptAllowed,
+    ...settings,
   };
-  return { described, natsServerPath };
 }
 
 /** A block of 12 ports in a row that are free now; each system takes one. */

@@ -5,6 +5,7 @@ import { adminUser, type Broker, connectBroker, seedFile, type ServiceUser } fro
 import { silentLogger } from "@millrace/runtime";
 import { connect, type MillraceClient } from "@millrace/sdk";
 import type { BenchContext } from "../bench-context.js";
+import { systemAt } from "../../system/describe-system.js";
 import { note } from "../report.js";
 
 /** The whole real system: nats-server and every service a process of its own. */
@@ -25,17 +26,8 @@ export async function withSystem<T>(
   const { root, workDir, supplies, options } = context;
   const stateDir = join(workDir, "state");
   const ports = localPorts(options.basePort);
-  const described = {
-    stateDir,
-    ports,
-    natsUrl: `nats://127.0.0.1:${ports.nats}`,
-    natsMonitorUrl: `http://127.0.0.1:${ports.natsMonitor}`,
-    keysDir: join(stateDir, "keys"),
-    roots: [workDir],
-    model: supplies.model,
-    modelWorkers,
-    exemptAllowed: true,
-  };
+  const settings = { roots: [workDir], model: supplies.model, modelWorkers, exemptAllowed: true };
+  const described = systemAt(stateDir, ports, settings);
   const running = runLocal({
     root,
     system: described,
