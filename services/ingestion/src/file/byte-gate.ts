@@ -31,20 +31,18 @@ export function createByteGate(bytesMax: number): ByteGate {
         return hold(bytes);
       }
       await new Promise<void>((resolve) => {
-        const entry = { bytes, pass: resolve };
-        waiting.push(entry);
         const abort = (): void => {
-          const at = waiting.indexOf(entry);
-          if (at < 0) return;
-          waiting.splice(at, 1);
+          waiting.splice(waiting.indexOf(entry), 1);
           held += bytes;
           resolve();
         };
-        signal.addEventListener("abort", abort, { once: true });
-        entry.pass = () => {
+        const pass = (): void => {
           signal.removeEventListener("abort", abort);
           resolve();
         };
+        const entry = { bytes, pass };
+        waiting.push(entry);
+        signal.addEventListener("abort", abort, { once: true });
       });
       return hold(bytes);
     },
