@@ -6,7 +6,7 @@ import { buildBatch } from "@millrace/envelope/testing";
 import { eventually, testRuntime } from "@millrace/runtime/testing";
 import type { JsMsg } from "@nats-io/jetstream";
 import { natsWorkbench } from "../../testing/workbench.js";
-import { consumeBatches } from "../consumer.js";
+import { type ConsumeOptions, consumeBatches } from "../consumer.js";
 import { createDeadLetterWriter } from "../dead-letters.js";
 import { createPublisher } from "../publisher.js";
 import type { Trial } from "../trial/trial.js";
@@ -52,27 +52,33 @@ async function endHolders(
   }
 }
 
-async function workOn(): Promise<{ handled(): number; stop(): Promise<void> }> {
+/** The filter's consumer, with everything real but its work. */
+async function consumeWith(
+  more: Pick<ConsumeOptions, "handle" | "inFlightMax" | "trial">,
+): Promise<ReturnType<typeof consumeBatches>> {
   const broker = await bench.connect("privacy");
   const publisher = createPublisher(broker);
-  let handled = 0;
-  const consumer = consumeBatches({
+  return consumeBatches({
     broker,
     runtime: testRuntime(),
     publisher,
     deadLetters: createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: () => 0 }),
     consumer: "privacy-batch",
-    handle: async () => {
-      handled += 1;
-      return {};
-    },
     open: async (data): Promise<OpenBatch> => {
       const batch = decodeBatch(data);
       return openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
     },
-    trial: innocent,
-    inFlightMax: 4,
+    ...more,
   });
+}
+
+async function workOn(): Promise<{ handled(): number; stop(): Promise<void> }> {
+  let handled = 0;
+  const handle = async () => {
+    handled += 1;
+    return {};
+  };
+  const consumer = await consumeWith({ handle, trial: innocent, inFlightMax: 4 });
   await consumer.start?.();
   return { handled: () => handled, stop: async () => consumer.stop?.(never) };
 }
@@ -113,22 +119,11 @@ test("what is in hand and waits listens for a stop, without a warning of a leak"
   process.on("warning", note);
   t.after(() => process.off("warning", note));
   let listening = 0;
-  const broker = await bench.connect("privacy");
-  const publisher = createPublisher(broker);
-  const consumer = consumeBatches({
-    broker,
-    runtime: testRuntime(),
-    publisher,
-    deadLetters: createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: () => 0 }),
-    consumer: "privacy-batch",
+  const consumer = await consumeWith({
     handle: async (_, signal) => {
       listening += 1;
       await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
       throw new Error("given up");
-    },
-    open: async (data) => {
-      const batch = decodeBatch(data);
-      return openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
     },
     inFlightMax: 32,
   });
