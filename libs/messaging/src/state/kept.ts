@@ -69,6 +69,11 @@ export async function storedNumbers(broker: Broker, jetStream: string): Promise<
   return { first: state.first_seq, last: state.last_seq, deleted: new Set(state.deleted ?? []) };
 }
 
+const fetchMax = 1_000;
+
+/** What is stored comes at once: after so long without any, a purge took what was counted as pending. */
+const silenceMs = 1_000;
+
 /** Number and size of each stored message of a subject, in order; what is in them stays with the broker. */
 export async function storedSizes(
   broker: Broker,
@@ -83,11 +88,17 @@ export async function storedSizes(
       filter_subjects: subject,
       headers_only: true,
     });
-    const messages = await consumer.consume();
-    for await (const message of messages) {
-      sizes.push({ seq: message.seq, bytes: Number(message.headers?.get("Nats-Msg-Size") ?? 0) });
-      if (message.info.pending === 0) break;
+    for (let isMore = true; isMore; ) {
+      const messages = await consumer.fetch({ max_messages: fetchMax, expires: silenceMs });
+      isMore = false;
+      for await (const message of messages) {
+        sizes.push({ seq: message.seq, bytes: Number(message.headers?.get("Nats-Msg-Size") ?? 0) });
+        isMore = message.info.pending > 0;
+        if (!isMore) break;
+      }
     }
+    // Told apart from a broker that is away, which is an error here.
+    await countStored(broker, jetStream, subject);
     await consumer.delete().catch(() => false);
     return sizes;
   } catch (cause) {

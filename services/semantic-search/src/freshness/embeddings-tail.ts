@@ -15,6 +15,9 @@ export interface EmbeddingsTail extends Component {
 /** Vectors handed to the index at once: it answers searches in between. */
 const chunkVectorsMax = 128;
 
+/** A chunk waits no longer for its next vector: a purge takes messages that were counted as pending. */
+const lullMs = 100;
+
 /** Follows EMBEDDINGS into the index from its beginning: the index is a view, and a start rebuilds it. */
 export function createEmbeddingsTail(options: {
   broker: Broker;
@@ -54,19 +57,39 @@ export function createEmbeddingsTail(options: {
   };
 
   const follow = async (): Promise<void> => {
-    const from = {
-      jetStream: "EMBEDDINGS",
-      filter: "embedding.>",
-      from: reached + 1,
-      signal: closing.signal,
+    const ended = new AbortController();
+    const signal = AbortSignal.any([closing.signal, ended.signal]);
+    const from = { jetStream: "EMBEDDINGS", filter: "embedding.>", from: reached + 1, signal };
+    const tailed = tailStream(broker, from);
+    const ask = () => {
+      const asked = tailed.next();
+      // It may fail while a chunk is applied: told when it is waited for.
+      asked.catch(() => undefined);
+      return asked;
     };
-    let chunk: StoredEmbedding[] = [];
-    for await (const message of tailStream(broker, from)) {
-      chunk.push(StoredEmbedding.decode(message.data));
-      if (chunk.length < chunkVectorsMax && message.pending > 0) continue;
-      await apply(chunk);
-      chunk = [];
-      reached = message.seq;
+    try {
+      for (let next = ask(); ; ) {
+        const first = await next;
+        if (first.done === true) return;
+        const waited = new AbortController();
+        const lull = runtime.clock.sleep(lullMs, AbortSignal.any([signal, waited.signal]));
+        const chunk = [StoredEmbedding.decode(first.value.data)];
+        let last = first.value;
+        next = ask();
+        while (chunk.length < chunkVectorsMax && last.pending > 0) {
+          const item = await Promise.race([next, lull]);
+          if (item === undefined || item.done === true) break;
+          chunk.push(StoredEmbedding.decode(item.value.data));
+          last = item.value;
+          next = ask();
+        }
+        waited.abort();
+        await apply(chunk);
+        reached = last.seq;
+      }
+    } finally {
+      ended.abort();
+      await tailed.return(undefined);
     }
   };
 
