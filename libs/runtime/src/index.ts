@@ -2,10 +2,10 @@ export { backoffMs, type Clock, type Random, systemClock, systemRandom } from ".
 export { type BaseConfig, baseConfig, parseConfig } from "./config.js";
 export { collect } from "./grpc/collect.js";
 export { callUnary, insecure, internalChannel, type Unary } from "./grpc/client.js";
-export { inServerSpan, tracedMetadata, unary } from "./grpc/unary.js";
+export { inServerSpan, logFault, metadataOf, tracedHeaders, tracedMetadata, unary } from "./grpc/unary.js";
 export { decoded } from "./grpc/decoded.js";
 export { createGrpcServer, type GrpcServer, type GrpcService } from "./grpc/server.js";
-export { fromStatus, toStatus } from "./grpc/status.js";
+export { fromStatus, fromStatusBytes, toStatus, toStatusBytes } from "./grpc/status.js";
 export { createHealthServer, type HealthServer, listenError } from "./health-server.js";
 export { type Component, createLifecycle, type Lifecycle } from "./lifecycle.js";
 export { createLogger, type Fields, type Logger, silentLogger } from "./logger.js";

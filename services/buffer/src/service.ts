@@ -11,7 +11,7 @@ import {
   createStreamRegistry,
 } from "@millrace/messaging";
 import { BufferServiceService } from "@millrace/proto/buffer";
-import { type BuildService, createGrpcServer, unary } from "@millrace/runtime";
+import { type BuildService, createGrpcServer, type Logger, unary } from "@millrace/runtime";
 import { createBodyReader, keepReader } from "@millrace/segments";
 import { openAcceptJournal } from "./accept/accept-journal.js";
 import { createAcceptor } from "./accept/acceptor.js";
@@ -19,6 +19,7 @@ import { createLeftBatches } from "./accept/left-batches.js";
 import { createPaths } from "./accept/paths.js";
 import type { BufferConfig } from "./config.js";
 import { append } from "./handlers/append.js";
+import { createAppendStreams } from "./handlers/append-stream.js";
 import { getUsage } from "./handlers/get-usage.js";
 import { lastPosition } from "./handlers/last-position.js";
 import { endLease, leaseSegment, renewLease } from "./handlers/lease-segment.js";
@@ -77,8 +78,9 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     if (stream === undefined) ledger.forget(tenant, name);
     quota.onStream({ tenant, stream: name }, stream);
   });
-  const call = <Q, R>(name: string, handle: (request: Q) => Promise<R>) =>
-    unary(`millrace.buffer.v1.BufferService/${name}`, log, handle);
+  const call = callsOf(log);
+  const appending = append({ acceptor, durability });
+  const appendStreams = createAppendStreams({ append: appending, log });
   const server = createGrpcServer({
     listen: config.grpc,
     healthy: () => broker.isConnected(),
@@ -89,7 +91,8 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
         name: "millrace.buffer.v1.BufferService",
         definition: BufferServiceService,
         implementation: {
-          append: call("Append", append({ acceptor, durability })),
+          append: call("Append", appending),
+          appendStream: appendStreams.serve,
           lastPosition: call("LastPosition", lastPosition({ ledger, left })),
           reject: call("Reject", reject({ deadLetters, ledger })),
           leaseSegment: call("LeaseSegment", leaseSegment(lease)),
@@ -100,10 +103,13 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
       },
     ],
   });
-  const keeping = keepLeases(bodies, left, runtime);
   // The quota compares with the bus, so it begins when that has what the last life left.
-  const published = [batches.raw, batches.clean, keeping];
-  const servers = [server, ...rangeServers(config, runtime, broker.isConnected)];
-  const base = [broker, keepReader(reader, runtime), registry, ledger, tracker, acceptor];
-  return [...base, ...published, watch, quota, ...servers];
+  const published = [batches.raw, batches.clean, keepLeases(bodies, left, runtime), watch, quota];
+  const servers = [server, appendStreams, ...rangeServers(config, runtime, broker.isConnected)];
+  return [broker, keepReader(reader, runtime), registry, ledger, tracker, acceptor, ...published, ...servers];
 };
+
+const callsOf =
+  (log: Logger) =>
+  <Q, R>(name: string, handle: (request: Q) => Promise<R>) =>
+    unary(`millrace.buffer.v1.BufferService/${name}`, log, handle);

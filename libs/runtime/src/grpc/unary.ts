@@ -37,6 +37,34 @@ export function tracedMetadata(): Metadata {
   return metadata;
 }
 
+/** The same for a request of a lasting call, which has no metadata of its own. */
+export function tracedHeaders(): Record<string, string> {
+  const carrier: Record<string, string> = {};
+  propagation.inject(context.active(), carrier);
+  return carrier;
+}
+
+const untraced = new GrpcMetadata();
+
+/** What `tracedHeaders` made, as `inServerSpan` takes it. */
+export function metadataOf(headers: Readonly<Record<string, string>>): Metadata {
+  const entries = Object.entries(headers);
+  if (entries.length === 0) return untraced;
+  const metadata = new GrpcMetadata();
+  for (const [name, value] of entries) metadata.set(name, value);
+  return metadata;
+}
+
+/** What is our fault is logged, since the caller is not told. */
+export function logFault(log: Logger, rpc: string, caught: unknown): void {
+  const { code } = toStatus(caught);
+  if (code !== 13 && code !== 2) return;
+  log.error("rpc failed", {
+    rpc,
+    error: caught instanceof Error ? (caught.stack ?? caught.message) : String(caught),
+  });
+}
+
 /** A unary RPC as a plain async function; its errors leave as gRPC status with details. */
 export function unary<Q, R>(
   rpc: string,
@@ -47,14 +75,8 @@ export function unary<Q, R>(
     inServerSpan(call.metadata, rpc, async () => handle(decoded(call.request))).then(
       (response) => done(null, response),
       (caught: unknown) => {
-        const status = toStatus(caught);
-        if (status.code === 13 || status.code === 2) {
-          log.error("rpc failed", {
-            rpc,
-            error: caught instanceof Error ? (caught.stack ?? caught.message) : String(caught),
-          });
-        }
-        done(status);
+        logFault(log, rpc, caught);
+        done(toStatus(caught));
       },
     );
   };

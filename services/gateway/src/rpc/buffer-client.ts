@@ -4,6 +4,7 @@ import type { Batch } from "@millrace/proto/batch";
 import { BufferServiceClient, type LastPositionRequest, Sender } from "@millrace/proto/buffer";
 import type { BufferUsage } from "@millrace/proto/stream";
 import { callUnary, type Component, insecure, internalChannel, type Runtime } from "@millrace/runtime";
+import { createAppendCalls } from "./append-calls.js";
 
 export interface BufferClient extends Component {
   /**
@@ -41,11 +42,17 @@ export function createBufferClient(address: string, { clock, log }: Runtime): Bu
   const stopped = new AbortController();
   let servedAt = Number.NEGATIVE_INFINITY;
   const call = (attempted: string, deadlineMs: number) => ({ attempted, deadlineMs, now: clock.now() });
+  const appends = createAppendCalls({
+    call: () => client.appendStream(),
+    deadlineMs: appendDeadlineMs,
+    monotonic: clock.monotonic,
+  });
   const isServing = (): boolean => clock.monotonic() - servedAt < servingMs;
 
   const probe = async (): Promise<void> => {
     let wasServing = false;
     while (!stopped.signal.aborted) {
+      appends.expire();
       if (await checkHealth(client, clock.now() + probeDeadlineMs)) servedAt = clock.monotonic();
       if (isServing() !== wasServing) log.info("buffer changed its health", { serving: isServing() });
       wasServing = isServing();
@@ -64,14 +71,13 @@ export function createBufferClient(address: string, { clock, log }: Runtime): Bu
     stop: async () => {
       stopped.abort();
       await probing;
+      appends.close();
       client.close();
     },
     append: (batch, traces) =>
       inAppendSpan(traces, async () => {
-        const asked = call("append to buffer", appendDeadlineMs);
         try {
-          const { durability } = await callUnary(client.append.bind(client), { batch, sender }, asked);
-          return durability;
+          return (await appends.append({ batch, sender })).durability;
         } catch (caught) {
           // At most a few a second: a source waits longer after each try.
           log.warn("append failed", { code: CodedError.from(caught).code, stream: batch.header?.stream });

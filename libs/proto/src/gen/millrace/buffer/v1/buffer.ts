@@ -10,9 +10,11 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientReadableStream,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
@@ -59,6 +61,28 @@ export interface AppendResponse {
    */
   jetStream: string;
   seq: number;
+}
+
+export interface AppendStreamRequest {
+  /** Given by the caller, once a call. */
+  number: number;
+  append:
+    | AppendRequest
+    | undefined;
+  /** W3C trace context of the caller, by header. */
+  trace: { [key: string]: string };
+}
+
+export interface AppendStreamRequest_TraceEntry {
+  key: string;
+  value: string;
+}
+
+export interface AppendStreamResponse {
+  number: number;
+  outcome: { $case: "appended"; value: AppendResponse } | //
+  /** A google.rpc.Status, as Append would have ended with it. */
+  { $case: "refused"; value: Uint8Array } | undefined;
 }
 
 export interface LastPositionRequest {
@@ -293,6 +317,258 @@ export const AppendResponse: MessageFns<AppendResponse> = {
     message.durability = object.durability ?? "";
     message.jetStream = object.jetStream ?? "";
     message.seq = object.seq ?? 0;
+    return message;
+  },
+};
+
+function createBaseAppendStreamRequest(): AppendStreamRequest {
+  return { number: 0, append: undefined, trace: {} };
+}
+
+export const AppendStreamRequest: MessageFns<AppendStreamRequest> = {
+  encode(message: AppendStreamRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint64(message.number);
+    }
+    if (message.append !== undefined) {
+      AppendRequest.encode(message.append, writer.uint32(18).fork()).join();
+    }
+    globalThis.Object.entries(message.trace).forEach(([key, value]: [string, string]) => {
+      AppendStreamRequest_TraceEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AppendStreamRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAppendStreamRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.append = AppendRequest.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = AppendStreamRequest_TraceEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.trace[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AppendStreamRequest>): AppendStreamRequest {
+    return AppendStreamRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AppendStreamRequest>): AppendStreamRequest {
+    const message = createBaseAppendStreamRequest();
+    message.number = object.number ?? 0;
+    message.append = (object.append !== undefined && object.append !== null)
+      ? AppendRequest.fromPartial(object.append)
+      : undefined;
+    message.trace = (globalThis.Object.entries(object.trace ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseAppendStreamRequest_TraceEntry(): AppendStreamRequest_TraceEntry {
+  return { key: "", value: "" };
+}
+
+export const AppendStreamRequest_TraceEntry: MessageFns<AppendStreamRequest_TraceEntry> = {
+  encode(message: AppendStreamRequest_TraceEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AppendStreamRequest_TraceEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAppendStreamRequest_TraceEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AppendStreamRequest_TraceEntry>): AppendStreamRequest_TraceEntry {
+    return AppendStreamRequest_TraceEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AppendStreamRequest_TraceEntry>): AppendStreamRequest_TraceEntry {
+    const message = createBaseAppendStreamRequest_TraceEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseAppendStreamResponse(): AppendStreamResponse {
+  return { number: 0, outcome: undefined };
+}
+
+export const AppendStreamResponse: MessageFns<AppendStreamResponse> = {
+  encode(message: AppendStreamResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.number !== 0) {
+      writer.uint32(8).uint64(message.number);
+    }
+    switch (message.outcome?.$case) {
+      case "appended":
+        AppendResponse.encode(message.outcome.value, writer.uint32(18).fork()).join();
+        break;
+      case "refused":
+        writer.uint32(26).bytes(message.outcome.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AppendStreamResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAppendStreamResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.number = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outcome = { $case: "appended", value: AppendResponse.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.outcome = { $case: "refused", value: reader.bytes() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AppendStreamResponse>): AppendStreamResponse {
+    return AppendStreamResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AppendStreamResponse>): AppendStreamResponse {
+    const message = createBaseAppendStreamResponse();
+    message.number = object.number ?? 0;
+    switch (object.outcome?.$case) {
+      case "appended": {
+        if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
+          message.outcome = { $case: "appended", value: AppendResponse.fromPartial(object.outcome.value) };
+        }
+        break;
+      }
+      case "refused": {
+        if (object.outcome?.value !== undefined && object.outcome?.value !== null) {
+          message.outcome = { $case: "refused", value: object.outcome.value };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
@@ -1242,6 +1518,17 @@ export const BufferServiceService = {
     responseSerialize: (value: AppendResponse): Buffer => Buffer.from(AppendResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AppendResponse => AppendResponse.decode(value),
   },
+  /** As Append, for a caller with many of them: each is answered by its number when it is durable, in any order. */
+  appendStream: {
+    path: "/millrace.buffer.v1.BufferService/AppendStream" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: AppendStreamRequest): Buffer => Buffer.from(AppendStreamRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AppendStreamRequest => AppendStreamRequest.decode(value),
+    responseSerialize: (value: AppendStreamResponse): Buffer =>
+      Buffer.from(AppendStreamResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AppendStreamResponse => AppendStreamResponse.decode(value),
+  },
   /** Where a source resumes: the end of what was accepted from it without a gap. */
   lastPosition: {
     path: "/millrace.buffer.v1.BufferService/LastPosition" as const,
@@ -1312,6 +1599,8 @@ export const BufferServiceService = {
 export interface BufferServiceServer extends UntypedServiceImplementation {
   /** Frames one batch and makes it durable. The same batch id again answers as the first time. */
   append: handleUnaryCall<AppendRequest, AppendResponse>;
+  /** As Append, for a caller with many of them: each is answered by its number when it is durable, in any order. */
+  appendStream: handleBidiStreamingCall<AppendStreamRequest, AppendStreamResponse>;
   /** Where a source resumes: the end of what was accepted from it without a gap. */
   lastPosition: handleUnaryCall<LastPositionRequest, LastPositionResponse>;
   /** Dead-letters what a source could not frame, such as a line beyond the size limit. */
@@ -1346,6 +1635,13 @@ export interface BufferServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AppendResponse) => void,
   ): ClientUnaryCall;
+  /** As Append, for a caller with many of them: each is answered by its number when it is durable, in any order. */
+  appendStream(): ClientDuplexStream<AppendStreamRequest, AppendStreamResponse>;
+  appendStream(options: Partial<CallOptions>): ClientDuplexStream<AppendStreamRequest, AppendStreamResponse>;
+  appendStream(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<AppendStreamRequest, AppendStreamResponse>;
   /** Where a source resumes: the end of what was accepted from it without a gap. */
   lastPosition(
     request: LastPositionRequest,
