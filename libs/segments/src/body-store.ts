@@ -22,7 +22,10 @@ export interface BodyStore {
    * ids.
    */
   recovered: readonly PlacedBatch[];
-  /** To be called every second: copies stragglers aside, so that they pin no segment. */
+  /**
+   * To be called every second: copies stragglers aside, so that they pin no segment, and tries again to put
+   * away what the disk refused.
+   */
   keep(): Promise<void>;
   /** Bytes of segment files in use, and of what was copied aside. */
   liveBytes(): number;
@@ -87,7 +90,7 @@ export async function openLeasingBodyStore(options: LeasingOptions): Promise<Lea
     shelf: log.shelf,
     roomWaitMs: options.roomWaitMs ?? 0,
     onDamaged: (count) => options.onDamaged?.(count),
-    onSyncFailed: log.breakWith,
+    onDiskFailed: log.breakWith,
     onLeft: (frames) => {
       const left = recoveredOf(frames);
       for (const { id } of left) pin(id);
@@ -179,7 +182,7 @@ async function open(options: BodyStoreOptions) {
   const store: BodyStore = {
     recovered: recoveredOf([...log.recovered, ...stragglers.recovered]),
     damaged: log.damaged,
-    keep: stragglers.spill,
+    keep: async () => void (await Promise.all([stragglers.spill(), log.shelf.putAway()])),
     liveBytes: log.liveBytes,
     spilledBytes: stragglers.bytes,
     close: log.close,

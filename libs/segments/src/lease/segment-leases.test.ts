@@ -107,7 +107,8 @@ test("an end that its own writer asked for is tried again, and its file used aga
   const placed = await first.place(batchOf(1));
   const { segment } = rangeOf(placed);
   breakNext(2);
-  await assert.rejects(owner.leases.end({ segment, epoch: 1 }, 64), /EIO/);
+  // More than was committed: the segment is read through.
+  await assert.rejects(owner.leases.end({ segment, epoch: 1 }, 72), /EIO/);
   await owner.leases.endExpired();
   await owner.unpin(placed.id, false);
   assert.ok(disk.list("/raw/buffer-0").includes("free-1.seg"));
@@ -132,4 +133,22 @@ test("ends that are asked for at once are one", async (t) => {
     owner.leases.endExpired(),
   ]);
   assert.deepEqual(left, [idOf(1)]);
+});
+
+test("a segment that can't be made breaks the log, as at any append", async (t) => {
+  const { owner, broken, breakNext } = await workbench(t);
+  breakNext(1);
+  await assert.rejects(owner.leases.grant("ingestion-0"), { code: "unavailable" });
+  assert.deepEqual(broken, ["unavailable"]);
+});
+
+test("a disk without room for another segment breaks nothing", async (t) => {
+  const { disk, owner, broken } = await workbench(t);
+  for (let call = 1; call <= 5; call++) {
+    disk.breakAt(disk.calls() + call, "ENOSPC");
+    const full = await owner.leases.grant("ingestion-0").catch((error: { code: string }) => error);
+    if ("code" in full && full.code !== "unavailable") assert.equal(full.code, "resource_exhausted");
+    disk.restart();
+  }
+  assert.deepEqual(broken, []);
 });

@@ -78,8 +78,11 @@ export interface LeaseOptions {
   /** Takes the frames that an ended lease left uncommitted, which count as live. No end waits for more. */
   onLeft(frames: readonly RecoveredFrame[]): void;
   onDamaged(count: number): void;
-  /** What the disk holds is in doubt from now on, and no second sync tells; the error for whoever asked. */
-  onSyncFailed(cause: unknown): CodedError;
+  /**
+   * A sync or the making of a file failed: what the disk holds is in doubt from now on, and no second try
+   * tells. The error for whoever asked.
+   */
+  onDiskFailed(cause: unknown): CodedError;
 }
 
 interface Lease extends LeaseKey {
@@ -131,7 +134,7 @@ export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
   const takeLeft = async ({ held, committed }: Lease): Promise<void> => {
     // Its writer may have been killed before its own sync.
     await held.file.fdatasync().catch((cause: unknown) => {
-      throw options.onSyncFailed(cause);
+      throw options.onDiskFailed(cause);
     });
     const { frames, damages, end } = await scanSegment(held.file, held.number, (at) => committed.has(at));
     // From here on nothing fails: what is tried again counts no frame twice.
@@ -179,7 +182,9 @@ export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
 
   return {
     grant: async (writer) => {
-      const held = await shelf.openNext("lease", options.roomWaitMs);
+      const held = await shelf.openNext("lease", options.roomWaitMs).catch((cause: unknown) => {
+        throw cause instanceof CodedError ? cause : options.onDiskFailed(cause);
+      });
       const endsAt = monotonic() + leaseMs;
       const key = { segment: held.number, epoch };
       const none = { committed: new Map(), committedBytes: 0 };

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import type { Disk } from "../disk/disk.js";
 import { createMemoryDisk, createRandom } from "../testing/memory-disk.js";
 import { openSegmentLog, type SegmentLog } from "./segment-log.js";
 
@@ -116,6 +117,51 @@ async function callsOf(fault: "EIO" | "short", call: number): Promise<number> {
   await again.close();
   return made;
 }
+
+/** A disk of which one file can't be renamed, for as many times as it is told. */
+function stuckDisk(path: string) {
+  const disk = createMemoryDisk();
+  const stuck = { times: 1 };
+  const rename: Disk["rename"] = async (from, to) => {
+    if (from === path && stuck.times-- > 0) throw Object.assign(new Error("no rename"), { code: "EIO" });
+    await disk.rename(from, to);
+  };
+  return { disk: { ...disk, rename }, stuck };
+}
+
+test("a file that can't be put away counts as live, and is used again once it can", async () => {
+  const { disk, stuck } = stuckDisk("/d/00000001.seg");
+  const size = 16 * 1024;
+  const log = await openSegmentLog({ dir: "/d", segmentBytes: size, liveBytesMax: 2 * size, disk });
+  const [first, second] = [await log.append(frameOf(1, 12_000)), await log.append(frameOf(2, 12_000))];
+  stuck.times = 2;
+  await log.release(first);
+  assert.equal(log.liveBytes(), 2 * size);
+  await assert.rejects(log.shelf.putAway(), { code: "EIO" });
+  await assert.rejects(log.append(frameOf(3, 12_000)), { code: "resource_exhausted" });
+  await log.shelf.putAway();
+  assert.deepEqual([log.liveBytes(), disk.list("/d")], [size, ["00000002.seg", "free-1.seg"]]);
+  await log.append(frameOf(3, 12_000));
+  await log.release(second);
+  assert.deepEqual(disk.list("/d"), ["00000003.seg", "free-2.seg"]);
+});
+
+test("a file that was put away although the disk said no is handed on once", async () => {
+  const disk = createMemoryDisk();
+  const size = 16 * 1024;
+  const log = await openSegmentLog({ dir: "/d", segmentBytes: size, liveBytesMax: 8 * size, disk });
+  const first = await log.append(frameOf(1, 12_000));
+  await log.append(frameOf(2, 12_000));
+  // A rename has two calls: before it took effect, and after.
+  disk.breakAt(disk.calls() + 2, "EIO");
+  await log.release(first);
+  assert.deepEqual([log.liveBytes(), disk.list("/d")], [2 * size, ["00000002.seg", "free-1.seg"]]);
+  await Promise.all([log.shelf.putAway(), log.shelf.putAway()]);
+  assert.equal(log.liveBytes(), size);
+  await log.append(frameOf(3, 12_000));
+  await log.append(frameOf(4, 12_000));
+  assert.equal(log.liveBytes(), 3 * size);
+});
 
 /** A file system of 1 MiB, where the test may make one. */
 function smallDisk(t: TestContext): string | undefined {

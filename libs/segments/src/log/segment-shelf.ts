@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { CodedError } from "@millrace/errors";
 import { type Disk, type DiskFile, isSystemError, nodeDisk, writeAll } from "../disk/disk.js";
 import { encodeSegmentHead, segmentHeadBytes, type WrittenBy } from "./frame.js";
@@ -55,8 +55,13 @@ export interface Shelf {
   damaged: number;
   /** Errors: `resource_exhausted` when there is no room after `waitMs`, or the disk is full. */
   openNext(writtenBy: WrittenBy, waitMs: number): Promise<Segment>;
-  /** A sealed segment without live frames becomes a free file. */
+  /**
+   * A sealed segment without live frames becomes a free file. Where the disk refuses that, the file counts as
+   * live until `putAway` gets it through.
+   */
   recycleIfDone(segment: Segment): Promise<void>;
+  /** Tries again what the disk refused. Each is tried; errors: that of the first that fails. */
+  putAway(): Promise<void>;
   liveBytes(): number;
   /** Bytes beside segments that count as live. */
   count(bytes: number): void;
@@ -100,24 +105,63 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
   await disk.makeDirectory(dir);
   const { used, free, gone, spilled } = await readNumbers(disk, dir);
   let lastNumber = Math.max(0, ...free, ...used, ...gone, ...spilled);
-  const room = createRoom(options, () => shelf.segments.size);
+  /** Closed, and not under the name of a free or gone file yet. */
+  const leaving = new Set<Segment>();
+  const room = createRoom(options, () => shelf.segments.size + leaving.size);
 
+  const rename = async (segment: Segment): Promise<void> => {
+    const { number, path, tainted } = segment;
+    const aside = (tainted ? gonePath : freePath)(dir, number);
+    await disk.rename(path, aside).catch(async (cause: unknown) => {
+      // An earlier try may have got through, although it was answered with an error.
+      const isAside = isSystemError(cause, "ENOENT") && (await disk.readdir(dir)).includes(basename(aside));
+      if (leaving.has(segment) && !isAside) throw cause;
+    });
+    // Of several who try only one hands it on.
+    if (!leaving.delete(segment)) return;
+    if (tainted) gone.push(number);
+    else free.push(number);
+    free.sort((a, b) => a - b);
+    room.freed();
+  };
+  const removeSurplus = async (): Promise<void> => {
+    const surplus = free.length > freeFilesMax ? free.shift() : undefined;
+    if (surplus === undefined) return;
+    await disk.unlink(freePath(dir, surplus)).catch((cause: unknown) => {
+      free.unshift(surplus);
+      throw cause;
+    });
+  };
   const recycleIfDone = async (segment: Segment): Promise<void> => {
     if (!segment.sealed || segment.live > 0 || !shelf.segments.delete(segment.number)) return;
-    await segment.file.close();
-    if (segment.tainted) {
-      await disk.rename(segment.path, gonePath(dir, segment.number));
-      gone.push(segment.number);
-    } else {
-      await disk.rename(segment.path, freePath(dir, segment.number));
-      free.push(segment.number);
-      free.sort((a, b) => a - b);
+    leaving.add(segment);
+    // No frame lives in it, so no error of what was written there matters any more.
+    await segment.file.close().catch(() => undefined);
+    await rename(segment)
+      .then(removeSurplus)
+      .catch(() => undefined);
+  };
+  const putAway = async (): Promise<void> => {
+    const tried = await Promise.allSettled([...[...leaving].map(rename), removeSurplus()]);
+    for (const one of tried) if (one.status === "rejected") throw one.reason;
+  };
+  /** Not before another is open: the highest number must stay, a restart knows numbers only by names. */
+  const removeGone = async (): Promise<void> => {
+    for (const past of gone.splice(0)) {
+      await disk.unlink(gonePath(dir, past)).catch(() => void gone.push(past));
     }
-    room.freed();
-    const surplus = free.length > freeFilesMax ? free.shift() : undefined;
-    if (surplus !== undefined) await disk.unlink(freePath(dir, surplus));
   };
 
+  /** A free file gets the name; false where there is none. */
+  const recycle = async (path: string): Promise<boolean> => {
+    const number = free.pop();
+    if (number === undefined) return false;
+    await disk.rename(freePath(dir, number), path).catch((cause: unknown) => {
+      free.push(number);
+      throw orFull(cause);
+    });
+    return true;
+  };
   const openNext = async (writtenBy: WrittenBy, waitMs: number): Promise<Segment> => {
     await room.take(waitMs);
     try {
@@ -125,11 +169,11 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
       const number = lastNumber;
       const path = segmentPath(dir, number);
       const head = encodeSegmentHead({ segment: number, writtenBy });
-      const file = await prepare(disk, { dir, path, recycled: free.pop(), segmentBytes, head });
+      const isRecycled = await recycle(path);
+      const file = await prepare(disk, { dir, path, isRecycled, segmentBytes, head });
       const segment = { number, path, file, end: segmentHeadBytes, live: 0, sealed: false, tainted: false };
       shelf.segments.set(number, segment);
-      // Not earlier: the highest number must stay on the disk, a restart knows numbers only by names.
-      for (const past of gone.splice(0)) await disk.unlink(gonePath(dir, past));
+      await removeGone();
       return segment;
     } finally {
       room.taken();
@@ -142,6 +186,7 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
     damaged: 0,
     openNext,
     recycleIfDone,
+    putAway,
     liveBytes: room.liveBytes,
     count: room.count,
     close: async () => {
@@ -169,33 +214,32 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
 interface Preparation {
   dir: string;
   path: string;
-  recycled: number | undefined;
+  isRecycled: boolean;
   segmentBytes: number;
   head: Buffer;
 }
 
-/**
- * A file under its new name, with all its blocks and its head; a new one where there is none to use again.
- */
+/** A file with all its blocks and its head; a new one where none was recycled. */
 async function prepare(
   disk: Disk,
-  { dir, path, recycled, segmentBytes, head }: Preparation,
+  { dir, path, isRecycled, segmentBytes, head }: Preparation,
 ): Promise<DiskFile> {
-  if (recycled !== undefined) await disk.rename(freePath(dir, recycled), path);
-  const file = await disk.open(path, recycled === undefined ? "create" : "existing");
+  let file: DiskFile | undefined;
   try {
+    file = await disk.open(path, isRecycled ? "existing" : "create");
     // A recycled file may be smaller, if that was set differently in its former life.
     await file.allocate(segmentBytes);
     await writeAll(file, [head], 0);
     await disk.fsyncDir(dir);
     return file;
   } catch (cause) {
-    await file.close();
-    if (!isSystemError(cause, "ENOSPC")) throw cause;
-    await disk.unlink(path);
-    throw diskFull(cause);
+    await file?.close();
+    if (isSystemError(cause, "ENOSPC")) await disk.unlink(path);
+    throw orFull(cause);
   }
 }
+
+const orFull = (cause: unknown): unknown => (isSystemError(cause, "ENOSPC") ? diskFull(cause) : cause);
 
 /** A full disk is no broken one: nothing is half done, and it goes on when there is room. */
 export function diskFull(cause: unknown): CodedError {
