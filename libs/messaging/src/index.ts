@@ -34,9 +34,9 @@ export {
   type BatchPublisher,
   type Bodies,
   createBatchPublisher,
-  isSureRefusal,
   type Placed,
 } from "./delivery/batch-publisher.js";
+export { isSureRefusal } from "./delivery/refusals.js";
 export { drainParked } from "./delivery/consume/drain-parked.js";
 export { createParking, type Parking } from "./delivery/consume/parking.js";
 export type { Handler, Outcome, OutgoingBatch, StageOptions } from "./delivery/consume/options.js";

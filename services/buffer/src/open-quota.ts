@@ -18,6 +18,7 @@ interface QuotaParts {
   registry: StreamRegistry;
   runtime: Runtime;
   dir: string;
+  untilComparable(): Promise<void>;
 }
 
 /** Of what the least of the shared streams may hold, so that a quota refuses before it is full. */
@@ -36,6 +37,7 @@ export async function openQuota(parts: QuotaParts): Promise<{ quota: Quota; watc
   const bytesMax = shared.flatMap((of) => (of.bytesMax > 0 ? [of.bytesMax * sharedPart] : []));
   const quota = createQuota({
     dir: parts.dir,
+    untilComparable: parts.untilComparable,
     find: registry.find,
     quotaBytesMax: Math.floor(Math.min(Number.MAX_SAFE_INTEGER, ...bytesMax)),
     clock,

@@ -1,3 +1,9 @@
+import {
+  type BatchPublisher,
+  createBatchPublisher,
+  type Publisher,
+  type StoredTracker,
+} from "@millrace/messaging";
 import type { Component, Runtime } from "@millrace/runtime";
 import { type LeasingBodyStore, openLeasingBodyStore, type PlacedBatch } from "@millrace/segments";
 import type { LeftBatches } from "./accept/left-batches.js";
@@ -43,12 +49,38 @@ export async function openSides(config: BufferConfig, { runtime, owner, left }: 
   return { raw: await openSide("raw", rawDir), clean: await openSide("clean", cleanDir) };
 }
 
+export interface SidePublishers {
+  raw: BatchPublisher;
+  clean: BatchPublisher;
+  /** What the last life of buffer made durable is on the bus, or is nobody's any more. */
+  untilRecovered(): Promise<void>;
+}
+
+export function openPublishers(
+  sides: Sides,
+  { publisher, tracker, runtime }: { publisher: Publisher; tracker: StoredTracker; runtime: Runtime },
+): SidePublishers {
+  const [raw, clean] = [
+    createBatchPublisher(publisher, tracker, sides.raw, runtime),
+    createBatchPublisher(publisher, tracker, sides.clean, runtime),
+  ];
+  const untilRecovered = async (): Promise<void> => {
+    await Promise.all([raw.untilRecovered(), clean.untilRecovered()]);
+  };
+  return { raw, clean, untilRecovered };
+}
+
 export const leasesOf = ({ raw, clean }: Sides) => ({ raw: raw.leases, clean: clean.leases });
 
 const keepMs = 1_000;
 
+export interface LeaseKeeper extends Component {
+  /** What writers left when the last life of buffer ended is accepted, or is nobody's any more. */
+  untilTaken(): Promise<void>;
+}
+
 /** Takes what writers left, now and whenever a lease ends, and measures. */
-export function keepLeases(sides: Sides, left: LeftBatches, { clock, log, metrics }: Runtime): Component {
+export function keepLeases(sides: Sides, left: LeftBatches, { clock, log, metrics }: Runtime): LeaseKeeper {
   const live = metrics.gauge("millrace_segment_live_bytes", "Bytes of segments in use.", ["side"]);
   const aside = metrics.gauge("millrace_segment_spilled_bytes", "Bytes of stragglers copied aside.", [
     "side",
@@ -76,10 +108,13 @@ export function keepLeases(sides: Sides, left: LeftBatches, { clock, log, metric
     }
   };
   let keeping: Promise<void> | undefined;
+  let taking: Promise<unknown> | undefined;
   return {
     name: "segment-leases",
+    untilTaken: async () => void (await taking),
     start: async () => {
-      for (const side of [sides.raw, sides.clean]) await left.take(side.left, side, true);
+      // Beside all else: what a full stream of the bus keeps waiting keeps no other stream.
+      taking = Promise.all([sides.raw, sides.clean].map((side) => left.take(side.left, side, true)));
       keeping = keep();
     },
     stop: async () => {

@@ -2,7 +2,6 @@ import { join } from "node:path";
 import {
   askDurability,
   connectBroker,
-  createBatchPublisher,
   createDeadLetterWriter,
   createExemptions,
   createLedger,
@@ -26,7 +25,7 @@ import { endLease, leaseSegment, renewLease } from "./handlers/lease-segment.js"
 import { reject } from "./handlers/reject.js";
 import { openQuota } from "./open-quota.js";
 import { rangeServers } from "./range-server.js";
-import { keepLeases, leasesOf, openSides } from "./open-sides.js";
+import { keepLeases, leasesOf, openPublishers, openSides } from "./open-sides.js";
 
 /**
  * Takes batches from gateway and ingestion, makes them durable, and puts them on RAW in their lane; those of
@@ -44,14 +43,14 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const owner = `buffer-${config.instance}`;
   const { rawDir, cleanDir, segmentBytes, leaseMs } = config.segments;
   const bodies = await openSides(config, { runtime, owner, left: () => left });
-  const batches = {
-    raw: createBatchPublisher(publisher, tracker, bodies.raw, runtime),
-    clean: createBatchPublisher(publisher, tracker, bodies.clean, runtime),
-  };
+  const batches = openPublishers(bodies, { publisher, tracker, runtime });
   const deadLetters = createDeadLetterWriter({ publisher, stage: "buffer", side: "raw", now: clock.now });
   const journal = await openAcceptJournal(join(rawDir, owner));
   const parts = { broker, publisher, registry, runtime };
-  const { quota, watch } = await openQuota({ ...parts, dir: join(rawDir, owner) });
+  const untilComparable = async (): Promise<void> => {
+    await Promise.all([batches.untilRecovered(), keeping.untilTaken()]);
+  };
+  const { quota, watch } = await openQuota({ ...parts, dir: join(rawDir, owner), untilComparable });
   const reader = createBodyReader({ dirs: { clean: cleanDir } });
   const acceptor = createAcceptor({
     quota,
@@ -71,6 +70,8 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     owner,
     recovered: [...bodies.raw.recovered, ...bodies.clean.recovered],
     left: [...bodies.raw.left, ...bodies.clean.left],
+    untilRecovered: batches.untilRecovered,
+    sleep: clock.sleep,
   });
   const left = createLeftBatches({ accept: acceptor.accept, sleep: clock.sleep, log });
   const lease = { sides: leasesOf(bodies), owner, segmentBytes, leaseMs };
@@ -103,10 +104,10 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
       },
     ],
   });
-  // The quota compares with the bus, so it begins when that has what the last life left.
-  const published = [batches.raw, batches.clean, keepLeases(bodies, left, runtime), watch, quota];
+  const keeping = keepLeases(bodies, left, runtime);
   const servers = [server, appendStreams, ...rangeServers(config, runtime, broker.isConnected)];
-  return [broker, keepReader(reader, runtime), registry, ledger, tracker, acceptor, ...published, ...servers];
+  const base = [broker, keepReader(reader, runtime), registry, ledger, tracker, acceptor];
+  return [...base, batches.raw, batches.clean, keeping, watch, quota, ...servers];
 };
 
 const callsOf =

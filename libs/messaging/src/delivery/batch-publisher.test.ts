@@ -42,6 +42,7 @@ test("recovered batches are published on start under their old ids, each once", 
   const tracker = createStoredTracker(broker, runtime);
   const batchPublisher = createBatchPublisher(publisher, tracker, memoryBodies(batches), runtime);
   await batchPublisher.start?.();
+  await batchPublisher.untilRecovered();
   const { state } = await bench.admin().manager.streams.info("RAW");
   assert.equal(state.messages, 70);
   assert.equal(tracker.size(), 70);
@@ -93,21 +94,47 @@ test("a body that is found changed once it is copied is freed, and nothing is pu
   await bench.admin().manager.streams.purge("RAW");
 });
 
-test("a start that can't publish what it recovered ends when the service stops", async () => {
+test("a bus stream that is full keeps recovered batches waiting, and no other stream or start", async () => {
+  const broker = await bench.connect("buffer");
+  const runtime = testRuntime();
+  const tracker = createStoredTracker(broker, runtime);
+  const publisher = createPublisher(broker);
+  const full = new Set(["raw"]);
+  const publish: typeof publisher.publish = async (message) => {
+    if (full.has(message.subject.split(".", 1)[0] ?? "")) throw new CodedError("resource_exhausted", "full");
+    return publisher.publish(message);
+  };
+  const clean = "clean.batch.any.default.s";
+  // More than are sent at a time.
+  const recovered = Array.from({ length: 40 }, (_, n) =>
+    placed(buildBatch({ texts: ["t"], from: 4000 + n }), subject),
+  );
+  recovered.push(placed(buildBatch({ texts: ["t"], from: 5000 }), clean));
+  const bodies = memoryBodies(recovered);
+  const batchPublisher = createBatchPublisher({ publish }, tracker, bodies, runtime);
+  await batchPublisher.start?.();
+  await eventually(() => tracker.size() === 1, { what: "what is for CLEAN is there" });
+  assert.match(await runtime.metrics.text(), /millrace_recovered_batches\{destination="raw".*\} 40\n/);
+  await batchPublisher.publish(buildBatch({ texts: ["t"], from: 5001 }), clean);
+  full.clear();
+  await batchPublisher.untilRecovered();
+  assert.equal(tracker.size(), 42);
+  assert.match(await runtime.metrics.text(), /millrace_recovered_batches\{destination="raw".*\} 0\n/);
+  await batchPublisher.stop?.(hard);
+  for (const stream of ["RAW", "CLEAN"]) await bench.admin().manager.streams.purge(stream);
+});
+
+test("what can't be published yet is given up at a stop", async () => {
   const broker = await bench.connect("gateway");
   const runtime = testRuntime();
   const tracker = createStoredTracker(broker, runtime);
-  const recovered = [placed(buildBatch({ texts: ["t"] }), subject)];
-  const batchPublisher = createBatchPublisher(
-    createPublisher(broker),
-    tracker,
-    memoryBodies(recovered),
-    runtime,
-  );
-  const starting = batchPublisher.start?.();
+  const full = { publish: () => Promise.reject(new CodedError("resource_exhausted", "full")) };
+  const bodies = memoryBodies([placed(buildBatch({ texts: ["t"] }), subject)]);
+  const batchPublisher = createBatchPublisher(full, tracker, bodies, runtime);
+  await batchPublisher.start?.();
   await batchPublisher.stop?.(hard);
-  await starting;
-  assert.equal(tracker.size(), 0);
+  await batchPublisher.untilRecovered();
+  assert.deepEqual([tracker.size(), bodies.released], [0, []]);
 });
 
 test("a body is kept where an earlier try got no answer, whatever a later one learns", async () => {

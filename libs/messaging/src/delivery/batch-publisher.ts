@@ -1,8 +1,10 @@
-import { type Code, CodedError } from "@millrace/errors";
+import { CodedError } from "@millrace/errors";
 import type { OpenBatch } from "@millrace/envelope";
 import type { Component, Runtime } from "@millrace/runtime";
 import type { StoredTracker } from "../state/stored-tracker.js";
 import type { Published, Publisher } from "./publisher.js";
+import { createRecovery } from "./recovery.js";
+import { isSureRefusal } from "./refusals.js";
 
 /** A batch in its wire form, its body placed. */
 export interface Placed {
@@ -32,31 +34,15 @@ export interface BatchPublisher extends Component {
    * nothing is published.
    */
   publish(open: OpenBatch, subject: string, verify?: () => void | Promise<void>): Promise<Published>;
+  /** Resolves when what the last life left is on the bus, or is nobody's any more; also at a stop. */
+  untilRecovered(): Promise<void>;
 }
-
-/**
- * Codes that say for sure that nothing was stored. After any other one a message may refer to the body:
- * freed, it would be read as damaged.
- */
-const refusals: ReadonlySet<Code> = new Set<Code>([
-  "resource_exhausted",
-  "not_found",
-  "invalid_argument",
-  "failed_precondition",
-  "permission_denied",
-  "data_loss",
-]);
-
-export const isSureRefusal = (code: Code): boolean => refusals.has(code);
 
 const keepMs = 1_000;
 
-/** One at a time, 16,000 recovered batches would take minutes of synced publishes. */
-const recoveriesInFlightMax = 32;
-
 /**
- * On start it publishes what the last life of the service made durable but may not have published: under the
- * old ids, so the broker tells a repeat, and answers with the number of the message that it has.
+ * From its start on it publishes what the last life of the service made durable but may not have published,
+ * beside everything else.
  */
 export function createBatchPublisher(
   publisher: Publisher,
@@ -64,7 +50,6 @@ export function createBatchPublisher(
   bodies: Bodies,
   runtime: Runtime,
 ): BatchPublisher {
-  let stopped = false;
   // Publishes under way, by id: a redelivery may come while the first one is still on its way.
   const sending = new Map<string, number>();
   // Ids that a stored message may refer to: those of earlier lives, and those that were published.
@@ -87,39 +72,18 @@ export function createBatchPublisher(
     });
     return published;
   };
-  const sendUntilStored = async (placed: Placed): Promise<void> => {
-    while (!stopped) {
-      try {
-        await send(placed);
-        return;
-      } catch (caught) {
-        const { code } = CodedError.from(caught);
-        // Its stream was deleted meanwhile, or is not exempt any more and its source sends it again: nobody
-        // waits for it.
-        if (code === "not_found" || code === "failed_precondition") {
-          referenced.delete(placed.id);
-          return await bodies.release(placed.id);
-        }
-        if (refusals.has(code) && code !== "resource_exhausted") {
-          // Kept where it is, for somebody to look at; the others go on.
-          runtime.log.error("recovered batch refused", { id: placed.id, error: String(caught) });
-          return;
-        }
-        runtime.log.warn("recovered batch not published, trying again", { error: String(caught) });
-        await runtime.clock.sleep(1_000);
-      }
-    }
-  };
-  const recover = async (): Promise<void> => {
-    for (let at = 0; at < bodies.recovered.length; at += recoveriesInFlightMax) {
-      await Promise.all(bodies.recovered.slice(at, at + recoveriesInFlightMax).map(sendUntilStored));
-    }
-    if (bodies.recovered.length > 0)
-      runtime.log.info("published recovered batches", { batches: bodies.recovered.length });
-  };
+  const recovery = createRecovery({
+    recovered: bodies.recovered,
+    send,
+    forget: async (id) => {
+      referenced.delete(id);
+      await bodies.release(id);
+    },
+    runtime,
+  });
   const stopping = new AbortController();
   const keepUp = async (): Promise<void> => {
-    while (!stopped && bodies.keep !== undefined) {
+    while (!stopping.signal.aborted && bodies.keep !== undefined) {
       await bodies
         .keep()
         .catch((caught: unknown) => runtime.log.warn("bodies not kept up", { error: String(caught) }));
@@ -129,13 +93,14 @@ export function createBatchPublisher(
   let keeping: Promise<void> | undefined;
   return {
     name: "batch-publisher",
+    untilRecovered: recovery.untilOver,
     start: async () => {
-      await recover();
+      recovery.begin();
       keeping = keepUp();
     },
     stop: async () => {
-      stopped = true;
       stopping.abort();
+      await recovery.stop();
       await keeping;
       await bodies.close();
     },
@@ -150,7 +115,7 @@ export function createBatchPublisher(
         isSent = true;
         return await send(placed);
       } catch (caught) {
-        refused = !isSent || refusals.has(CodedError.from(caught).code);
+        refused = !isSent || isSureRefusal(CodedError.from(caught).code);
         // The broker may have it: what a later try learns must not free the body.
         if (!refused && placed.inSegment) referenced.add(id);
         throw caught;

@@ -3,7 +3,7 @@ import { SourceReport } from "@millrace/proto/source";
 import type { Broker } from "../broker/broker.js";
 import { buckets } from "../broker/streams.js";
 import { subjects } from "../broker/subjects.js";
-import { countStored } from "./tail.js";
+import { countStored, storedKeys } from "./tail.js";
 
 interface StreamOf {
   tenant: string;
@@ -27,8 +27,7 @@ export async function readLast(
 /** What the sources of a stream report of themselves. */
 export async function readReports(broker: Broker, { tenant, stream }: StreamOf): Promise<SourceReport[]> {
   const bucket = await broker.kv.open(buckets.reports, { allow_direct: true });
-  const keys: string[] = [];
-  for await (const key of await bucket.keys(`${tenant}.${stream}.*`)) keys.push(key);
+  const keys = await storedKeys(broker, buckets.reports, `${tenant}.${stream}.*`);
   const found = await Promise.all(keys.map((key) => bucket.get(key)));
   return found.flatMap((entry) => (entry?.operation === "PUT" ? [SourceReport.decode(entry.value)] : []));
 }

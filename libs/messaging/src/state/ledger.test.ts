@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Entry } from "@millrace/proto/ledger";
 import { createFakeClock, eventually, testRuntime } from "@millrace/runtime/testing";
+import type { Broker } from "../broker/broker.js";
 import { natsWorkbench } from "../testing/workbench.js";
 import { createLedger, type LedgerKey, readLedger } from "./ledger.js";
 
@@ -156,4 +157,24 @@ test("the accounts of a stream are read by stage and source, and no other stream
     ["buffer", 2, 0],
     ["privacy", 0, 1],
   ]);
+});
+
+test("accounts that are purged while they are read are left out, and not waited for", async () => {
+  const ledger = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());
+  const sources = ["a", "b", "c"].map((letter) => letter.repeat(32));
+  for (const source of sources)
+    ledger.settle({ ...key("purged"), source }, { intervals: [{ from: 0, to: 2 }], done: 2 });
+  await ledger.flush();
+  const reader = await bench.connect("gateway");
+  const { streams } = bench.admin().manager;
+  const filter = `$KV.LEDGER.buffer.default.purged.${sources[1]}`;
+  const info: Broker["manager"]["streams"]["info"] = async (...of) => {
+    const found = await reader.manager.streams.info(...of);
+    await streams.purge("KV_LEDGER", { filter });
+    return found;
+  };
+  const asked = Object.create(reader.manager.streams, { info: { value: info } });
+  const purging = { ...reader, manager: Object.create(reader.manager, { streams: { value: asked } }) };
+  const lines = await readLedger(purging, { tenant: "default", stream: "purged" });
+  assert.deepEqual(lines.map(({ source }) => source).sort(), [sources[0], sources[2]]);
 });

@@ -11,6 +11,7 @@ import type { Component, Runtime } from "@millrace/runtime";
 import type { KV } from "@nats-io/kv";
 import type { Broker } from "../broker/broker.js";
 import { buckets } from "../broker/streams.js";
+import { storedKeys } from "./tail.js";
 
 /*
  * LEDGER: what each stage or sink has settled, per source. KV key <stage>.<tenant>.<stream>.<source>, written
@@ -285,8 +286,7 @@ export async function readLedger(
   of: { tenant: string; stream: string },
 ): Promise<LedgerLine[]> {
   const bucket = await broker.kv.open(buckets.ledger, { allow_direct: true });
-  const keys: string[] = [];
-  for await (const key of await bucket.keys(`*.${of.tenant}.${of.stream}.*`)) keys.push(key);
+  const keys = await storedKeys(broker, buckets.ledger, `*.${of.tenant}.${of.stream}.*`);
   const lines: LedgerLine[] = [];
   for (const key of keys) {
     const found = await bucket.get(key);

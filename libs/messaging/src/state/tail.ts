@@ -73,6 +73,20 @@ export async function countStored(broker: Broker, jetStream: string, filter: str
   return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
 }
 
+/**
+ * Keys of a bucket that match, those of deleted entries too. Asked in one request: a reader of keys that is
+ * overtaken by a purge waits for what is gone.
+ */
+export async function storedKeys(broker: Broker, bucket: string, filter: string): Promise<string[]> {
+  const prefix = `$KV.${bucket}.`;
+  const { state } = await broker.manager.streams
+    .info(`KV_${bucket}`, { subjects_filter: `${prefix}${filter}` })
+    .catch((cause: unknown) => {
+      throw new CodedError("unavailable", `read keys of ${bucket}: no answer from the broker`, { cause });
+    });
+  return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
+}
+
 /** What a stream stores under a filter, and the numbers that it has as a whole. */
 export interface StoredState {
   /** Under the filter. */

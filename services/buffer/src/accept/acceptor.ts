@@ -58,10 +58,16 @@ export interface AcceptorOptions {
   recovered: readonly { bytes: Uint8Array }[];
   /** What writers had made durable: counts toward quotas, and is accepted next. */
   left: readonly { bytes: Uint8Array }[];
+  /** Resolves when what the last life made durable is on the bus. */
+  untilRecovered(): Promise<void>;
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
 }
 
 /** 6,000 batches between rotations of the journal, each a write of the ledger that is due anyway. */
 const journalBytesMax = 512 * 1024;
+
+/** Of whoever appends, this stays well below the deadline. */
+const recoveredWaitMs = 1_000;
 
 /**
  * Frames each batch once: its id follows from its source interval, and whoever sends it again gets the first
@@ -112,6 +118,18 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
 
   const settle = ({ header }: OpenBatch, done: number): void => {
     ledger.settle(header, { intervals: [{ from: header.positionFrom, to: header.positionTo }], done });
+  };
+
+  let isRecovered = false;
+  const recovered = options.untilRecovered().then(() => {
+    isRecovered = true;
+  });
+  /** A source's last batch may not be on the bus yet: what comes next of it must not overtake it. */
+  const untilInOrder = async (): Promise<void> => {
+    const waited = new AbortController();
+    await Promise.race([recovered, options.sleep(recoveredWaitMs, waited.signal)]);
+    waited.abort();
+    if (!isRecovered) throw notRecovered();
   };
 
   /** What the journal may forget then. */
@@ -186,6 +204,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
         await paths.discard(id, batch.body);
         return { id, published: undefined };
       }
+      if (stream.ordered && !again && !isRecovered) await untilInOrder();
       header.id = idBytes(id);
       header.partition = stream.ordered ? orderedPartition(header.source) : anyPartition;
       header.schemaVersion = 1;
@@ -197,6 +216,14 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       return accepted;
     },
   };
+}
+
+function notRecovered(): CodedError {
+  return new CodedError("resource_exhausted", "append: earlier batches of ordered streams are not out yet", {
+    subject: "bus:recovered",
+    remedy: "Wait until consumers catch up.",
+    retryAfterMs: 1_000,
+  });
 }
 
 interface Incoming {

@@ -41,6 +41,11 @@ export interface QuotaOptions
   quotaBytesMax: number;
   clock: { monotonic(): number; sleep(ms: number, signal?: AbortSignal): Promise<void> };
   log: Logger;
+  /**
+   * Resolves when the bus has all that the last life accepted: until then what it lacks is not known to be
+   * over.
+   */
+  untilComparable(): Promise<void>;
   /** Told each second of each stream that holds something, and once when it has gone. */
   onUsage(of: StreamId, usage: Usage | undefined): void;
   /** How many streams each sender waits for. */
@@ -92,12 +97,14 @@ export function createQuota(options: QuotaOptions): Quota {
   };
   const attempt = (what: string, work: () => Promise<void>): Promise<void> =>
     work().catch((caught: unknown) => log.warn(`${what}, trying again`, { error: String(caught) }));
+  let isComparable = false;
   let telling: Promise<void> | undefined;
   const inBackground = (ticks: number): void => {
     if (telling !== undefined) return;
     telling = (async () => {
       if (ticks % ticksPerTelling === 0) await attempt("backpressure not told", tell);
-      if (ticks % ticksPerStaleRound === 0) await attempt("live bytes not compared with the bus", clearStale);
+      if (isComparable && ticks % ticksPerStaleRound === 0)
+        await attempt("live bytes not compared with the bus", clearStale);
     })().finally(() => {
       telling = undefined;
     });
@@ -116,6 +123,9 @@ export function createQuota(options: QuotaOptions): Quota {
   return {
     name: "quota",
     start: async () => {
+      void options.untilComparable().then(() => {
+        isComparable = true;
+      });
       running = loop();
     },
     stop: async () => {
