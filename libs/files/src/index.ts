@@ -1,5 +1,15 @@
 export { crc32 } from "./checksum.js";
 export { type ContentHash, contentHash, createContentHash } from "./content-hash.js";
+export {
+  type DirectoryCalls,
+  directoryCalls,
+  type FileCalls,
+  fileCalls,
+  isSystemError,
+  openFile,
+  type OpenMode,
+  writeAll,
+} from "./disk/disk-calls.js";
 export { type FoundFile, type Scan, scanDirectory, type ScanLimits } from "./find/directory-scan.js";
 export { fileError } from "./find/file-error.js";
 export { compilePattern, type NamePattern } from "./find/glob.js";

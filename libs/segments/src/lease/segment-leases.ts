@@ -1,5 +1,6 @@
 import { assert, CodedError } from "@millrace/errors";
-import { type Disk, writeAll } from "../disk/disk.js";
+import { writeAll } from "@millrace/files";
+import type { Disk } from "../disk/disk.js";
 import {
   decodeFrameHeader,
   frameBytes,

@@ -1,6 +1,6 @@
-import { crc32 } from "@millrace/files";
+import { crc32, isSystemError, writeAll } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
-import { type DiskFile, isSystemError, writeAll } from "../disk/disk.js";
+import type { DiskFile } from "../disk/disk.js";
 import { encodeFrameHeader, encodeMeta, frameBytes, frameHeaderBytes } from "./frame.js";
 import { createGroupSync } from "./group-sync.js";
 import { diskFull } from "./segment-shelf.js";

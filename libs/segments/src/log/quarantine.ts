@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { type Disk, type DiskFile, writeAll } from "../disk/disk.js";
+import { writeAll } from "@millrace/files";
+import type { Disk, DiskFile } from "../disk/disk.js";
 import type { Damage } from "./scan.js";
 
 /** Files kept for somebody to look at, each at most a frame and what a torn write left before it. */

@@ -1,5 +1,5 @@
 import { CodedError } from "@millrace/errors";
-import { writeAll } from "../disk/disk.js";
+import { writeAll } from "@millrace/files";
 import { freedMark, stateAt } from "./frame.js";
 import {
   createFrameWriter,

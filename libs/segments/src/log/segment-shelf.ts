@@ -1,6 +1,7 @@
 import { basename, join } from "node:path";
 import { CodedError } from "@millrace/errors";
-import { type Disk, type DiskFile, isSystemError, nodeDisk, writeAll } from "../disk/disk.js";
+import { isSystemError, writeAll } from "@millrace/files";
+import { type Disk, type DiskFile, nodeDisk } from "../disk/disk.js";
 import { encodeSegmentHead, segmentHeadBytes, type WrittenBy } from "./frame.js";
 import { quarantine } from "./quarantine.js";
 import { type RecoveredFrame, scanSegment } from "./scan.js";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { crc32 } from "@millrace/files";
-import { type Disk, writeAll } from "../disk/disk.js";
+import { crc32, writeAll } from "@millrace/files";
+import type { Disk } from "../disk/disk.js";
 import { decodeFrameHeader, decodeMeta, frameBytes, frameHeaderBytes } from "../log/frame.js";
 import type { FramePlace } from "../log/frame-writer.js";
 import type { RecoveredFrame } from "../log/scan.js";

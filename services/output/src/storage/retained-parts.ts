@@ -1,4 +1,5 @@
-import { type Disk, isSystemError } from "./spool/disk.js";
+import { isSystemError } from "@millrace/files";
+import type { Disk } from "./spool/disk.js";
 import type { Layout } from "./spool/layout.js";
 
 /*

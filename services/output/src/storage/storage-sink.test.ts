@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { contentHash } from "@millrace/files";
+import { contentHash, isSystemError } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
 import { createMemoryDisk, type MemoryDisk } from "@millrace/segments/testing";
 import { makeBatch } from "./faults/make-batch.js";
-import { isSystemError } from "./spool/disk.js";
 import { openStorageSink, type StorageSink, type StorageSinkOptions } from "./storage-sink.js";
 
 const directory = "/store/acme/orders";

@@ -1,6 +1,6 @@
-import { createContentHash } from "@millrace/files";
+import { createContentHash, writeAll } from "@millrace/files";
 import { createIntervalSet, type Interval, type IntervalSet } from "@millrace/envelope";
-import { type Disk, type DiskFile, readFully, writeFileSynced, writeFully } from "./disk.js";
+import { type Disk, type DiskFile, readFully, writeFileSynced } from "./disk.js";
 import { type JournalEntry, liveRows, type Seal, type SpoolHeader } from "./journal.js";
 import type { Layout } from "./layout.js";
 
@@ -90,7 +90,7 @@ export async function compactSpool(
       const whole = await readFully(from, entry.length, entry.offset);
       const kept = rows === undefined ? [whole] : keepLines(whole, rows);
       for (const piece of kept) hash.add(piece);
-      await writeFully(target, kept, bytes);
+      await writeAll(target, kept, bytes);
       bytes += kept.reduce((sum, piece) => sum + piece.byteLength, 0);
     }
     await target.fdatasync();

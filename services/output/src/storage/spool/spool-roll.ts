@@ -1,5 +1,6 @@
 import { assert, CodedError } from "@millrace/errors";
-import { diskFull, isSystemError } from "./disk.js";
+import { isSystemError } from "@millrace/files";
+import { diskFull } from "./disk.js";
 import type { Seal } from "./journal.js";
 import {
   compactSpool,

@@ -1,7 +1,7 @@
-import { type ContentHash, crc32 } from "@millrace/files";
+import { type ContentHash, crc32, isSystemError, writeAll } from "@millrace/files";
 import type { Interval, IntervalSet } from "@millrace/envelope";
 import { assert, CodedError } from "@millrace/errors";
-import { type Disk, type DiskFile, diskFull, isSystemError, writeFully } from "./disk.js";
+import { type Disk, type DiskFile, diskFull } from "./disk.js";
 import type { Guard } from "./guard.js";
 import {
   addDiscard,
@@ -84,7 +84,7 @@ export async function append(spool: OpenSpool, appended: SpoolAppend): Promise<v
   // Until the bytes are the spool's.
   spool.hash = undefined;
   // The kernel copies on another thread what this one hashes.
-  const writing = writeFully(data, bytes, offset).then(
+  const writing = writeAll(data, bytes, offset).then(
     () => undefined,
     (error: unknown) => ({ error }),
   );
@@ -117,7 +117,7 @@ export async function note(
   const { journal } = spool;
   const bytes = Buffer.from(lines.map(encodeJournalLine).join(""));
   try {
-    await writeFully(journal, [bytes], spool.journalEnd);
+    await writeAll(journal, [bytes], spool.journalEnd);
   } catch (error) {
     if (!isSystemError(error, "ENOSPC")) throw error;
     await journal.truncate(spool.journalEnd);

@@ -1,7 +1,7 @@
 import type { Interval, IntervalSet } from "@millrace/envelope";
-import { createContentHash } from "@millrace/files";
+import { createContentHash, isSystemError, writeAll } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
-import { type DiskFile, diskFull, isSystemError, writeFully } from "./disk.js";
+import { type DiskFile, diskFull } from "./disk.js";
 import { createGuard } from "./guard.js";
 import { encodeJournalLine, type SpoolHeader } from "./journal.js";
 import type { StoredEntry } from "./part.js";
@@ -76,7 +76,7 @@ export async function createSpool(
   };
   try {
     const journal = await create(layout.journal(number));
-    await writeFully(journal, [line], 0);
+    await writeAll(journal, [line], 0);
     await journal.fdatasync();
     const data = await openData();
     await disk.fsyncDir(layout.spoolDir);
