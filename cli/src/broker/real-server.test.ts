@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
-import { isRunning, workbench } from "../supervisor/testing.js";
+import { freePort, isRunning, workbench } from "../supervisor/testing.js";
 import type { ProgramSpec } from "../supervisor/program-spec.js";
 import { obtainNatsServer } from "./obtain-server.js";
 import { serverPin } from "./server-pin.js";
@@ -49,13 +47,4 @@ async function obtainReal() {
   const server = await obtainNatsServer({ cacheDir, log: (line) => lines.push(line), env });
   assert.ok("path" in server, lines.join("\n"));
   return server;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import test, { type TestContext } from "node:test";
 import { CodedError } from "@millrace/errors";
-import { deaf, isRunning, pause, until, wellBehaved, workbench } from "./testing.js";
+import { deaf, freePort, isRunning, pause, until, wellBehaved, workbench } from "./testing.js";
 
 test("programs start in order and stop in reverse", async (t) => {
   const { program, supervise, printed } = workbench(t);
@@ -179,15 +179,6 @@ test("a program that keeps ending is given up, and the others are stopped", asyn
   });
   assert.equal(printed.at(-1), "broker: down");
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 async function takenPort(t: TestContext): Promise<number> {
   const server = createServer((socket) => socket.on("error", () => {})).listen(0, "127.0.0.1");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
-import { createStreamProcessor } from "../stream/processor.js";
+import { createStreamProcessor, type StreamProcessor } from "../stream/processor.js";
 import { startGateway, type TestGateway } from "../test-gateway/gateway.js";
 import { refusal } from "../test-gateway/refusal.js";
 import { newDataEvent, resultMessage } from "../test-gateway/state.js";
@@ -9,6 +9,20 @@ import { newDataEvent, resultMessage } from "../test-gateway/state.js";
 function deliver(gateway: TestGateway, ...ids: string[]): void {
   gateway.state.results.push(ids.map((id) => resultMessage(id)));
   gateway.changed();
+}
+
+/** A handler whose calls end when the test says so. */
+function heldHandler(processor: StreamProcessor, gateway: TestGateway) {
+  const started: string[] = [];
+  const finish: (() => void)[] = [];
+  const handler = processor.onTextMessage(async ({ id }) => {
+    started.push(id);
+    await new Promise<void>((resolve) => {
+      finish.push(resolve);
+      gateway.changed();
+    });
+  });
+  return { handler, started, finish };
 }
 
 test("handlers get the messages of their kind, in order", async () => {
@@ -38,15 +52,7 @@ test("handlers get the messages of their kind, in order", async () => {
 test("calls start in order, no more than parallelism at a time", async () => {
   await using gateway = await startGateway();
   const processor = await createStreamProcessor("live", gateway.connect(), { parallelism: 2 });
-  const started: string[] = [];
-  const finish: (() => void)[] = [];
-  const handler = processor.onTextMessage(async ({ id }) => {
-    started.push(id);
-    await new Promise<void>((resolve) => {
-      finish.push(resolve);
-      gateway.changed();
-    });
-  });
+  const { handler, started, finish } = heldHandler(processor, gateway);
   await handler.ready;
   deliver(gateway, "a", "b", "c", "d");
   await gateway.until(() => started.length === 2);
@@ -64,15 +70,7 @@ test("without asyncProcessing one call runs at a time, whatever the parallelism"
   await using gateway = await startGateway();
   const options = { parallelism: 8, asyncProcessing: false };
   const processor = await createStreamProcessor("live", gateway.connect(), options);
-  const started: string[] = [];
-  const finish: (() => void)[] = [];
-  const handler = processor.onTextMessage(async ({ id }) => {
-    started.push(id);
-    await new Promise<void>((resolve) => {
-      finish.push(resolve);
-      gateway.changed();
-    });
-  });
+  const { handler, started, finish } = heldHandler(processor, gateway);
   await handler.ready;
   deliver(gateway, "a", "b", "c");
   for (const count of [1, 2, 3]) {

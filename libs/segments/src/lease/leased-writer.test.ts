@@ -9,6 +9,7 @@ import type { SegmentRange } from "@millrace/proto/batch";
 import { createBodyReader } from "../body-reader.js";
 import { type LeasingBodyStore, openLeasingBodyStore } from "../body-store.js";
 import type { PlacedBatch } from "../placed-batch.js";
+import { localLeases } from "../testing/local-leases.js";
 import { createLeasedWriter, type LeasedWriter } from "./leased-writer.js";
 
 const mib = 1024 * 1024;
@@ -41,14 +42,7 @@ async function workbench(t: TestContext, liveBytesMax = 8 * mib) {
   const owner = await openOwner(1);
   const writerFor = (store: LeasingBodyStore, monotonic = () => clock.ms): LeasedWriter =>
     createLeasedWriter({
-      client: {
-        grant: async () => {
-          const key = await store.leases.grant("ingestion-0");
-          return { ...key, log: "raw/buffer-0", segmentBytes: mib, leaseMs };
-        },
-        renew: async (key) => store.leases.renew(key),
-        end: async (key, writtenTo) => store.leases.end(key, writtenTo),
-      },
+      client: localLeases(store, { writer: "ingestion-0", segmentBytes: mib, leaseMs }),
       sideDir,
       node: "local",
       monotonic,

@@ -5,6 +5,7 @@ import { buildBatch } from "@millrace/envelope/testing";
 import type { SegmentRange } from "@millrace/proto/batch";
 import { openLeasingBodyStore } from "../body-store.js";
 import type { PlacedBatch } from "../placed-batch.js";
+import { localLeases } from "../testing/local-leases.js";
 import { createMemoryDisk } from "../testing/memory-disk.js";
 import { createLeasedWriter } from "./leased-writer.js";
 
@@ -36,16 +37,7 @@ async function workbench(t: TestContext) {
   });
   const [first, second] = ["ingestion-0", "ingestion-1"].map((name) =>
     createLeasedWriter({
-      client: {
-        grant: async () => ({
-          ...(await owner.leases.grant(name)),
-          log: "raw/buffer-0",
-          segmentBytes: mib,
-          leaseMs,
-        }),
-        renew: async (key) => owner.leases.renew(key),
-        end: async (key, writtenTo) => owner.leases.end(key, writtenTo),
-      },
+      client: localLeases(owner, { writer: name, segmentBytes: mib, leaseMs }),
       sideDir: "/raw",
       node: "local",
       monotonic: () => clock.ms,

@@ -10,6 +10,7 @@ import type { Batch } from "@millrace/proto/batch";
 import { systemClock } from "@millrace/runtime";
 import { eventually } from "@millrace/runtime/testing";
 import { createLeasedWriter, type LeasingBodyStore, openLeasingBodyStore } from "@millrace/segments";
+import { localLeases } from "@millrace/segments/testing";
 import { createLeftBatches } from "./left-batches.js";
 
 const mib = 1024 * 1024;
@@ -55,14 +56,9 @@ async function workbench(t: TestContext) {
   const owner = await openOwner(1);
   const write = async (name: string, ...streams: string[]): Promise<void> => {
     const writer = createLeasedWriter({
+      // Killed: nobody hears that it ends.
       client: {
-        grant: async () => ({
-          ...(await owner.leases.grant(name)),
-          log: "raw/buffer-0",
-          segmentBytes: mib,
-          leaseMs,
-        }),
-        renew: async (key) => owner.leases.renew(key),
+        ...localLeases(owner, { writer: name, segmentBytes: mib, leaseMs }),
         end: async () => undefined,
       },
       sideDir,

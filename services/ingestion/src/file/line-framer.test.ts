@@ -25,6 +25,21 @@ function fileOf(content: Buffer, sizes: readonly number[] = [Number.MAX_SAFE_INT
   };
 }
 
+/** A pool that knows how many of its blocks are out. */
+function countingPool(...of: Parameters<typeof createBlockPool>) {
+  const pool = createBlockPool(...of);
+  let taken = 0;
+  const take = (): Buffer => {
+    taken++;
+    return pool.take();
+  };
+  const give = (block: Buffer): void => {
+    taken--;
+    pool.give(block);
+  };
+  return { pool: { ...pool, take, give }, taken: () => taken };
+}
+
 interface Reading {
   framer?: LineFramer;
   limits?: FrameLimits;
@@ -195,23 +210,11 @@ test("a line of the largest size is a message and one byte more is a rejection",
 
 test("a line of 64 MiB is passed over in two blocks of memory", async () => {
   const lineBytes = 64 << 20;
-  let taken = 0;
-  const pool = createBlockPool({ ...small, messageBytesMax: 768 << 10 });
-  const counting = {
-    ...pool,
-    take: () => {
-      taken++;
-      return pool.take();
-    },
-    give: (block: Buffer) => {
-      taken--;
-      pool.give(block);
-    },
-  };
+  const { pool, taken } = countingPool({ ...small, messageBytesMax: 768 << 10 });
   let takenMax = 0;
   const file: FileBytes = {
     read: async (target, offset, length, position) => {
-      takenMax = Math.max(takenMax, taken);
+      takenMax = Math.max(takenMax, taken());
       target.fill("x", offset, offset + length);
       if (position + length > lineBytes) target[offset + lineBytes - position] = 0x0a;
       return { bytesRead: length };
@@ -227,7 +230,7 @@ test("a line of 64 MiB is passed over in two blocks of memory", async () => {
   const range = { to: lineBytes + 1, flushTail: false };
   const items: FramedItem[] = [];
   const { signal } = new AbortController();
-  for await (const { item } of readFrames(file, framer, { pool: counting, range, signal })) items.push(item);
+  for await (const { item } of readFrames(file, framer, { pool, range, signal })) items.push(item);
   const [rejection] = items;
   assert.ok(rejection?.kind === "rejection" && items.length === 1);
   assert.deepEqual([rejection.positionFrom, rejection.positionTo], [0, lineBytes + 1]);
@@ -258,21 +261,9 @@ test("a file that ends before its size is truncated", async () => {
 
 test("a read that is aborted yields nothing more and gives its blocks back", async () => {
   const stop = new AbortController();
-  const pool = createBlockPool(small, { readBytes: 8 });
-  let taken = 0;
-  const counting = {
-    ...pool,
-    take: () => {
-      taken++;
-      return pool.take();
-    },
-    give: (block: Buffer) => {
-      taken--;
-      pool.give(block);
-    },
-  };
+  const { pool, taken } = countingPool(small, { readBytes: 8 });
   const content = Buffer.from("one\ntwo\n".repeat(10));
-  const options = { pool: counting, range: { to: content.length, flushTail: true }, signal: stop.signal };
+  const options = { pool, range: { to: content.length, flushTail: true }, signal: stop.signal };
   const seen: FramedItem[] = [];
   for await (const { item, release } of readFrames(fileOf(content), createLineFramer(small, 0), options)) {
     seen.push(item);
@@ -280,5 +271,5 @@ test("a read that is aborted yields nothing more and gives its blocks back", asy
     stop.abort();
   }
   assert.equal(seen.length, 1);
-  assert.equal(taken, 0);
+  assert.equal(taken(), 0);
 });
