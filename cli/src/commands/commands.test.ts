@@ -12,6 +12,8 @@ const stream: StreamInfo = {
   processingMode: "real_time",
   bufferSize: 1_048_576,
   batchSize: 1000,
+  ordered: false,
+  parallelism: 0,
   memoryMapping: true,
   mmapSize: 1_000_000_000,
   zeroCopy: true,

@@ -122,6 +122,10 @@ test("the same settings attach, others are refused by name unless update is true
       message: 'create stream live: it exists, and outputs.storage.format is unset there and "records" here',
     },
   );
+  await assert.rejects(createStreamProcessor("live", client, { batchSize: 500, ordered: true }), {
+    field: "ordered",
+    message: "create stream live: it exists, and ordered is false there and true here",
+  });
   const updated = await createStreamProcessor("live", client, { batchSize: 600, update: true });
   assert.equal(updated.settings.batchSize, 600);
 });

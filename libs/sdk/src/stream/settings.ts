@@ -12,6 +12,10 @@ export interface StreamSettings {
   name: string;
   processingMode: "real_time" | "batch";
   batchSize: number;
+  /** Each source's order is kept up to every output. */
+  ordered: boolean;
+  /** Deliveries that a stage may have in hand; zero: as each stage is set. */
+  parallelism: number;
   memoryMapping: boolean;
   /** Bytes; zero is the server's default. */
   mmapSize: number;
@@ -45,6 +49,8 @@ export function toStreamInfo(stream: Stream | undefined): StreamInfo {
     name: stream?.name ?? "",
     processingMode: stream?.processingMode === ProcessingMode.PROCESSING_MODE_BATCH ? "batch" : "real_time",
     batchSize: stream?.batchSize || 1_000,
+    ordered: stream?.ordered ?? false,
+    parallelism: stream?.parallelism ?? 0,
     memoryMapping: stream?.memoryMapping ?? true,
     mmapSize: stream?.mmapBytes ?? 0,
     zeroCopy: stream?.zeroCopy ?? true,
