@@ -11,11 +11,13 @@ export const baseConfig = {
     .default("0"),
   http: z
     .strictObject({
+      /** The address that is listened on. */
       host: z.string().default("127.0.0.1"),
       /** Probes and metrics. 0 takes any free port. */
       port: z.int().min(0).max(65535).default(0),
     })
     .prefault({}),
+  /** The least important line that is logged. */
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** How long in-flight work may take to finish after SIGTERM; must stay below the pod's grace period. */
   drainTimeoutMs: z.int().min(100).max(600_000).default(20_000),
@@ -23,6 +25,7 @@ export const baseConfig = {
   hangMsMax: z.int().min(1_000).max(600_000).default(20_000),
   nats: z
     .strictObject({
+      /** The broker. */
       url: z.string().default("nats://127.0.0.1:4222"),
       /** File that holds the nkey seed of this service's user. */
       seedFile: z.string().optional(),

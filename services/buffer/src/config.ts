@@ -6,7 +6,9 @@ export const bufferConfig = z.strictObject({
   /** The internal API: append, last position, reject. */
   grpc: z
     .strictObject({
+      /** The address that is listened on. */
       host: z.string().default("127.0.0.1"),
+      /** 0 takes any free port. */
       port: z.int().min(0).max(65535).default(7073),
     })
     .prefault({}),
@@ -26,6 +28,7 @@ export const bufferConfig = z.strictObject({
       rawDir: z.string().default(".millrace/data/raw"),
       /** Directory of the clean side, where bodies of exempt streams go at once. */
       cleanDir: z.string().default(".millrace/data/clean"),
+      /** Of a segment file. A change holds for new ones. */
       segmentBytes: z
         .int()
         .min(4 * 1024 * 1024)

@@ -7,6 +7,7 @@ export const gatewayConfig = z.strictObject({
   ...baseConfig,
   http: z
     .strictObject({
+      /** The address that is listened on. */
       host: z.string().default("127.0.0.1"),
       /** Probes and metrics. 0 takes any free port. */
       port: port.default(7071),
@@ -15,6 +16,7 @@ export const gatewayConfig = z.strictObject({
   /** The public API. */
   grpc: z
     .strictObject({
+      /** The address that is listened on; there is no authentication yet, so keep it on loopback. */
       host: z.string().default("127.0.0.1"),
       /** 0 takes any free port. */
       port: port.default(7070),

@@ -3,6 +3,7 @@ import { z } from "zod";
 
 export const inferenceConfig = z.strictObject({
   ...baseConfig,
+  /** Name of this machine in ranges, as buffer and the other stages on it have it. */
   node: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
@@ -21,11 +22,14 @@ export const inferenceConfig = z.strictObject({
   }),
   segments: z
     .strictObject({
+      /** The clean side: bodies are read there, and written for the later stages. */
       cleanDir: z.string().default(".millrace/data/clean"),
+      /** Of a segment file. */
       segmentBytes: z
         .int()
         .min(4 * 1024 * 1024)
         .default(16 * 1024 * 1024),
+      /** Segments at most that hold bodies of somebody; full, it pulls no more. */
       liveBytesMax: z
         .int()
         .min(8 * 1024 * 1024)

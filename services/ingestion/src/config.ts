@@ -6,6 +6,7 @@ export const ingestionConfig = z.strictObject({
   ...baseConfig,
   /** Where buffer is reached. */
   bufferAddress: z.string().default("127.0.0.1:7073"),
+  /** Name of this machine in ranges, as buffer and the other stages on it have it. */
   node: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)

@@ -5,6 +5,7 @@ export const outputConfig = z.strictObject({
   ...baseConfig,
   segments: z
     .strictObject({
+      /** The clean side, where bodies are read. */
       cleanDir: z.string().default(".millrace/data/clean"),
       /** Bytes of clean segments that are mapped at most, beyond which bodies are copied; 0 copies each. */
       mmapBytesMax: z

@@ -4,6 +4,7 @@ import { z } from "zod";
 
 export const privacyConfig = z.strictObject({
   ...baseConfig,
+  /** Name of this machine in ranges, as buffer and the other stages on it have it. */
   node: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
@@ -25,10 +26,12 @@ export const privacyConfig = z.strictObject({
         .default(1024 * 1024 * 1024),
       /** Where redacted bodies are written for the later stages. */
       cleanDir: z.string().default(".millrace/data/clean"),
+      /** Of a segment file. */
       segmentBytes: z
         .int()
         .min(4 * 1024 * 1024)
         .default(64 * 1024 * 1024),
+      /** Segments at most that hold redacted bodies of somebody; full, it pulls no more. */
       liveBytesMax: z
         .int()
         .min(8 * 1024 * 1024)

@@ -5,9 +5,11 @@ export const semanticSearchConfig = z.strictObject({
   ...baseConfig,
   /** The model whose vectors are indexed; others are left alone, since they mean something else. */
   model: z.string(),
+  /** Numbers of a vector, as the model makes them. */
   dimensions: z.int().min(2).max(4096),
   segments: z
     .strictObject({
+      /** The clean side, where bodies are read. */
       cleanDir: z.string().default(".millrace/data/clean"),
     })
     .prefault({}),

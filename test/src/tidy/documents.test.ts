@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { type Finding, keep, lineAt, matches } from "./rule.js";
-import { isData, type SourceFile, sourceFile } from "./source-tree.js";
+import { isData, isTest, isTypeScript, type SourceFile, sourceFile } from "./source-tree.js";
 
 const adrPath = /^docs\/adr\/(\d{4})-[a-z0-9-]+\.md$/;
 const isAdr = ({ path }: SourceFile): boolean => adrPath.test(path);
@@ -90,6 +90,50 @@ keep({
   ],
 });
 
+const documents = /^(README|CONTRIBUTING|CHANGELOG|SECURITY|docs\/.*|services\/[^/]+\/README)\.md$/;
+
+const metricsPath = "docs/metrics.md";
+const metricName = /\bmillrace_[a-z_]+/;
+
+/** Metrics that services make, with the file that names them. */
+function madeMetrics(files: readonly SourceFile[]): Map<string, string> {
+  const sources = files.filter(
+    (file) => /^(libs|services)\/[^/]+\/src\//.test(file.path) && isTypeScript(file) && !isTest(file),
+  );
+  return new Map(
+    sources.flatMap(({ path, text }) =>
+      [...text.matchAll(/"(millrace_[a-z_]+)"/g)].map((match): [string, string] => [match[1] ?? "", path]),
+    ),
+  );
+}
+
+keep({
+  name: "docs/metrics.md lists every metric, and documents name no other",
+  remedy: "Add its row to docs/metrics.md, or correct the name.",
+  find: (files) => {
+    const made = madeMetrics(files);
+    const listed = textOf(files, metricsPath);
+    const missing = [...made].filter(([name]) => !listed.includes(`\`${name}\``));
+    const named = files
+      .filter(({ path }) => documents.test(path))
+      .flatMap((file) => matches(file, metricName));
+    return [
+      ...missing.map(([name, path]) => ({ path, line: 0, what: `${name} is not listed` })),
+      ...named.filter(({ what }) => !made.has(what)),
+    ];
+  },
+  caught: [
+    [sourceFile("libs/a/src/x.ts", 'gauge("millrace_things", "Things.")')],
+    [sourceFile("docs/reliability.md", "counted in `millrace_things`")],
+  ],
+  passed: [
+    [
+      sourceFile("libs/a/src/x.ts", 'gauge("millrace_things", "Things.")'),
+      sourceFile(metricsPath, "| `millrace_things` | |"),
+    ],
+  ],
+});
+
 keep({
   name: "links between documents lead somewhere",
   remedy: "Correct the link.",
@@ -109,7 +153,6 @@ keep({
   passed: [[sourceFile("docs/x.md", "[a](https://example.com/a) [b](#b)")]],
 });
 
-const documents = /^(README|CONTRIBUTING|CHANGELOG|SECURITY|docs\/.*|services\/[^/]+\/README)\.md$/;
 /** In pieces, so that this file does not hold what it forbids. */
 const adjectives = [
   "blazing",

@@ -90,6 +90,37 @@ keep({
   ],
 });
 
+/** Fields without a comment above them; what only groups others says enough by its name. */
+function findUncommented({ path, text }: SourceFile): Finding[] {
+  return [...text.matchAll(/^ +(\w+): (?:z|port)\b/gm)].flatMap((match) => {
+    const value = text.slice(match.index + match[0].length);
+    const isGroup = /^\s*\.strictObject\(\{\s/.test(value);
+    const isSaid = /\*\/\s*$/.test(text.slice(0, match.index));
+    return isGroup || isSaid ? [] : [{ path, line: lineAt(text, match.index), what: match[1] ?? "" }];
+  });
+}
+
+keep({
+  name: "every field of a config says what it is",
+  remedy: "Put a comment above it: READMEs refer to the config for its settings.",
+  find: (files) =>
+    files
+      .filter(({ path }) => /^(services\/[^/]+|libs\/runtime)\/src\/config\.ts$/.test(path))
+      .flatMap(findUncommented),
+  caught: [
+    [sourceFile("services/a/src/config.ts", "z.strictObject({\n  waitMs: z.int(),\n})")],
+    [sourceFile("services/a/src/config.ts", "  a: z\n    .strictObject({\n      b: z.int(),\n    })")],
+  ],
+  passed: [
+    [
+      sourceFile(
+        "services/a/src/config.ts",
+        "  a: z\n    .strictObject({\n      /** What b is. */\n      b: z.int(),\n    })",
+      ),
+    ],
+  ],
+});
+
 keep({
   name: "config refuses keys that it does not know",
   remedy: "Use z.strictObject.",
