@@ -34,7 +34,7 @@ const toSearch = {
   outputs: { results: false, artifacts: false, search: true, events: false },
 } as const;
 
-describe("a stream that is full", () => {
+describe("F8: a stream that is full", () => {
   let system: TestSystem;
   before(async () => {
     system = await startTestSystem();

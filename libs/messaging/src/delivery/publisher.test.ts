@@ -88,6 +88,35 @@ test("a broker that hangs makes the outcome unknown; the same id later finds wha
   assert.equal((await manager.streams.info("RAW")).config.retention, RetentionPolicy.Workqueue);
 });
 
+test("a restarted broker knows ids of what it stores, and forgets those of what was settled", async () => {
+  const { manager } = bench.admin();
+  const asks = [
+    { user: "buffer", to: "raw.batch.any.default.ids" },
+    { user: "privacy", to: "enriched.y.y.y.batch.any.default.ids" },
+    { user: "output", to: "result.default.ids" },
+  ];
+  const publishers = await Promise.all(
+    asks.map(async ({ user, to }) => ({ to, publisher: createPublisher(await bench.connect(user)) })),
+  );
+  const publish = (settled: boolean) =>
+    publishers.map(({ to, publisher }) =>
+      publisher.publish({ subject: to, data: new Uint8Array(1), id: settled ? "settled" : "stored" }),
+    );
+  for (const { jetStream, seq } of await Promise.all(publish(true))) {
+    // What leaves a work queue or an interest stream is gone; results stay when they are read.
+    if (jetStream !== "RESULT") await manager.streams.deleteMessage(jetStream, seq);
+  }
+  await Promise.all(publish(false));
+  await bench.nats().restart();
+  const [raw, enriched, result] = await Promise.all(publish(true));
+  assert.deepEqual([raw?.duplicate, enriched?.duplicate, result?.duplicate], [false, false, true]);
+  const stored = await Promise.all(publish(false));
+  assert.deepEqual(
+    stored.map(({ duplicate }) => duplicate),
+    [true, true, true],
+  );
+});
+
 /** A signal takes its time to reach all threads: only a broker that stands still hangs. */
 async function stopNow(nats: Pick<NatsServer, "pid" | "signal">): Promise<void> {
   nats.signal("SIGSTOP");

@@ -50,11 +50,13 @@ interface Model {
 /** How an implementation that forgets something is told: each must be caught. */
 interface Mutant {
   acknowledgesTooEarly?: boolean;
+  handsOutDamaged?: boolean;
 }
 
 async function run(steps: readonly Step[], mutant: Mutant = {}): Promise<void> {
   const disk = createMemoryDisk();
   const model: Model = { sure: new Map(), open: new Set(), bodies: new Map() };
+  const flipped: { id: string; place: FramePlace }[] = [];
   const contents = ({ segment }: FramePlace): Buffer =>
     disk.contents(`${dir}/${String(segment).padStart(8, "0")}.seg`);
   const faulty =
@@ -72,7 +74,8 @@ async function run(steps: readonly Step[], mutant: Mutant = {}): Promise<void> {
   /** Compares what a new life finds with the model, which goes on from there. */
   const reopen = async (): Promise<SegmentLog> => {
     const log = await open();
-    const found = new Map(log.recovered.map((frame) => [frame.id, frame]));
+    const damaged = mutant.handsOutDamaged === true ? [...flipped] : [];
+    const found = new Map([...damaged, ...log.recovered].map((frame) => [frame.id, frame]));
     for (const id of model.sure.keys()) assert.ok(found.has(id), `frame ${id} was acknowledged and is gone`);
     for (const [id, { place }] of found) {
       assert.ok(model.sure.has(id) || model.open.has(id), `frame ${id} was released and is back`);
@@ -114,6 +117,7 @@ async function run(steps: readonly Step[], mutant: Mutant = {}): Promise<void> {
       contents(place).writeUInt8((contents(place)[at] ?? 0) ^ (1 << next.bit), at);
       model.sure.delete(id);
       model.open.add(id);
+      flipped.push({ id, place });
     } else if (next.do === "fault") disk.breakAt(disk.calls() + next.after, next.fault);
     else {
       if (next.do === "reopen") await log.close().catch(() => undefined);
@@ -147,4 +151,12 @@ test("a log that acknowledges before its sync is found out", async () => {
     { acknowledgesTooEarly: true },
   );
   await assert.rejects(lost, /was acknowledged and is gone/);
+});
+
+test("a log that hands out what was flipped is found out", async () => {
+  const handed = run(
+    [{ do: "append", bytes: 2_000 }, { do: "flip", pick: 0, at: 1_000, bit: 3 }, { do: "kill" }],
+    { handsOutDamaged: true },
+  );
+  await assert.rejects(handed, /is not what was written/);
 });
