@@ -10,6 +10,7 @@ import type { Component, Runtime } from "@millrace/runtime";
 import { waitedFor } from "./quota/backpressure.js";
 import { sinkNames, stageNames } from "./quota/live-bytes.js";
 import { createQuota, type Quota } from "./quota/quota.js";
+import { createRefusals, type Refusals } from "./quota/refusals.js";
 import type { Place } from "./quota/stale-ranges.js";
 
 interface QuotaParts {
@@ -21,11 +22,18 @@ interface QuotaParts {
   untilComparable(): Promise<void>;
 }
 
+export interface OpenQuota {
+  quota: Quota;
+  watch: Component;
+  /** Of what streams share; told with who waits for a quota. */
+  refusals: Refusals;
+}
+
 /** Of what the least of the shared streams may hold, so that a quota refuses before it is full. */
 const sharedPart = 0.8;
 
 /** The quota of each stream, and what tells it which positions are settled. */
-export async function openQuota(parts: QuotaParts): Promise<{ quota: Quota; watch: Component }> {
+export async function openQuota(parts: QuotaParts): Promise<OpenQuota> {
   const { broker, publisher, registry, runtime } = parts;
   const { metrics, clock, log } = runtime;
   const live = metrics.gauge("millrace_stream_live_bytes", "Accepted and not settled everywhere.", [
@@ -35,6 +43,7 @@ export async function openQuota(parts: QuotaParts): Promise<{ quota: Quota; watc
   const waiting = metrics.gauge("millrace_backpressure_waiting", "What waits for what.", ["waiter", "for"]);
   const shared = await Promise.all([...flow].map((jetStream) => inspectStored(broker, jetStream, "none")));
   const bytesMax = shared.flatMap((of) => (of.bytesMax > 0 ? [of.bytesMax * sharedPart] : []));
+  const refusals = createRefusals(clock.monotonic);
   const quota = createQuota({
     dir: parts.dir,
     untilComparable: parts.untilComparable,
@@ -57,6 +66,7 @@ export async function openQuota(parts: QuotaParts): Promise<{ quota: Quota; watc
     onWaiting: (counts) => {
       for (const waiter of ["ingestion", "gateway"])
         waiting.set({ waiter, for: waitedFor }, counts.get(waiter) ?? 0);
+      for (const { streams, ...who } of refusals.waiting()) waiting.set(who, streams);
     },
   });
   const watch = watchLedger(broker, runtime, {
@@ -64,7 +74,7 @@ export async function openQuota(parts: QuotaParts): Promise<{ quota: Quota; watc
     isWanted: quota.isTracked,
     onEntry: (stage, of, { settled }) => quota.settled(stage, of, settled),
   });
-  return { quota, watch };
+  return { quota, watch, refusals };
 }
 
 /** Streams that a batch passes from left to right; it may be set aside from each of them, and come back. */

@@ -43,14 +43,16 @@ async function bufferWithLeftovers(t: TestContext, recovered: OpenBatch) {
     grpc: { port: 0 },
     segments: { rawDir, cleanDir, segmentBytes, liveBytesMax: 8 * segmentBytes },
   };
-  const components = await buffer(parseConfig(bufferConfig, given, "test"), testRuntime());
+  const runtime = testRuntime();
+  const components = await buffer(parseConfig(bufferConfig, given, "test"), runtime);
+  const { metrics } = runtime;
   const lifecycle = createLifecycle(components, silentLogger);
   const server = components.find(({ name }) => name === "grpc-server") as GrpcServer;
   t.after(async () => {
     await lifecycle.stop(2_000);
     rmSync(dir, { recursive: true, force: true });
   });
-  return { lifecycle, server };
+  return { lifecycle, server, metrics };
 }
 
 async function createStreams(...streams: Parameters<typeof Stream.fromPartial>[0][]): Promise<void> {
@@ -99,7 +101,7 @@ test("a full RAW keeps buffer from no start, other ways go on, and order is kept
   const recovered = buildBatch({ texts: ["x".repeat(70_000)], stream: "kept" });
   const next = buildBatch({ texts: ["next"], stream: "kept", from: 1 });
   const makeRoom = await fillRaw();
-  const { lifecycle, server } = await bufferWithLeftovers(t, recovered);
+  const { lifecycle, server, metrics } = await bufferWithLeftovers(t, recovered);
   await lifecycle.start();
   assert.deepEqual(lifecycle.unhealthy(), new Map());
   const client = new BufferServiceClient(`127.0.0.1:${server.port()}`, insecure, internalChannel);
@@ -114,6 +116,8 @@ test("a full RAW keeps buffer from no start, other ways go on, and order is kept
   const full = { code: "resource_exhausted", subject: "bus:raw" };
   await assert.rejects(append(buildBatch({ texts: ["a"], stream: "plain" })), full);
   await assert.rejects(append(next), { code: "resource_exhausted", subject: "bus:recovered" });
+  const shown = /millrace_backpressure_waiting\{waiter="gateway",for="bus:raw".*\} 1\n/;
+  await eventually(async () => shown.test(await metrics.text()), { what: "who waits for RAW is told" });
   // What it has made durable counts as accepted.
   await append(recovered);
   await makeRoom();

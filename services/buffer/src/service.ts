@@ -42,27 +42,22 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const registry = await createStreamRegistry(broker);
   const owner = `buffer-${config.instance}`;
   const { rawDir, cleanDir, segmentBytes, leaseMs } = config.segments;
+  const dir = join(rawDir, owner);
   const bodies = await openSides(config, { runtime, owner, left: () => left });
   const batches = openPublishers(bodies, { publisher, tracker, runtime });
   const deadLetters = createDeadLetterWriter({ publisher, stage: "buffer", side: "raw", now: clock.now });
-  const journal = await openAcceptJournal(join(rawDir, owner));
+  const journal = await openAcceptJournal(dir);
   const parts = { broker, publisher, registry, runtime };
   const untilComparable = async (): Promise<void> => {
     await Promise.all([batches.untilRecovered(), keeping.untilTaken()]);
   };
-  const { quota, watch } = await openQuota({ ...parts, dir: join(rawDir, owner), untilComparable });
+  const { quota, watch, refusals } = await openQuota({ ...parts, dir, untilComparable });
   const reader = createBodyReader({ dirs: { clean: cleanDir } });
   const acceptor = createAcceptor({
     quota,
     registry,
     exemptions: await createExemptions(broker, clock),
-    paths: createPaths({
-      batches,
-      bodies,
-      reader,
-      version: runtime.version,
-      now: clock.now,
-    }),
+    paths: createPaths({ batches, bodies, reader, version: runtime.version, now: clock.now }),
     ledger,
     journal,
     now: clock.now,
@@ -74,13 +69,13 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     sleep: clock.sleep,
   });
   const left = createLeftBatches({ accept: acceptor.accept, sleep: clock.sleep, log });
-  const lease = { sides: leasesOf(bodies), owner, segmentBytes, leaseMs };
+  const lease = { sides: leasesOf(bodies), owner, segmentBytes, leaseMs, refusals };
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);
     quota.onStream({ tenant, stream: name }, stream);
   });
   const call = callsOf(log);
-  const appending = append({ acceptor, durability });
+  const appending = append({ acceptor, durability, refusals });
   const appendStreams = createAppendStreams({ append: appending, log });
   const server = createGrpcServer({
     listen: config.grpc,

@@ -5,13 +5,15 @@ import { Framing } from "@millrace/proto/batch";
 import { AppendRequest, Sender } from "@millrace/proto/buffer";
 import { append } from "./append.js";
 
+const refusals = { note: () => assert.fail("nothing is refused for want of room") };
+
 async function senderOf(request: AppendRequest): Promise<string> {
   let told = "";
   const accept = async (_: unknown, { sender }: { sender: string }) => {
     told = sender;
     return { id: "0".repeat(32), published: undefined };
   };
-  await append({ acceptor: { name: "acceptor", accept }, durability: "synced" })(request);
+  await append({ acceptor: { name: "acceptor", accept }, durability: "synced", refusals })(request);
   return told;
 }
 

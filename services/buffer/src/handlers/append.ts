@@ -3,6 +3,7 @@ import { idBytes } from "@millrace/envelope";
 import type { Durability } from "@millrace/messaging";
 import { type AppendRequest, type AppendResponse, Sender } from "@millrace/proto/buffer";
 import type { Acceptor } from "../accept/acceptor.js";
+import type { Refusals } from "../quota/refusals.js";
 
 /** As they are named in statuses, events and metrics. */
 const senders: Readonly<Partial<Record<Sender, string>>> = {
@@ -10,8 +11,14 @@ const senders: Readonly<Partial<Record<Sender, string>>> = {
   [Sender.SENDER_GATEWAY]: "gateway",
 };
 
+export interface AppendParts {
+  acceptor: Acceptor;
+  durability: Durability;
+  refusals: Pick<Refusals, "note">;
+}
+
 export const append =
-  ({ acceptor, durability }: { acceptor: Acceptor; durability: Durability }) =>
+  ({ acceptor, durability, refusals }: AppendParts) =>
   async (request: AppendRequest): Promise<AppendResponse> => {
     if (request.batch === undefined)
       throw new CodedError("invalid_argument", "append: no batch", { field: "batch" });
@@ -22,7 +29,12 @@ export const append =
         remedy: "Set SENDER_INGESTION or SENDER_GATEWAY.",
       });
     }
-    const { id, published } = await acceptor.accept(request.batch, { sender });
+    const stream = request.batch.header?.stream ?? "";
+    const accepting = acceptor.accept(request.batch, { sender });
+    const { id, published } = await accepting.catch((caught: unknown) => {
+      refusals.note({ sender, stream }, CodedError.from(caught));
+      throw caught;
+    });
     const { jetStream = "", seq = 0 } = published ?? {};
     return { batchId: idBytes(id), durability, jetStream, seq };
   };

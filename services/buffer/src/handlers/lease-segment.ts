@@ -10,6 +10,7 @@ import {
   Side,
 } from "@millrace/proto/buffer";
 import type { SegmentLeases } from "@millrace/segments";
+import type { Refusals } from "../quota/refusals.js";
 
 export interface LeaseParts {
   sides: Record<"raw" | "clean", SegmentLeases>;
@@ -17,6 +18,7 @@ export interface LeaseParts {
   owner: string;
   segmentBytes: number;
   leaseMs: number;
+  refusals: Pick<Refusals, "note">;
 }
 
 const names = { [Side.SIDE_RAW]: "raw", [Side.SIDE_CLEAN]: "clean" } as const;
@@ -35,7 +37,7 @@ function leaseOf(lease: SegmentLease | undefined): SegmentLease {
 }
 
 export const leaseSegment =
-  ({ sides, owner, segmentBytes, leaseMs }: LeaseParts) =>
+  ({ sides, owner, segmentBytes, leaseMs, refusals }: LeaseParts) =>
   async ({ writer, side }: LeaseSegmentRequest): Promise<LeaseSegmentResponse> => {
     if (!/^[a-z0-9-]{1,64}$/.test(writer)) {
       throw new CodedError("invalid_argument", "lease: the writer has no name", {
@@ -44,7 +46,11 @@ export const leaseSegment =
       });
     }
     const name = sideOf(side);
-    const key = await sides[name].grant(writer);
+    const key = await sides[name].grant(writer).catch((caught: unknown) => {
+      // Only ingestion leases; for which of its streams is not known here.
+      refusals.note({ sender: "ingestion", stream: "" }, CodedError.from(caught));
+      throw caught;
+    });
     return { lease: { side, ...key }, log: `${name}/${owner}`, segmentBytes, leaseMs };
   };
 
