@@ -39,7 +39,7 @@ export const systemEnvironment: Environment = {
   backoffFirstMs: 100,
   backoffMaxMs: 5_000,
   silenceMaxMs: 45_000,
-  lingerMs: 2,
+  lingerMs: 1,
   publishGiveUpMs: 60_000,
 };
 

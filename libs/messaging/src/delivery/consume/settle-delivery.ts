@@ -1,6 +1,7 @@
 import { CodedError, type Disposition, disposition, shownReason } from "@millrace/errors";
 import { backoffMs } from "@millrace/runtime";
 import { waitedFor, type WaitingGauge } from "../waiting-gauge.js";
+import type { Acks } from "./hand/acks.js";
 import type { Attempts } from "./hand/attempts.js";
 import type { StageOptions } from "./options.js";
 import { buryAll, type Delivery, processBatch } from "./process-batch.js";
@@ -9,6 +10,7 @@ export interface SettleParts {
   consumer: string;
   options: StageOptions;
   attempts: Attempts;
+  acks: Acks;
   isStopped(): boolean;
   /** Told when a delivery begins (+1) and ends (-1) to wait for what everybody waits for. */
   countWaiting(by: 1 | -1, why: string): void;
@@ -195,10 +197,10 @@ async function end(delivery: Delivery, parts: SettleParts, given: Ending): Promi
   }
 }
 
-async function settle(delivery: Delivery, { attempts }: SettleParts, as: string): Promise<void> {
+async function settle(delivery: Delivery, { attempts, acks }: SettleParts, as: string): Promise<void> {
   const { message, meters } = delivery;
   delivery.tells();
-  await message.ackAck({ timeout: 5_000 }).catch(() => false);
+  await acks.give(message);
   attempts.forget(message);
   meters.settled(as);
 }

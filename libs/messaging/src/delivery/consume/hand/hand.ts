@@ -2,6 +2,7 @@ import { setMaxListeners } from "node:events";
 import type { JsMsg } from "@nats-io/jetstream";
 import { inReceivedSpan } from "../../trace-context.js";
 import { createWaitingGauge } from "../../waiting-gauge.js";
+import { createAcks } from "./acks.js";
 import { createAttempts } from "./attempts.js";
 import { createPulse, keepLease } from "./lease.js";
 import { createMeters } from "./meters.js";
@@ -48,6 +49,7 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
   const { log, clock } = runtime;
   const meters = createMeters(runtime.metrics, consumer);
   const attempts = createAttempts(options.broker, stage);
+  const acks = createAcks(options.broker, { each: isParked });
   const suspects = createSuspects(attempts);
   const pulse = createPulse(clock);
   const hard = new AbortController();
@@ -72,6 +74,7 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
     consumer,
     options,
     attempts,
+    acks,
     isParked,
     gauge: createWaitingGauge(runtime.metrics, consumer),
     isStopped: () => stopped,
@@ -150,6 +153,7 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
       slots.close();
       tell();
       await Promise.all(working);
+      await acks.confirmed();
       pulse.stop();
     },
     health: () => (waiting > 0 ? `waiting: ${waitsFor}` : undefined),
