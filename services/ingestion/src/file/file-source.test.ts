@@ -1,97 +1,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import {
-  appendFile,
-  mkdir,
-  mkdtemp,
-  rename,
-  rm,
-  symlink,
-  truncate,
-  unlink,
-  writeFile,
-} from "node:fs/promises";
+import { appendFile, mkdir, rename, rm, symlink, truncate, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { CodedError } from "@millrace/errors";
 import { compilePattern, scanDirectory } from "@millrace/files";
-import { checkFileSource, createFileSource, type FileSourceTuning, type SourceFile } from "./file-source.js";
-import { defaultFrameLimits, type Frame } from "./line-framer.js";
-
-interface Appended {
-  key: string;
-  name: string;
-  from: number;
-  to: number;
-  text: string;
-}
-
-/** A directory, a source over it and a stand-in for buffer that remembers; time passes only in sleeps. */
-async function setUp(t: TestContext, tuning: Partial<FileSourceTuning> = {}) {
-  const directory = await mkdtemp(join(tmpdir(), "file-source-"));
-  const appended: Appended[] = [];
-  const sleeps: number[] = [];
-  const buffer = {
-    positions: new Map<string, number>(),
-    refuse: (_frame: Frame, _file: SourceFile): CodedError | undefined => undefined,
-    attempts: [] as string[],
-    rejected: [] as [number, number][],
-  };
-  let nowMs = 0;
-  const create = () =>
-    createFileSource({
-      tenant: "default",
-      stream: "lines",
-      path: directory,
-      pattern: "*.jsonl",
-      pollIntervalMs: 1000,
-      repeat: 1,
-      roots: [directory],
-      now: () => nowMs,
-      random: () => 0.5,
-      sleep: (ms, signal) => {
-        sleeps.push(ms);
-        return new Promise((resolve) => {
-          setImmediate(() => {
-            if (!signal.aborted) nowMs += ms;
-            resolve();
-          });
-        });
-      },
-      lastPosition: async (key) => buffer.positions.get(key) ?? 0,
-      append: async (frame, { key, name }) => {
-        const text = Buffer.from(frame.body).toString();
-        buffer.attempts.push(`${name}:${frame.positionFrom}-${frame.positionTo}`);
-        const refusal = buffer.refuse(frame, { key, name });
-        if (refusal !== undefined) throw refusal;
-        appended.push({ key, name, from: frame.positionFrom, to: frame.positionTo, text });
-        buffer.positions.set(key, frame.positionTo);
-      },
-      reject: async ({ positionFrom, positionTo }, { key }) => {
-        buffer.rejected.push([positionFrom, positionTo]);
-        buffer.positions.set(key, positionTo);
-      },
-      tuning: { ...tuning },
-    });
-  const source = create();
-  t.after(async () => {
-    await source.close();
-    await rm(directory, { recursive: true, force: true });
-  });
-  const path = (name: string): string => join(directory, name);
-  const texts = (): string[] => appended.map(({ text }) => text);
-  return { directory, path, source, create, appended, texts, sleeps, buffer };
-}
-
-/** Waits for what the file system and the source do at their own pace; the bound only ends a failing test. */
-async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 20_000;
-  while (!condition()) {
-    assert.ok(performance.now() < deadlineMs, `never: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
+import { checkFileSource } from "./file-source.js";
+import { defaultFrameLimits } from "./line-framer.js";
+import { eventually, setUp } from "./testing.js";
 
 test("files are read in the order of their names, to their ends", async (t) => {
   const { source, path, appended, texts } = await setUp(t, { filesInFlightMax: 1 });

@@ -1,61 +1,9 @@
 import assert from "node:assert/strict";
-import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { appendFile, writeFile } from "node:fs/promises";
+import { test } from "node:test";
 import { CodedError } from "@millrace/errors";
-import { createFileSource, type FileSourceTuning } from "../file-source.js";
-import { defaultFrameLimits, type Frame } from "../line-framer.js";
-
-/** A directory, sources over it and a stand-in for buffer that remembers; sleeping gives way and no more. */
-async function setUp(t: TestContext, tuning: Partial<FileSourceTuning>, repeat: number) {
-  const directory = await mkdtemp(join(tmpdir(), "repeated-file-"));
-  const appended: { from: number; to: number; text: string }[] = [];
-  const buffer = {
-    positions: new Map<string, number>(),
-    refuse: (_frame: Frame): CodedError | undefined => undefined,
-  };
-  const create = () =>
-    createFileSource({
-      tenant: "default",
-      stream: "lines",
-      path: directory,
-      pattern: "*.jsonl",
-      pollIntervalMs: 1000,
-      repeat,
-      roots: [directory],
-      now: () => performance.now(),
-      random: () => 0.5,
-      sleep: () => new Promise((resolve) => setImmediate(resolve)),
-      lastPosition: async (key) => buffer.positions.get(key) ?? 0,
-      append: async (frame, { key }) => {
-        const text = Buffer.from(frame.body).toString();
-        const refusal = buffer.refuse(frame);
-        if (refusal !== undefined) throw refusal;
-        appended.push({ from: frame.positionFrom, to: frame.positionTo, text });
-        buffer.positions.set(key, frame.positionTo);
-      },
-      reject: () => Promise.reject(new CodedError("internal", "no line is too long here")),
-      tuning,
-    });
-  const source = create();
-  t.after(async () => {
-    await source.close();
-    await rm(directory, { recursive: true, force: true });
-  });
-  const path = (name: string): string => join(directory, name);
-  const texts = (): string[] => appended.map(({ text }) => text);
-  return { path, source, create, appended, texts, buffer };
-}
-
-/** Waits for what the file system and the source do at their own pace; the bound only ends a failing test. */
-async function eventually(what: string, condition: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 20_000;
-  while (!condition()) {
-    assert.ok(performance.now() < deadlineMs, `never: ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
+import { defaultFrameLimits } from "../line-framer.js";
+import { eventually, setUp } from "../testing.js";
 
 test("a repeated file is read in a loop, with positions going on", async (t) => {
   const { source, path, appended, texts } = await setUp(t, {}, 3);
