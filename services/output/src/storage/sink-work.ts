@@ -9,7 +9,7 @@ import type { SettledSources } from "./settled-sources.js";
 import type { StoredEntry } from "./spool/part.js";
 import type { Serial } from "./spool/serial.js";
 import { createSpool, type Spool } from "./spool/spool.js";
-import type { Part } from "./spool/spool-roll.js";
+import type { Part } from "./spool/part.js";
 import type { SpoolAppend, SpoolContext } from "./spool/spool-write.js";
 
 /** What a sink of storage-sink.ts works on. */
@@ -24,6 +24,8 @@ export interface OpenSink {
   inTurn: Serial;
   /** Where rows go; undefined until there is one. */
   current: Spool | undefined;
+  /** Begun before it is needed, so that no batch waits for its syncs. */
+  next: Promise<Spool> | undefined;
   /** Spools that take no more rows, oldest first: until their last commit, and until they are published. */
   closing: Spool[];
   nextNumber: number;
@@ -93,11 +95,30 @@ export async function stage(sink: OpenSink, open: OpenBatch, verify?: () => void
   const stored = [...rowsOf(ids.size === 0 ? [] : encoded.runs)].flatMap((row) => ids.get(row) ?? []);
   const entry = entryOf(open, encoded, { messages: rows, keyed: stored.join(""), verify });
   endCurrent(sink);
-  sink.current ??= await beginSpool(sink);
+  sink.current ??= await takeNext(sink);
   await sink.current.append(entry);
+  if (sink.current.bytes() >= sink.settings.rollBytes / 2) prepareNext(sink);
   sources.staged(entry);
   seen.addAll(stored);
   return { bytes: encoded.bytes.reduce((sum, piece) => sum + piece.byteLength, 0), stored: rows, ...left };
+}
+
+function prepareNext(sink: OpenSink): void {
+  if (sink.next !== undefined) return;
+  sink.next = beginSpool(sink);
+  // Told to the batch that takes it.
+  sink.next.catch(() => undefined);
+}
+
+async function takeNext(sink: OpenSink): Promise<Spool> {
+  const { next } = sink;
+  sink.next = undefined;
+  if (next === undefined) return beginSpool(sink);
+  const spool = await next;
+  if (sink.context.now() - spool.header.openedMs < sink.settings.rollAgeMs) return spool;
+  // It would be due at its first row. Without rows, sealing ends it.
+  await spool.seal();
+  return beginSpool(sink);
 }
 
 async function beginSpool(sink: OpenSink): Promise<Spool> {
@@ -153,18 +174,40 @@ export async function rollIfDue(sink: OpenSink, isLast = false): Promise<Part[]>
       ready.push(last);
     }, "next");
   }
-  const made: Part[] = [];
-  for (const spool of ready) {
-    const part = await spool.roll();
-    closing.splice(closing.indexOf(spool), 1);
-    if (part === undefined) continue;
-    made.push(part);
+  if (isLast) {
+    // Nobody takes it any more.
+    const next = await sink.next?.catch(() => undefined);
+    sink.next = undefined;
+    await next?.seal();
+  }
+  const outcomes = await rollTogether(sink, ready);
+  const made = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? outcome.value : []));
+  for (const part of made) {
     done.add({ number: part.number, closedMs: part.seal.closedMs, hasKeys: part.hasKeys });
     retained.add({ number: part.number, bytes: part.seal.bytes });
   }
   if (made.length > 0) await done.prune();
   await retained.enforce();
+  for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
   return made;
+}
+
+/** Step by step side by side, so that parts share the syncs of directories. None where no row was left. */
+function rollTogether(
+  { closing }: OpenSink,
+  spools: readonly Spool[],
+): Promise<PromiseSettledResult<Part[]>[]> {
+  const sealing = spools.map((spool) => spool.seal());
+  const all = Promise.allSettled(sealing);
+  return Promise.allSettled(
+    spools.map(async (spool, at) => {
+      const part = await sealing[at];
+      await all;
+      const made = part === undefined ? [] : [await spool.publish()];
+      closing.splice(closing.indexOf(spool), 1);
+      return made;
+    }),
+  );
 }
 
 function entryOf(

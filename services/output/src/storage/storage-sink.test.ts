@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { contentHash, isSystemError } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
+import { eventually } from "@millrace/runtime/testing";
 import { createMemoryDisk, type MemoryDisk } from "@millrace/segments/testing";
 import { makeBatch } from "./faults/make-batch.js";
 import { openStorageSink, type StorageSink, type StorageSinkOptions } from "./storage-sink.js";
@@ -28,6 +29,15 @@ function openSink(disk: MemoryDisk, options: Partial<StorageSinkOptions> = {}): 
 function visible(disk: MemoryDisk): string {
   const names = disk.list(directory).filter((name) => name.endsWith(".jsonl"));
   return names.map((name) => disk.contents(`${directory}/${name}`).toString()).join("");
+}
+
+function begun(disk: MemoryDisk): string[] {
+  return disk.list(`${directory}/.spool`).filter((name) => name.endsWith(".data"));
+}
+
+/** Its calls are over then, and others can be counted. */
+async function nextIsBegun(disk: MemoryDisk): Promise<void> {
+  await eventually(() => begun(disk).length === 2, { what: "the next spool" });
 }
 
 test("a part becomes visible at its size, with a manifest that describes it", async () => {
@@ -112,6 +122,24 @@ test("a part ends with the batch that fills it, however many are staged at once"
   );
   await sink.rollAll();
   assert.equal(visible(disk), Array.from({ length: 7 }, (_, at) => `t-${at}\n`).join(""));
+});
+
+test("the next part is begun ahead; one that nobody takes leaves nothing behind", async () => {
+  const disk = createMemoryDisk();
+  let nowMs = 0;
+  const sink = await openSink(disk, { rollBytes: 8, now: () => nowMs });
+  await sink.stage(makeBatch(["one"]));
+  await nextIsBegun(disk);
+  await sink.stage(makeBatch(["two"], { positionFrom: 1 }));
+  nowMs = 60_000;
+  await sink.stage(makeBatch(["six"], { positionFrom: 2 }));
+  await sink.commit();
+  const parts = await sink.rollAll();
+  assert.equal(visible(disk), "one\ntwo\nsix\n");
+  // What was begun a minute before its first row would have been due at once.
+  assert.equal(parts.at(-1)?.manifest.opened, "1970-01-01T00:01:00.000Z");
+  assert.deepEqual(begun(disk), []);
+  await sink.close();
 });
 
 test("rows that the ledger, this sink or a client's id shows to be stored are left out", async () => {
@@ -219,6 +247,7 @@ test("a commit that a full disk stopped in part answers everything when it is tr
   const disk = createMemoryDisk();
   const sink = await openSink(disk, { rollBytes: 4 });
   await sink.stage(makeBatch(["one"]));
+  await nextIsBegun(disk);
   const calls = disk.calls();
   // The data's sync is the first call of a commit, the journal's write the second.
   disk.breakAt(calls + 2, "ENOSPC");
@@ -235,6 +264,7 @@ test("after a failed sync every call is refused and nothing is published", async
   const disk = createMemoryDisk();
   const sink = await openSink(disk, { rollBytes: 1 });
   await sink.stage(makeBatch(["one"]));
+  await nextIsBegun(disk);
   disk.breakAt(disk.calls() + 1, "EIO");
   await assert.rejects(sink.commit(), (error: CodedError) => {
     return error.code === "internal" && isSystemError(error.cause, "EIO");

@@ -5,12 +5,12 @@ import { splitIds } from "./id-window.js";
 import { openRetainedParts } from "./retained-parts.js";
 import { createSettledSources, type LoadSettled } from "./settled-sources.js";
 import { commit, type OpenSink, rollback, rollIfDue, spoolsOf, stage, type Staged } from "./sink-work.js";
-import { type Disk, nodeDisk } from "./spool/disk.js";
+import { type Disk, nodeDisk, sharingDirectorySyncs } from "./spool/disk.js";
 import { createLayout } from "./spool/layout.js";
 import type { StoredEntry } from "./spool/part.js";
 import { type Recovery, recoverSpools, type SettledElsewhere } from "./spool/recover.js";
 import { createSerial } from "./spool/serial.js";
-import type { Part } from "./spool/spool-roll.js";
+import type { Part } from "./spool/part.js";
 
 export interface StorageSinkOptions {
   root: string;
@@ -70,7 +70,8 @@ export interface StorageSink {
 export async function openStorageSink(options: StorageSinkOptions): Promise<StorageSink> {
   const { format, now, keyedIdsMax = 100_000, sourcesMax = 10_000 } = options;
   const { rollBytes = 64 * 1024 * 1024, rollAgeMs = 10_000 } = options;
-  const context = { disk: options.disk ?? nodeDisk, layout: createLayout(options), now };
+  const disk = sharingDirectorySyncs(options.disk ?? nodeDisk);
+  const context = { disk, layout: createLayout(options), now };
   const recovery = await recoverSpools({ ...context, settledElsewhere: options.settledElsewhere });
   const { done, seen } = await openDoneJournals(context, keyedIdsMax);
   seen.addAll(recovery.keyed.flatMap(splitIds));
@@ -84,6 +85,7 @@ export async function openStorageSink(options: StorageSinkOptions): Promise<Stor
     retained: await openRetainedParts(context, options.retainBytes ?? 0),
     inTurn: createSerial(),
     current: closing.at(-1)?.header.format === format ? closing.pop() : undefined,
+    next: undefined,
     closing,
     nextNumber: recovery.nextNumber,
     unreported: [],
@@ -102,6 +104,10 @@ export async function openStorageSink(options: StorageSinkOptions): Promise<Stor
     close: () =>
       sink.inTurn(async () => {
         for (const spool of spoolsOf(sink)) await spool.close();
+        await sink.next?.then(
+          (spool) => spool.close(),
+          () => undefined,
+        );
       }),
   };
 }

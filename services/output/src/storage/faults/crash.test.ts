@@ -38,7 +38,7 @@ function rowText(row: number): string {
  */
 async function work(disk: MemoryDisk, model: Model): Promise<void> {
   const recovery = await waitOut(() => recover(disk));
-  for (const spool of recovery.spools) await waitOut(() => spool.roll());
+  for (const spool of recovery.spools) await roll(spool);
   let number = recovery.nextNumber;
   let spool: Spool | undefined;
   for (let step = 0; step < entriesPerRun; step += 1) {
@@ -58,11 +58,15 @@ async function work(disk: MemoryDisk, model: Model): Promise<void> {
     if (step === 7) await discardRow(open, model);
     if (step % 6 === 5) {
       await commit(open, model);
-      await waitOut(() => open.roll());
+      await roll(open);
       spool = undefined;
     }
   }
   await spool?.close();
+}
+
+async function roll(spool: Spool): Promise<void> {
+  if ((await waitOut(() => spool.seal())) !== undefined) await spool.publish();
 }
 
 async function commit(spool: Spool, model: Model): Promise<void> {
@@ -124,7 +128,7 @@ async function checkAfterRecovery(disk: MemoryDisk, model: Model): Promise<void>
   visibleRows(disk);
   const recovery = await recover(disk);
   assert.deepEqual(recovery.damaged, []);
-  for (const spool of recovery.spools) await spool.roll();
+  for (const spool of recovery.spools) await roll(spool);
   const rows = visibleRows(disk);
   const seen = new Set(rows);
   assert.equal(rows.length, seen.size, "no row is visible twice");

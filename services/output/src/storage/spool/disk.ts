@@ -51,6 +51,29 @@ export const nodeDisk: Disk = {
 };
 
 /**
+ * The same disk, where those that want one directory synced at a time share the syncs: a sync that runs may
+ * have begun too early for a later call, which the next one then serves with all that wait. A failure is that
+ * of all, since the kernel tells it only once.
+ */
+export function sharingDirectorySyncs(disk: Disk): Disk {
+  const running = new Map<string, Promise<void>>();
+  const next = new Map<string, Promise<void>>();
+  const start = (path: string): Promise<void> => {
+    const sync = disk.fsyncDir(path).finally(() => running.delete(path));
+    running.set(path, sync);
+    return sync;
+  };
+  const fsyncDir = (path: string): Promise<void> => {
+    const current = running.get(path);
+    if (current === undefined) return start(path);
+    const waiting = next.get(path) ?? current.finally(() => next.delete(path)).then(() => start(path));
+    next.set(path, waiting);
+    return waiting;
+  };
+  return { ...disk, fsyncDir };
+}
+
+/**
  * The error by which a full disk is told from a broken one: the caller waits, nothing is lost or half done.
  */
 export function diskFull(attempted: string, cause: unknown): CodedError {

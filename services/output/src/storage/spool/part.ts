@@ -19,6 +19,14 @@ export interface Manifest {
   closed: string;
 }
 
+export interface Part {
+  number: number;
+  manifest: Manifest;
+  seal: Seal;
+  /** It holds ids that a client gave, so its journal is needed for a while. */
+  hasKeys: boolean;
+}
+
 export interface StoredEntry {
   source: string;
   intervals: Interval[];

@@ -8,37 +8,42 @@ import {
   isSeamless,
   liveEntries,
   type Manifest,
+  type Part,
   publishPart,
   type StoredEntry,
 } from "./part.js";
 import { writeManifest } from "./part.js";
 import { note, type OpenSpool } from "./spool-write.js";
 
-export interface Part {
-  number: number;
-  manifest: Manifest;
-  seal: Seal;
-  /** It holds ids that a client gave, so its journal is needed for a while. */
-  hasKeys: boolean;
-}
-
-export async function roll(spool: OpenSpool): Promise<Part | undefined> {
-  const { data, journal, header, discarded, guard } = spool;
-  assert(spool.pending.length === 0, "a spool is rolled with nothing pending");
+/**
+ * Says in the journal what the part holds, and closes the files; undefined where no row was left, which ends
+ * the spool. Called again after a full disk.
+ */
+export async function seal(spool: OpenSpool): Promise<Part | undefined> {
+  const { data, journal, header, discarded } = spool;
+  assert(spool.pending.length === 0, "a spool is sealed with nothing pending");
   const live = liveEntries(spool.entries, discarded);
   if (live.length === 0) {
     await abandon(spool);
     return undefined;
   }
-  const sealed = await seal(spool, live);
+  const sealed = await writeSeal(spool, live);
   await data.close();
   await journal.close();
-  await publishPart(spool.context, header.number, sealed.seal);
-  guard.end();
-  return { number: header.number, hasKeys: spool.hasKeys, ...sealed };
+  spool.sealed = { number: header.number, hasKeys: spool.hasKeys, ...sealed };
+  return spool.sealed;
 }
 
-async function seal(
+/** Makes a sealed spool visible, and ends it. */
+export async function publish(spool: OpenSpool): Promise<Part> {
+  const { sealed, context, guard } = spool;
+  assert(sealed !== undefined, "a spool is sealed before it is published");
+  await publishPart(context, sealed.number, sealed.seal);
+  guard.end();
+  return sealed;
+}
+
+async function writeSeal(
   spool: OpenSpool,
   live: readonly StoredEntry[],
 ): Promise<{ seal: Seal; manifest: Manifest }> {

@@ -12,7 +12,7 @@ import {
 } from "./journal.js";
 import type { SpoolHeader } from "./journal.js";
 import type { Layout } from "./layout.js";
-import type { StoredEntry } from "./part.js";
+import type { Part, StoredEntry } from "./part.js";
 
 /** What is known of a spool's files; a recovery makes it from them. */
 export interface SpoolState {
@@ -59,6 +59,8 @@ export interface OpenSpool extends SpoolState {
   pending: JournalEntry[];
   /** Where the next entry goes. */
   end: number;
+  /** What `seal` made of it. */
+  sealed: Part | undefined;
 }
 
 export interface SpoolContext {

@@ -4,8 +4,8 @@ import { CodedError } from "@millrace/errors";
 import { type DiskFile, diskFull } from "./disk.js";
 import { createGuard } from "./guard.js";
 import { encodeJournalLine, type SpoolHeader } from "./journal.js";
-import type { StoredEntry } from "./part.js";
-import { type Part, roll } from "./spool-roll.js";
+import type { Part, StoredEntry } from "./part.js";
+import { publish, seal } from "./spool-roll.js";
 import { append, type AppendedEntry, commit, discard, rollback } from "./spool-write.js";
 import type { OpenSpool, SpoolAppend, SpoolContext, SpoolState } from "./spool-write.js";
 
@@ -18,7 +18,7 @@ import type { OpenSpool, SpoolAppend, SpoolContext, SpoolState } from "./spool-w
  *                               ^ committedEnd  ^ end             data's sync and synced itself
  *
  *            append         append
- *   (new) ─► open ──────────► pending ── commit ──► open ── roll ──► sealed ──► visible
+ *   (new) ─► open ──────────► pending ── commit ──► open ── seal ──► sealed ── publish ──► visible
  *                                 └──── rollback ──► open
  *   any write or sync that fails but for want of space ──► poisoned: every call is refused, exit.
  *   A failed sync is never tried again: the kernel may have marked the lost pages clean (Rebello et al.,
@@ -36,8 +36,13 @@ export interface Spool {
   rollback(): Promise<AppendedEntry[]>;
   /** Takes committed rows out again, because another writer stored them first; lasting when it resolves. */
   discard(source: string, intervals: readonly Interval[]): Promise<void>;
-  /** Publishes the spool, which has nothing pending, and ends it; undefined where no row was left. */
-  roll(): Promise<Part | undefined>;
+  /**
+   * Finishes the spool, which has nothing pending: only `publish` is called then. Undefined where no row was
+   * left: it is ended. `resource_exhausted`: call again.
+   */
+  seal(): Promise<Part | undefined>;
+  /** Makes the sealed part visible, and ends the spool. */
+  publish(): Promise<Part>;
   /** Gives up the files without finishing them: recovery goes on with them. */
   close(): Promise<void>;
   pendingBytes(): number;
@@ -103,14 +108,22 @@ export async function createSpool(
 /** Goes on with a spool whose files hold exactly what the state says. */
 export function resumeSpool(context: SpoolContext, state: SpoolState): Spool {
   const guard = createGuard();
-  const spool: OpenSpool = { ...state, context, guard, pending: [], end: state.committedEnd };
+  const spool: OpenSpool = {
+    ...state,
+    context,
+    guard,
+    pending: [],
+    end: state.committedEnd,
+    sealed: undefined,
+  };
   return {
     header: spool.header,
     append: (appended) => guard.write("append", () => append(spool, appended)),
     commit: () => guard.commit("commit", () => commit(spool)),
     rollback: () => guard.alone("roll back", () => rollback(spool)),
     discard: (source, intervals) => guard.alone("discard", () => discard(spool, source, intervals)),
-    roll: () => guard.alone("roll", () => roll(spool)),
+    seal: () => guard.alone("seal", () => seal(spool)),
+    publish: () => guard.alone("publish", () => publish(spool)),
     close: () =>
       guard.close(async () => {
         await spool.data.close();
