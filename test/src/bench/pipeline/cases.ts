@@ -41,8 +41,14 @@ export function labelOf({ lineBytes, personal, mode }: PipelineCase): string {
   return `${size}${share}${mode === "recycled" ? "" : `_${mode}`}`;
 }
 
-/** Sixteen parts: each is read before it is taken back, and almost all of an input goes into used files. */
+/** Eight parts: each is read before it is taken back, and almost all of an input goes into used files. */
 export const retainBytes = 1024 * 1024 * 1024;
+
+/**
+ * Each part is a dozen syncs: at these rates there would be eight of the default size a second, and more than
+ * can be published grow, so that a used file is always too long or too short for the next one.
+ */
+const rollBytes = "128MB";
 
 /** As declared: what is not named has its default, so every detector is on. */
 export function declaredFor(mode: PipelineMode): StreamOptions {
@@ -53,7 +59,7 @@ export function declaredFor(mode: PipelineMode): StreamOptions {
     ...(mode === "exempt" && { privacy: { exempt: true } }),
     enrichments: { embeddings: false, sentiment: false },
     outputs: {
-      storage: { format: "lines", rollAge: "2s", ...(mode !== "kept" && { retainBytes }) },
+      storage: { format: "lines", rollAge: "2s", rollBytes, ...(mode !== "kept" && { retainBytes }) },
       results: false,
       artifacts: false,
       search: false,
