@@ -132,7 +132,9 @@ describe("replay", () => {
     const { in: sent } = (await target.status()).conservation;
     assert.ok(sent > 0 && sent < pushed + lines, `${sent} were sent`);
     const done = await source.replay({ ...options, ...fast });
-    assert.deepEqual([done.messages, done.recognised], [pushed + lines, sent]);
+    // What was on its way when it was canceled may have arrived after it was counted.
+    assert.equal(done.messages, pushed + lines);
+    assert.ok(done.recognised >= sent && done.recognised < pushed + lines, `${done.recognised} recognised`);
     await until(async () => (await target.status()).conservation.out === pushed + lines, "all of it, once");
   });
 

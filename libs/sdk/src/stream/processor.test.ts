@@ -23,6 +23,8 @@ test("a stream is created with the documented defaults", async () => {
     mmapSize: 0,
     zeroCopy: true,
     workerThreads: 0,
+    parallelism: 0,
+    ordered: false,
     bufferSize: 0,
     privacy: { detectorsOff: [], exempt: false },
     enrichments: { embeddings: true, sentiment: true, textField: "" },

@@ -155,7 +155,13 @@ test("a log that acknowledges before its sync is found out", async () => {
 
 test("a log that hands out what was flipped is found out", async () => {
   const handed = run(
-    [{ do: "append", bytes: 2_000 }, { do: "flip", pick: 0, at: 1_000, bit: 3 }, { do: "kill" }],
+    [
+      { do: "append", bytes: 2_000 },
+      // Keeps the segment: one with nothing whole in it is put away at the start.
+      { do: "append", bytes: 2_000 },
+      { do: "flip", pick: 0, at: 1_000, bit: 3 },
+      { do: "kill" },
+    ],
     { handsOutDamaged: true },
   );
   await assert.rejects(handed, /is not what was written/);
