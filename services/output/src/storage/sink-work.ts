@@ -6,10 +6,9 @@ import { encodeRecords, type FindingName } from "./encode-records.js";
 import { type IdWindow, splitIds } from "./id-window.js";
 import type { RetainedParts } from "./retained-parts.js";
 import type { SettledSources } from "./settled-sources.js";
-import type { StoredEntry } from "./spool/part.js";
+import type { Part, StoredEntry } from "./spool/part.js";
 import type { Serial } from "./spool/serial.js";
 import { createSpool, type Spool } from "./spool/spool.js";
-import type { Part } from "./spool/part.js";
 import type { SpoolAppend, SpoolContext } from "./spool/spool-write.js";
 
 /** What a sink of storage-sink.ts works on. */

@@ -7,10 +7,9 @@ import { createSettledSources, type LoadSettled } from "./settled-sources.js";
 import { commit, type OpenSink, rollback, rollIfDue, spoolsOf, stage, type Staged } from "./sink-work.js";
 import { type Disk, nodeDisk, sharingDirectorySyncs } from "./spool/disk.js";
 import { createLayout } from "./spool/layout.js";
-import type { StoredEntry } from "./spool/part.js";
+import type { Part, StoredEntry } from "./spool/part.js";
 import { type Recovery, recoverSpools, type SettledElsewhere } from "./spool/recover.js";
 import { createSerial } from "./spool/serial.js";
-import type { Part } from "./spool/part.js";
 
 export interface StorageSinkOptions {
   root: string;

@@ -11,8 +11,8 @@ import {
   type Part,
   publishPart,
   type StoredEntry,
+  writeManifest,
 } from "./part.js";
-import { writeManifest } from "./part.js";
 import { note, type OpenSpool } from "./spool-write.js";
 
 /**
