@@ -1,5 +1,5 @@
 import { limits } from "./limits.js";
-import type { OpenBatch } from "./open-batch.js";
+import type { SendableBatch } from "./open-batch.js";
 import type { OpenFindings } from "./open-columns.js";
 
 /**
@@ -7,7 +7,7 @@ import type { OpenFindings } from "./open-columns.js";
  * those after are counted. Their list would outgrow what one message on the bus can hold, which no cut of the
  * batch mends.
  */
-export function boundFindings(open: OpenBatch): OpenBatch {
+export function boundFindings<B extends SendableBatch>(open: B): B {
   const { findings } = open.annotations;
   if (findings === undefined) return open;
   const omitted = new Map<number, number>();

@@ -30,6 +30,22 @@ export interface OpenBatch {
   passport: Batch["passport"];
 }
 
+/** A body in one place, or in parts that lie where they are and follow one another. */
+export type Body = Uint8Array | readonly Uint8Array[];
+
+/** A batch that goes on to the next stage: nobody here looks into its body any more. */
+export type SendableBatch = Omit<OpenBatch, "body"> & { body: Body };
+
+export function partsOf(body: Body): readonly Uint8Array[] {
+  return body instanceof Uint8Array ? [body] : body;
+}
+
+/** The batch with its body in one place; parts are copied. */
+export function wholeBatch(batch: SendableBatch): OpenBatch {
+  const { body } = batch;
+  return { ...batch, body: body instanceof Uint8Array ? body : Buffer.concat(body) };
+}
+
 /** Bytes between one message and the next. */
 export function stride(framing: Framing): 0 | 1 {
   return framing === Framing.FRAMING_LINES ? 1 : 0;
@@ -156,7 +172,7 @@ export function openBatch(batch: Batch, body: Uint8Array): OpenBatch {
 }
 
 /** An open batch as it travels, its body where `place` of libs/segments put it. */
-export function wireBatch(open: OpenBatch, body: Batch["body"]): Batch {
+export function wireBatch(open: Omit<OpenBatch, "body">, body: Batch["body"]): Batch {
   return {
     header: open.header,
     columns: wireColumns(open.columns),
@@ -167,6 +183,6 @@ export function wireBatch(open: OpenBatch, body: Batch["body"]): Batch {
 }
 
 /** `wireBatch` as protobuf. Without a body, for whoever adds the field behind it. */
-export function encodeBatch(open: OpenBatch, body: Batch["body"]): Uint8Array {
+export function encodeBatch(open: Omit<OpenBatch, "body">, body: Batch["body"]): Uint8Array {
   return Batch.encode(wireBatch(open, body)).finish();
 }

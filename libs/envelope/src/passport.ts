@@ -1,5 +1,5 @@
 import type { Hop } from "@millrace/proto/batch";
-import type { OpenBatch } from "./open-batch.js";
+import type { SendableBatch } from "./open-batch.js";
 
 export interface HopMade {
   stage: string;
@@ -13,7 +13,7 @@ export interface HopMade {
  * The batch with one more entry in its passport. Times are milliseconds since the epoch, fractions kept as
  * µs.
  */
-export function stamp(open: OpenBatch, made: HopMade): OpenBatch {
+export function stamp<B extends SendableBatch>(open: B, made: HopMade): B {
   const hop: Hop = {
     stage: made.stage,
     version: made.version,

@@ -41,6 +41,19 @@ test("a body of 64 KiB travels on the bus, one byte more by segment, and both re
   await bodies.close();
 });
 
+test("a body in parts is written as one, in a segment or on the bus", async (t) => {
+  const { reader, open } = workbench(t);
+  const bodies = await open();
+  for (const bytes of [2_000, 200_000]) {
+    const batch = withBody(bytes, bytes);
+    const cuts = [0, 1, 1, 777, bytes];
+    const parts = cuts.slice(1).map((to, at) => batch.body.subarray(cuts[at], to));
+    const read = await reader.open((await bodies.place({ ...batch, body: parts }, subject)).bytes);
+    assert.deepEqual(textsOf(read), textsOf(batch));
+  }
+  await bodies.close();
+});
+
 test("what was placed and not released is there after a crash, under its old id", async (t) => {
   const { reader, open } = workbench(t);
   const bodies = await open();

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { encodeBatch, idText, type OpenBatch } from "@millrace/envelope";
+import { encodeBatch, idText, type SendableBatch } from "@millrace/envelope";
 import { Batch, type SegmentRange } from "@millrace/proto/batch";
 import { nodeDisk } from "./disk/disk.js";
 import { createSegmentLeases, type LeasedFrame, type SegmentLeases } from "./lease/segment-leases.js";
@@ -14,7 +14,7 @@ export interface BodyStore {
   /**
    * `verify` throws where the body is not any more what was opened: before a copy of it could become durable.
    */
-  place(open: OpenBatch, subject: string, verify?: () => void | Promise<void>): Promise<PlacedBatch>;
+  place(open: SendableBatch, subject: string, verify?: () => void | Promise<void>): Promise<PlacedBatch>;
   /** The batch's message is gone from the broker, or was never stored: its body can go. */
   release(id: string): Promise<void>;
   /**
@@ -188,7 +188,7 @@ async function open(options: BodyStoreOptions) {
     close: log.close,
     place: async (batch, subject, verify) => {
       const id = idText(batch.header.id);
-      if (travelsInline(batch.body.length)) return inlineBatch(batch, subject);
+      if (travelsInline(batch.header.bodyBytes)) return inlineBatch(batch, subject);
       // Ids are derived from content's origin, so the same id again is the same batch: a redelivery after a
       // crash finds what the last life wrote, and the stored reference stays true.
       const frame = {

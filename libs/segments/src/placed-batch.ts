@@ -1,4 +1,4 @@
-import { encodeBatch, idText, limits, type OpenBatch } from "@millrace/envelope";
+import { encodeBatch, idText, limits, type SendableBatch, wholeBatch } from "@millrace/envelope";
 import { Batch, type SegmentRange } from "@millrace/proto/batch";
 
 export interface PlacedBatch {
@@ -15,11 +15,11 @@ export function travelsInline(bodyBytes: number): boolean {
   return bodyBytes <= limits.inlineBytesMax;
 }
 
-export function inlineBatch(batch: OpenBatch, subject: string): PlacedBatch {
+export function inlineBatch(batch: SendableBatch, subject: string): PlacedBatch {
   return {
     id: idText(batch.header.id),
     subject,
-    bytes: encodeBatch(batch, { $case: "inline", value: batch.body }),
+    bytes: encodeBatch(batch, { $case: "inline", value: wholeBatch(batch).body }),
     messageCount: batch.header.count,
     inSegment: false,
   };

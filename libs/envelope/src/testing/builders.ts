@@ -1,6 +1,6 @@
 import { type Batch, Framing, Kind, Lane } from "@millrace/proto/batch";
 import { batchId, idBytes } from "../ids.js";
-import { type OpenBatch, wireBatch } from "../open-batch.js";
+import { type OpenBatch, type SendableBatch, wholeBatch, wireBatch } from "../open-batch.js";
 import { noColumn } from "../open-columns.js";
 
 export interface BatchToBuild {
@@ -68,7 +68,8 @@ export function inlineBatch(open: OpenBatch): Batch {
 }
 
 /** The texts of a batch, read back message by message. */
-export function textsOf(open: OpenBatch): string[] {
+export function textsOf(batch: SendableBatch): string[] {
+  const open = wholeBatch(batch);
   const gap = open.header.framing === Framing.FRAMING_LINES ? 1 : 0;
   let at = 0;
   return Array.from(open.columns.lengths, (length) => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { CodedError } from "@millrace/errors";
 import { buildBatch } from "@millrace/envelope/testing";
 import { eventually, testRuntime } from "@millrace/runtime/testing";
-import { encodeBatch, idText, type OpenBatch } from "@millrace/envelope";
+import { encodeBatch, idText, type SendableBatch, wholeBatch } from "@millrace/envelope";
 import { createStoredTracker } from "../state/stored-tracker.js";
 import { natsWorkbench } from "../testing/workbench.js";
 import { type Bodies, createBatchPublisher, type Placed } from "./batch-publisher.js";
@@ -25,8 +25,8 @@ function memoryBodies(recovered: readonly Placed[] = []): Bodies & { released: s
   };
 }
 
-function placed(open: OpenBatch, to: string): Placed {
-  const bytes = encodeBatch(open, { $case: "inline", value: open.body });
+function placed(open: SendableBatch, to: string): Placed {
+  const bytes = encodeBatch(open, { $case: "inline", value: wholeBatch(open).body });
   return { id: idText(open.header.id), subject: to, bytes, messageCount: open.header.count, inSegment: true };
 }
 

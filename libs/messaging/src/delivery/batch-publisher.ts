@@ -1,5 +1,5 @@
 import { CodedError } from "@millrace/errors";
-import type { OpenBatch } from "@millrace/envelope";
+import type { SendableBatch } from "@millrace/envelope";
 import type { Component, Runtime } from "@millrace/runtime";
 import type { StoredTracker } from "../state/stored-tracker.js";
 import type { Published, Publisher } from "./publisher.js";
@@ -19,7 +19,7 @@ export interface Placed {
 /** Where bodies lie that do not travel on the bus: libs/segments. */
 export interface Bodies {
   /** `verify` throws where the body is not what was opened any more: it must not become durable then. */
-  place(open: OpenBatch, subject: string, verify?: () => void | Promise<void>): Promise<Placed>;
+  place(open: SendableBatch, subject: string, verify?: () => void | Promise<void>): Promise<Placed>;
   release(id: string): Promise<void>;
   recovered: readonly Placed[];
   /** To be called every second, where there is something to be kept up. */
@@ -33,7 +33,7 @@ export interface BatchPublisher extends Component {
    * runs before a copy of the body becomes durable and again before it is referred to: where it throws,
    * nothing is published.
    */
-  publish(open: OpenBatch, subject: string, verify?: () => void | Promise<void>): Promise<Published>;
+  publish(open: SendableBatch, subject: string, verify?: () => void | Promise<void>): Promise<Published>;
   /** Resolves when what the last life left is on the bus, or is nobody's any more; also at a stop. */
   untilRecovered(): Promise<void>;
 }

@@ -1,4 +1,12 @@
-import { limits, type OpenBatch, rowKind, selectRows, splitBatch } from "@millrace/envelope";
+import {
+  limits,
+  type OpenBatch,
+  rowKind,
+  selectRows,
+  type SendableBatch,
+  splitBatch,
+  wholeBatch,
+} from "@millrace/envelope";
 import { Kind } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import { enrichedFlags, routeOf, subjects } from "../broker/subjects.js";
@@ -8,12 +16,17 @@ import type { OutgoingBatch } from "./consume/options.js";
  * Where a batch goes that is past the filter, or exempt from it: to inference when there is something to
  * infer, else straight to the sinks.
  */
-export function pastFilter(clean: OpenBatch, stream: Stream): OutgoingBatch[] {
+export function pastFilter(clean: SendableBatch, stream: Stream): OutgoingBatch[] {
   const route = routeOf(clean.header);
   if (isInferred(clean, stream)) {
     // Small enough that a batch is about a second of work, and travels on the bus. The pieces get the same
     // ids whoever cuts them: one that was sent before its stream's exemption changed is recognised.
-    const pieces = splitBatch(clean, limits.inferenceMessagesMax, limits.inlineBytesMax, "privacy");
+    const pieces = splitBatch(
+      wholeBatch(clean),
+      limits.inferenceMessagesMax,
+      limits.inlineBytesMax,
+      "privacy",
+    );
     return pieces.flatMap(withinColumns).map((batch) => ({ subject: subjects.clean(route), batch }));
   }
   const subject = subjects.enriched(enrichedFlags(stream.outputs), route);
@@ -34,7 +47,7 @@ const columnsBytes = limits.columnsBytesMax / 2;
  * Pieces whose columns and findings fit one bus message: a body of 8 MiB may lie in a segment, but a finding
  * in every few bytes of it would outgrow the message that refers to it.
  */
-function withinColumns(clean: OpenBatch): OpenBatch[] {
+function withinColumns(clean: SendableBatch): SendableBatch[] {
   const { count } = clean.header;
   const { attributes } = clean.columns;
   const { findings } = clean.annotations;
@@ -54,13 +67,14 @@ function withinColumns(clean: OpenBatch): OpenBatch[] {
     const { values } = column;
     for (const [at, row] of column.rows.entries()) add(row, valueBytes + Buffer.byteLength(values[at] ?? ""));
   }
+  const whole = wholeBatch(clean);
   const pieces: OpenBatch[] = [];
   let from = 0;
   let held = 0;
   for (let row = 0; row <= count; row++) {
     const more = bytes[row] ?? 0;
     if (row === count || (row > from && held + more > columnsBytes)) {
-      pieces.push(selectRows(clean, from, row, { stage: "privacy-columns", index: pieces.length }));
+      pieces.push(selectRows(whole, from, row, { stage: "privacy-columns", index: pieces.length }));
       from = row;
       held = 0;
     }

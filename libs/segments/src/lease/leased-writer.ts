@@ -160,7 +160,7 @@ export function createLeasedWriter(options: LeasedWriterOptions): LeasedWriter {
   };
   return {
     place: async (batch) => {
-      if (travelsInline(batch.body.length)) return inlineBatch(batch, "");
+      if (travelsInline(batch.header.bodyBytes)) return inlineBatch(batch, "");
       const id = idText(batch.header.id);
       const encoded = encodeBatch(batch, undefined);
       const known = written.get(id);

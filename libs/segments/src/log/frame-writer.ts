@@ -1,5 +1,6 @@
 import { crc32, isSystemError, writeAll } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
+import { type Body, partsOf } from "@millrace/envelope";
 import type { DiskFile } from "../disk/disk.js";
 import { encodeFrameHeader, encodeMeta, frameBytes, frameHeaderBytes } from "./frame.js";
 import { createGroupSync } from "./group-sync.js";
@@ -10,7 +11,7 @@ export interface FrameToAppend {
   subject: string;
   /** The batch without its body, protobuf. */
   batch: Uint8Array;
-  body: Uint8Array;
+  body: Body;
   /** CRC-32 of the body, where it is known: one pass less. */
   bodyCrc32?: number | undefined;
   /**
@@ -39,19 +40,23 @@ export interface Room {
 
 /** A frame whose size and checksum are known. */
 export interface LaidOut {
-  frame: FrameToAppend;
+  id: string;
   meta: Buffer;
+  body: readonly Uint8Array[];
+  bodyBytes: number;
   bodyCrc: number;
+  /** Of the whole frame. */
   bytes: number;
 }
 
 /** Before room is taken: where `verify` throws, no hole is left. */
 export async function layOut(frame: FrameToAppend): Promise<LaidOut> {
   const meta = encodeMeta(frame.subject, frame.batch);
-  const bytes = frameBytes(meta.length, frame.body.length);
-  const bodyCrc = frame.bodyCrc32 ?? crc32(frame.body);
+  const body = partsOf(frame.body);
+  const bodyBytes = body.reduce((sum, part) => sum + part.length, 0);
+  const bodyCrc = frame.bodyCrc32 ?? body.reduce((sum, part) => crc32(part, sum), 0);
   await frame.verify?.();
-  return { frame, meta, bodyCrc, bytes };
+  return { id: frame.id, meta, body, bodyBytes, bodyCrc, bytes: frameBytes(meta.length, bodyBytes) };
 }
 
 export interface FrameWriter {
@@ -78,17 +83,17 @@ export function createFrameWriter(onBroken?: (error: CodedError) => void): Frame
   return {
     broken: () => broken,
     breakWith,
-    write: async ({ frame, meta, bodyCrc }, { file, segment, offset }) => {
+    write: async ({ id, meta, body, bodyBytes, bodyCrc }, { file, segment, offset }) => {
       const header = encodeFrameHeader({
         segment,
         metaBytes: meta.length,
-        bodyBytes: frame.body.length,
+        bodyBytes,
         metaCrc: crc32(meta),
         bodyCrc,
-        id: frame.id,
+        id,
       });
       try {
-        await writeAll(file, [header, meta, frame.body], offset);
+        await writeAll(file, [header, meta, ...body], offset);
       } catch (cause) {
         throw isSystemError(cause, "ENOSPC") ? diskFull(cause) : breakWith(cause);
       }
@@ -100,7 +105,7 @@ export function createFrameWriter(onBroken?: (error: CodedError) => void): Frame
         segment,
         frameOffset: offset,
         offset: offset + frameHeaderBytes + meta.length,
-        length: frame.body.length,
+        length: bodyBytes,
         crc32: bodyCrc,
       };
     },

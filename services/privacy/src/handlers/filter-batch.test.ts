@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encodeBatch, limits, type OpenBatch } from "@millrace/envelope";
+import { encodeBatch, limits, type OpenBatch, wholeBatch } from "@millrace/envelope";
 import { buildBatch, textsOf } from "@millrace/envelope/testing";
 import { registryOf } from "@millrace/messaging";
 import { Stream } from "@millrace/proto/stream";
@@ -25,7 +25,7 @@ async function filtered(raw: OpenBatch): Promise<{ batches: readonly OpenBatch[]
   });
   const { batches = [], after } = await handle(raw, new AbortController().signal);
   // What comes of it is read before its memory is given back.
-  const kept = batches.map(({ batch }) => ({ ...batch, body: Buffer.from(batch.body) }));
+  const kept = batches.map(({ batch }) => ({ ...batch, body: Buffer.from(wholeBatch(batch).body) }));
   await after?.([]);
   return { batches: kept, counted };
 }
@@ -56,4 +56,18 @@ test("names with more findings than are listed are replaced throughout, and coun
     [findings?.nameRows.length, findings?.omittedCounts, counted],
     [limits.nameFindingsMax, [12_000 - limits.nameFindingsMax], 12_000],
   );
+});
+
+test("a large body with few findings goes on in parts of the raw one, to the same text", async () => {
+  const texts = Array.from({ length: 20 }, (_, n) => `${n} `.padEnd(40_000, "x"));
+  texts[3] = `ann@example.org ${texts[3]}`;
+  texts[19] = `${texts[19]} 10.0.0.1`;
+  const raw = buildBatch({ texts });
+  const { batches } = await filtered(raw);
+  const redacted = texts.map((text) =>
+    text.replace("ann@example.org", "[EMAIL]").replace("10.0.0.1", "[IP]"),
+  );
+  assert.deepEqual(batches.flatMap(textsOf), redacted);
+  const kept = batches.flatMap(({ annotations }) => annotations.findings?.rows);
+  assert.deepEqual(kept, [Uint32Array.of(3, 19)]);
 });

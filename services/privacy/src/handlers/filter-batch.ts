@@ -1,4 +1,4 @@
-import { boundFindings, limits, type OpenBatch, stamp } from "@millrace/envelope";
+import { boundFindings, limits, type SendableBatch, stamp } from "@millrace/envelope";
 import { type Handler, pastFilter, type StreamRegistry } from "@millrace/messaging";
 import { findingTypeOf } from "../detect/finding-type.js";
 import { type Bodies, filterOpenBatch, redactHere, redactInThreads } from "../filter/filter-body.js";
@@ -45,13 +45,14 @@ export const filterBatch =
     });
     const after = (): void => {
       countFindings(whole, found);
-      // Where nothing was found it is the raw body, whose memory the reader gives back.
-      if (clean.body !== raw.body) (isHere ? bodies : shared).give(clean.body);
+      // Where nothing was found it is the raw body, and parts are views of it: the reader gives that back.
+      const { body } = clean;
+      if (body instanceof Uint8Array && body !== raw.body) (isHere ? bodies : shared).give(body);
     };
     return { batches: pastFilter(clean, stream), after };
   };
 
-function countFindings({ annotations }: OpenBatch, found: FilterBatchParts["found"]): void {
+function countFindings({ annotations }: SendableBatch, found: FilterBatchParts["found"]): void {
   const { findings } = annotations;
   if (findings === undefined) return;
   const counts = new Map<number, number>();

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { createScanner } from "../detect/scan/scanner.js";
 import { allDetectors } from "../policy/all-detectors.js";
 import { detectText, redactText } from "./detect-text.js";
-import { redactBody } from "./redact-body.js";
+import { cutBody, redactBody } from "./redact-body.js";
 
 const scanner = createScanner({ detectors: allDetectors });
 const decoder = new TextDecoder();
@@ -156,5 +156,26 @@ test("a redacted text is the text with its findings cut out", () => {
       assert.equal(redactText(text), expected + text.slice(read));
     }),
     { numRuns: 1_500, seed: 4 },
+  );
+});
+
+test("a body that is cut is the one that is copied, and its columns are the same", () => {
+  const piece = fc.constantFrom(...values, '{"n":', "4111111111111111", "}", " ", "a", ", ");
+  const message = fc.array(piece, { maxLength: 8 }).map((parts) => parts.join(""));
+  fc.assert(
+    fc.property(fc.array(message, { maxLength: 6 }), fc.constantFrom(0, 1), (messages, gapBytes) => {
+      const { body, redacted } = redactBatch(messages, gapBytes);
+      const boundaries = { lengths: messages.map((text) => Buffer.byteLength(text)), gapBytes };
+      const {
+        body: parts,
+        bodyBytes,
+        ...columns
+      } = cutBody(body, scanner.scan(body, boundaries), boundaries);
+      const { body: copied, ...copiedColumns } = redacted;
+      assert.deepEqual(Buffer.concat(parts), Buffer.from(copied));
+      assert.equal(bodyBytes, copied.length);
+      assert.deepEqual(columns, copiedColumns);
+    }),
+    { numRuns: 500, seed: 5 },
   );
 });

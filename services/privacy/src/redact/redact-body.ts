@@ -2,10 +2,8 @@ import { type FindingType, findingCodes, findingTypes } from "../detect/finding-
 import type { Findings } from "../detect/scan/findings.js";
 import type { Boundaries } from "../detect/scan/scanner.js";
 
-/** A batch's body without what was found in it. The columns are parallel, an entry per finding. */
-export interface RedactedBody {
-  /** The given body itself when nothing was found; else a new buffer, or the front of `options.output`. */
-  body: Uint8Array;
+/** What was found in a body and is not in it any more. The columns are parallel, an entry per finding. */
+export interface RedactedColumns {
   /** Bytes of each message, as they are now. */
   lengths: Uint32Array;
   /** Message index. */
@@ -17,10 +15,23 @@ export interface RedactedBody {
   tokenLengths: Uint32Array;
 }
 
+/** A batch's body without what was found in it. */
+export interface RedactedBody extends RedactedColumns {
+  /** The given body itself when nothing was found; else a new buffer, or the front of `options.output`. */
+  body: Uint8Array;
+}
+
+/** The same without a copy: views of the given body, and tokens between them. */
+export interface CutBody extends RedactedColumns {
+  body: readonly Uint8Array[];
+  bodyBytes: number;
+}
+
 const quote = 0x22;
 const dash = 0x2d;
 
-const tokens: readonly Uint8Array[] = tokensByCode();
+const tokens: readonly Uint8Array[] = tokensByCode((token) => token);
+const quotedTokens: readonly Uint8Array[] = tokensByCode((token) => `"${token}"`);
 
 /**
  * Puts `[TYPE]` in the place of each finding. In a message that begins as JSON a finding that is a bare
@@ -32,58 +43,98 @@ export function redactBody(
   findings: Findings,
   options: Boundaries & { output?: Uint8Array },
 ): RedactedBody {
+  if (findings.count === 0) return { body, ...replaceFindings(body, findings, options, untouched) };
+  const target = outputFor(body, findings, options.output);
+  let written = 0;
+  const columns = replaceFindings(body, findings, options, {
+    keep: (from, to) => void (written = copy(body, { target, from, to, at: written })),
+    put: (token) => {
+      target.set(token, written);
+      written += token.length;
+    },
+  });
+  return { body: target.subarray(0, written), ...columns };
+}
+
+/** `redactBody` for few findings in a large body: what lies between them stays where it is. */
+export function cutBody(body: Uint8Array, findings: Findings, boundaries: Boundaries): CutBody {
+  const parts: Uint8Array[] = [];
+  let bodyBytes = 0;
+  const put = (part: Uint8Array): void => {
+    parts.push(part);
+    bodyBytes += part.length;
+  };
+  const keep = (from: number, to: number): void => {
+    if (to > from) put(body.subarray(from, to));
+  };
+  const columns = replaceFindings(body, findings, boundaries, { keep, put });
+  return { body: parts, bodyBytes, ...columns };
+}
+
+/** Where a redacted body goes, from its first byte to its last. */
+interface Target {
+  /** Bytes [from, to) of the body. */
+  keep(from: number, to: number): void;
+  put(token: Uint8Array): void;
+}
+
+const untouched: Target = { keep: () => undefined, put: () => undefined };
+
+function replaceFindings(
+  body: Uint8Array,
+  findings: Findings,
+  boundaries: Boundaries,
+  target: Target,
+): RedactedColumns {
   const { count } = findings;
   const rows = findings.rows.slice(0, count);
   const types = findings.types.slice(0, count);
   const starts = new Uint32Array(count);
   const tokenLengths = new Uint32Array(count);
-  const lengths = Uint32Array.from(options.lengths);
-  if (count === 0) return { body, lengths, rows, types, starts, tokenLengths };
-
-  const target = outputFor(body, findings, options.output);
+  const lengths = Uint32Array.from(boundaries.lengths);
   const json = createJsonCursor(body);
   let row = -1;
   let rowStart = 0;
   let nextRowStart = 0;
   let read = 0;
-  let written = 0;
-  /** Bytes that the messages before this one have grown by. */
+  /** Bytes that the body has grown by so far, and by the end of the messages before this one. */
+  let growth = 0;
   let growthBefore = 0;
   for (let i = 0; i < count; i++) {
     const findingRow = rows[i] as number;
     while (row < findingRow) {
       row++;
       rowStart = nextRowStart;
-      nextRowStart += (options.lengths[row] as number) + options.gapBytes;
-      growthBefore = written - read;
+      nextRowStart += (boundaries.lengths[row] as number) + boundaries.gapBytes;
+      growthBefore = growth;
     }
     const from = findings.starts[i] as number;
     const end = findings.ends[i] as number;
-    const token = tokens[types[i] as number] as Uint8Array;
-    const rowEnd = nextRowStart - options.gapBytes;
+    const code = types[i] as number;
+    const rowEnd = nextRowStart - boundaries.gapBytes;
     const isNumber = json.isBareNumber({ rowStart, rowEnd, start: from, end });
     // The sign belongs to the number: -"[CARD]" would not be JSON.
     const start = isNumber && body[from - 1] === dash ? from - 1 : from;
-    written = copy(body, { target, from: read, to: start, at: written });
-    if (isNumber) target[written++] = quote;
-    starts[i] = written - (rowStart + growthBefore);
-    tokenLengths[i] = token.length;
-    target.set(token, written);
-    written += token.length;
-    if (isNumber) target[written++] = quote;
-    lengths[findingRow] = (lengths[findingRow] as number) + token.length + (isNumber ? 2 : 0) - (end - start);
+    const token = (isNumber ? quotedTokens : tokens)[code] as Uint8Array;
+    target.keep(read, start);
+    target.put(token);
+    const quotes = isNumber ? 1 : 0;
+    starts[i] = start + growth + quotes - (rowStart + growthBefore);
+    tokenLengths[i] = token.length - 2 * quotes;
+    growth += token.length - (end - start);
+    lengths[findingRow] = (lengths[findingRow] as number) + token.length - (end - start);
     read = end;
   }
-  written = copy(body, { target, from: read, to: body.length, at: written });
-  return { body: target.subarray(0, written), lengths, rows, types, starts, tokenLengths };
+  target.keep(read, body.length);
+  return { lengths, rows, types, starts, tokenLengths };
 }
 
 /** Memory for the largest result that these findings can have. */
 function outputFor(body: Uint8Array, findings: Findings, output: Uint8Array | undefined): Uint8Array {
   let bytes = body.length;
   for (let i = 0; i < findings.count; i++) {
-    const token = tokens[findings.types[i] as number] as Uint8Array;
-    bytes += token.length + 2 - ((findings.ends[i] as number) - (findings.starts[i] as number));
+    const token = quotedTokens[findings.types[i] as number] as Uint8Array;
+    bytes += token.length - ((findings.ends[i] as number) - (findings.starts[i] as number));
   }
   return output !== undefined && output.length >= bytes ? output : new Uint8Array(bytes);
 }
@@ -169,9 +220,10 @@ function isOneOf(byte: number | undefined, characters: string): boolean {
   return byte !== undefined && characters.includes(String.fromCharCode(byte));
 }
 
-function tokensByCode(): Uint8Array[] {
+function tokensByCode(written: (token: string) => string): Uint8Array[] {
   const byCode: Uint8Array[] = [];
-  for (const type of findingTypes) byCode[findingCodes[type]] = new TextEncoder().encode(tokenOf(type));
+  for (const type of findingTypes)
+    byCode[findingCodes[type]] = new TextEncoder().encode(written(tokenOf(type)));
   return byCode;
 }
 

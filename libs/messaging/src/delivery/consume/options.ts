@@ -1,4 +1,4 @@
-import type { OpenBatch } from "@millrace/envelope";
+import type { OpenBatch, SendableBatch } from "@millrace/envelope";
 import type { Runtime } from "@millrace/runtime";
 import type { Broker } from "../../broker/broker.js";
 import type { LaneTurns } from "../../lanes/lane-turns.js";
@@ -26,7 +26,7 @@ export interface Outcome {
 
 export interface OutgoingBatch {
   subject: string;
-  batch: OpenBatch;
+  batch: SendableBatch;
 }
 
 /**

@@ -5,7 +5,7 @@ import { laneToken } from "../../broker/subjects.js";
 import type { RowFailure } from "../dead-letters.js";
 import type { Lease } from "./hand/lease.js";
 import type { Meters } from "./hand/meters.js";
-import type { StageOptions } from "./options.js";
+import type { OutgoingBatch, StageOptions } from "./options.js";
 
 /** A delivery while it is worked on. */
 export interface Delivery {
@@ -83,13 +83,13 @@ async function passOn(
 
 async function publishBatches(
   from: OpenBatch,
-  batches: readonly { subject: string; batch: OpenBatch }[],
+  batches: readonly OutgoingBatch[],
   options: StageOptions,
   verify: () => void | Promise<void>,
 ): Promise<void> {
   if (batches.length === 0) return;
   const publisher = present(options.batches, "batch publisher");
-  const publish = ({ batch, subject }: { batch: OpenBatch; subject: string }): Promise<unknown> =>
+  const publish = ({ batch, subject }: OutgoingBatch): Promise<unknown> =>
     publisher.publish(batch, subject, verify);
   if (!isOrdered(from)) {
     await Promise.all(batches.map(publish));

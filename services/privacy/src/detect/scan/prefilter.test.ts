@@ -54,6 +54,20 @@ test("finds the same candidates as a plain expression, wherever the words and ti
   );
 });
 
+test("finds the same where most of a text holds nothing, wherever the last of it stands", () => {
+  const bare = fc.integer({ min: 0, max: 1_200 }).map((bytes) => "x".repeat(bytes));
+  const some = fc.string({ unit: fc.constantFrom(..."019 ().-/:@+aGz"), minLength: 1, maxLength: 14 });
+  const text = fc.array(fc.tuple(bare, some), { maxLength: 8 }).map((parts) => parts.flat().join(""));
+  fc.assert(
+    fc.property(text, fc.integer({ min: -1_300, max: 100 }), (sparse, shift) => {
+      assert.deepEqual(candidates(Buffer.from(sparse, "latin1")), reference(sparse));
+      const moved = "x".repeat(tileBytes + shift) + sparse;
+      assert.deepEqual(candidates(Buffer.from(moved, "latin1")), reference(moved));
+    }),
+    { numRuns: 300, seed: 12 },
+  );
+});
+
 test("nothing of an earlier tile is seen in a shorter one", () => {
   const prefilter = createPrefilter();
   assert.equal(prefilter.scanTile(Buffer.from("@".repeat(500)), 0), 500);

@@ -3,7 +3,7 @@ import { describe, it, type TestContext } from "node:test";
 import { Worker } from "node:worker_threads";
 import { crc32 } from "@millrace/files";
 import type { CodedError } from "@millrace/errors";
-import type { OpenBatch } from "@millrace/envelope";
+import { type OpenBatch, wholeBatch } from "@millrace/envelope";
 import { buildBatch } from "@millrace/envelope/testing";
 import { Framing } from "@millrace/proto/batch";
 import { createBodyPool } from "@millrace/segments";
@@ -47,8 +47,8 @@ describe("filter pool", () => {
     const inThreads = redactInThreads(poolFor(t), memory, 2);
     for (const count of [1, 2, 300, 4_000]) {
       const open = lines(count);
-      const here = await filterOpenBatch(filter, open, redactHere(createBodyPool()));
-      const there = await filterOpenBatch(filter, open, inThreads);
+      const here = wholeBatch(await filterOpenBatch(filter, open, redactHere(createBodyPool())));
+      const there = wholeBatch(await filterOpenBatch(filter, open, inThreads));
       assert.equal(Buffer.compare(here.body, there.body), 0);
       assert.deepEqual(there.columns, here.columns);
       assert.deepEqual(there.annotations, here.annotations);
