@@ -112,6 +112,29 @@ test("a flip of any byte of four frames is noticed, and the other frames survive
   }
 });
 
+test("files that swing with the load stay, and those that nobody needs for a minute go", async (t) => {
+  const dir = folder(t);
+  const log = await openSegmentLog({ dir, ...sizes });
+  const swing = async (segments: number): Promise<void> => {
+    const places: FramePlace[] = [];
+    for (let n = 0; n < segments; n++) places.push(await log.append(frameOf(n, 60_000)));
+    for (const place of places) await log.release(place);
+  };
+  const isFree = (name: string): boolean => name.startsWith("free-");
+  const minute = async (): Promise<number> => {
+    for (let second = 0; second < 60; second++) await log.shelf.putAway();
+    return readdirSync(dir).filter(isFree).length;
+  };
+  await swing(12);
+  await minute();
+  await swing(12);
+  const free = readdirSync(dir).filter(isFree).length;
+  assert.ok(free >= 10);
+  assert.equal(await minute(), free, "they were needed in that minute");
+  assert.equal(await minute(), 4);
+  await log.close();
+});
+
 test("freed frames are not recovered, and their segment is recycled under a new number", async (t) => {
   const dir = folder(t);
   const log = await openSegmentLog({ dir, ...sizes });

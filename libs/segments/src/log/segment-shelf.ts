@@ -45,8 +45,14 @@ export interface Segment {
   tainted: boolean;
 }
 
-/** Enough that a writer at full speed always finds one; each costs a segment's bytes of disk. */
-const freeFilesMax = 4;
+/** Kept though nobody needs them: enough that a writer always finds one. Each costs a segment's bytes. */
+const freeFilesMin = 4;
+/**
+ * For how many `putAway`s, which come every second, a file must have been free before it goes. What swings
+ * with the load would be made anew each time, with fresh pages in the system's cache and in each map of it:
+ * a tenth of the speed of a whole pipeline (measured).
+ */
+const unneededLooks = 60;
 
 /** Segment files of a directory: opened anew, recycled, counted. */
 export interface Shelf {
@@ -61,7 +67,10 @@ export interface Shelf {
    * live until `putAway` gets it through.
    */
   recycleIfDone(segment: Segment): Promise<void>;
-  /** Tries again what the disk refused. Each is tried; errors: that of the first that fails. */
+  /**
+   * To be called every second: tries again what the disk refused, and removes free files that were not needed
+   * for long. Each is tried; errors: that of the first that fails.
+   */
   putAway(): Promise<void>;
   liveBytes(): number;
   /** Bytes beside segments that count as live. */
@@ -106,6 +115,7 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
   await disk.makeDirectory(dir);
   const { used, free, gone, spilled } = await readNumbers(disk, dir);
   let lastNumber = Math.max(0, ...free, ...used, ...gone, ...spilled);
+  const freeFiles = createFreeFiles(free);
   /** Closed, and not under the name of a free or gone file yet. */
   const leaving = new Set<Segment>();
   const room = createRoom(options, () => shelf.segments.size + leaving.size);
@@ -121,29 +131,26 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
     // Of several who try only one hands it on.
     if (!leaving.delete(segment)) return;
     if (tainted) gone.push(number);
-    else free.push(number);
-    free.sort((a, b) => a - b);
+    else freeFiles.add(number);
     room.freed();
   };
-  const removeSurplus = async (): Promise<void> => {
-    const surplus = free.length > freeFilesMax ? free.shift() : undefined;
-    if (surplus === undefined) return;
-    await disk.unlink(freePath(dir, surplus)).catch((cause: unknown) => {
-      free.unshift(surplus);
-      throw cause;
-    });
+  const removeUnneeded = async (): Promise<void> => {
+    const unlink = (number: number): Promise<void> =>
+      disk.unlink(freePath(dir, number)).catch((cause: unknown) => {
+        freeFiles.add(number);
+        throw cause;
+      });
+    await Promise.all(freeFiles.takeUnneeded().map(unlink));
   };
   const recycleIfDone = async (segment: Segment): Promise<void> => {
     if (!segment.sealed || segment.live > 0 || !shelf.segments.delete(segment.number)) return;
     leaving.add(segment);
     // No frame lives in it, so no error of what was written there matters any more.
     await segment.file.close().catch(() => undefined);
-    await rename(segment)
-      .then(removeSurplus)
-      .catch(() => undefined);
+    await rename(segment).catch(() => undefined);
   };
   const putAway = async (): Promise<void> => {
-    const tried = await Promise.allSettled([...[...leaving].map(rename), removeSurplus()]);
+    const tried = await Promise.allSettled([...[...leaving].map(rename), removeUnneeded()]);
     for (const one of tried) if (one.status === "rejected") throw one.reason;
   };
   /** Not before another is open: the highest number must stay, a restart knows numbers only by names. */
@@ -155,10 +162,10 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
 
   /** A free file gets the name; false where there is none. */
   const recycle = async (path: string): Promise<boolean> => {
-    const number = free.pop();
+    const number = freeFiles.take();
     if (number === undefined) return false;
     await disk.rename(freePath(dir, number), path).catch((cause: unknown) => {
-      free.push(number);
+      freeFiles.add(number);
       throw orFull(cause);
     });
     return true;
@@ -210,6 +217,33 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
     await recycleIfDone(segment);
   }
   return shelf;
+}
+
+/** Numbers of free files: what was freed last is taken first, so the others show what is not needed. */
+function createFreeFiles(numbers: number[]) {
+  let looks = 0;
+  /** Fewest that were free at once since the files were last counted. */
+  let fewest = numbers.length;
+  return {
+    add: (number: number): void => {
+      numbers.push(number);
+      numbers.sort((a, b) => a - b);
+    },
+    take: (): number | undefined => {
+      const number = numbers.pop();
+      fewest = Math.min(fewest, numbers.length);
+      return number;
+    },
+    /** Asked every second; answers every minute. */
+    takeUnneeded: (): number[] => {
+      looks += 1;
+      if (looks < unneededLooks) return [];
+      const unneeded = numbers.splice(0, Math.max(0, fewest - freeFilesMin));
+      looks = 0;
+      fewest = numbers.length;
+      return unneeded;
+    },
+  };
 }
 
 interface Preparation {
