@@ -10,9 +10,9 @@ export const limits = {
   batchBytesMax: 1024 * 1024,
   /**
    * A bulk frame's body, which lies in a segment from the first: each batch costs each hop a synced publish,
-   * whatever its size, and 8,192 messages of 1 KiB fit: see docs/adr/0024.
+   * whatever its size, and 8,192 messages of 1 KiB fit: see docs/adr/0027.
    */
-  bulkBytesMax: 8 * 1024 * 1024,
+  bulkBytesMax: 12 * 1024 * 1024,
   /** Bodies up to this travel on the bus, larger ones by segment (see libs/segments `place`). */
   inlineBytesMax: 64 * 1024,
   /** Header, columns and annotations of a batch. */

@@ -20,8 +20,8 @@ describe("body pool", () => {
 
   it("keeps blocks of bulk bodies apart from small ones", () => {
     const pool = createBodyPool();
-    const bulk = pool.take(8 * 1024 * 1024);
-    assert.equal(bulk.length, 10 * 1024 * 1024);
+    const bulk = pool.take(12 * 1024 * 1024);
+    assert.equal(bulk.length, 15 * 1024 * 1024);
     pool.give(bulk);
     assert.equal(pool.take(1).length, 1280 * 1024);
     assert.equal(pool.take(2 * 1024 * 1024).buffer, bulk.buffer);
@@ -30,13 +30,13 @@ describe("body pool", () => {
   it("hands out memory that threads share where that is asked for", () => {
     const pool = createBodyPool({ shared: true });
     assert.ok(pool.take(1).buffer instanceof SharedArrayBuffer);
-    assert.ok(pool.take(11 * 1024 * 1024).buffer instanceof SharedArrayBuffer);
+    assert.ok(pool.take(16 * 1024 * 1024).buffer instanceof SharedArrayBuffer);
   });
 
   it("leaves foreign memory and oversize bodies alone", () => {
     const pool = createBodyPool();
-    const large = pool.take(11 * 1024 * 1024);
-    assert.equal(large.length, 11 * 1024 * 1024);
+    const large = pool.take(16 * 1024 * 1024);
+    assert.equal(large.length, 16 * 1024 * 1024);
     pool.give(large);
     pool.give(new Uint8Array(64));
     assert.equal(pool.take(1).length, 1280 * 1024);

@@ -10,12 +10,13 @@ export interface BodyPool {
 }
 
 /**
- * Blocks of two sizes: a body of 1 MiB, or a bulk one of 8 MiB, that redaction made a quarter longer. Kept
- * idle at most 40 and 80 MiB, what a lane holds in flight; whatever needs more is allocated for itself.
+ * Blocks of two sizes: a body of 1 MiB, or a bulk one of 12 MiB, that redaction made a quarter longer. Kept
+ * idle at most 40 and 120 MiB, of which what was never written to takes no memory; whatever needs more is
+ * allocated for itself.
  */
 const sizes = [
   { blockBytes: 1280 * 1024, idleMax: 32 },
-  { blockBytes: 10 * 1024 * 1024, idleMax: 8 },
+  { blockBytes: 15 * 1024 * 1024, idleMax: 8 },
 ] as const;
 
 interface Shelf {

@@ -38,7 +38,7 @@ export const privacyConfig = z.strictObject({
         .default(1024 * 1024 * 1024),
     })
     .prefault({}),
-  /** Batches in hand at once, a lane. Each holds a redacted body, up to 10 MiB until it is synced. */
+  /** Batches in hand at once, a lane. Each holds a redacted body, up to 15 MiB until it is synced. */
   inFlightMax: z.int().min(1).max(256).default(16),
   /** … of one stream that does not say its own `parallelism`. */
   parallelism: z.int().min(1).max(256).default(8),

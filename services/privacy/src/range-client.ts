@@ -3,7 +3,7 @@ import type { SegmentRange } from "@millrace/proto/batch";
 import { RangeServiceClient } from "@millrace/proto/buffer";
 import { type Clock, collect, insecure, internalChannel, tracedMetadata } from "@millrace/runtime";
 
-/** Bodies of 8 MiB over a slow line; the delivery is kept alive meanwhile. */
+/** Bodies of 12 MiB over a slow line; the delivery is kept alive meanwhile. */
 const deadlineMs = 20_000;
 
 /** Fetches bodies from buffers of other nodes, by the name of the node. */

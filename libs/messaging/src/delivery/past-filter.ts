@@ -44,7 +44,7 @@ const valueBytes = 8;
 const columnsBytes = limits.columnsBytesMax / 2;
 
 /**
- * Pieces whose columns and findings fit one bus message: a body of 8 MiB may lie in a segment, but a finding
+ * Pieces whose columns and findings fit one bus message: a body of 12 MiB may lie in a segment, but a finding
  * in every few bytes of it would outgrow the message that refers to it.
  */
 function withinColumns(clean: SendableBatch): SendableBatch[] {

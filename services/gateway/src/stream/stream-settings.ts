@@ -17,7 +17,7 @@ const batchSizeDefault = 1_000;
 const batchSizeMax = 8_192;
 const workerThreadsMax = 256;
 const mmapBytes = { default: 1_000_000_000, min: 64 * 1024 };
-/** Whatever a stream holds, one batch of 8 MiB is let in; below 1 MiB nothing else would be. */
+/** Whatever a stream holds, one batch of 12 MiB is let in; below 1 MiB nothing else would be. */
 const bufferBytes = { default: 256 * 1024 ** 2, min: 1024 ** 2, max: 64 * 1024 ** 3 };
 const parallelismMax = 256;
 const textFieldCharsMax = 128;

@@ -13,7 +13,7 @@ import type { FromFilterWorker, Redacted, RedactJob } from "./filter-worker.js";
 
 export interface FilterPoolOptions {
   threadsMax: number;
-  /** A job that takes longer ends its thread: 8 MiB take 15 ms. Default 30 s. */
+  /** A job that takes longer ends its thread: a bulk body takes milliseconds. Default 30 s. */
   jobMsMax?: number;
   /** Called when a thread ended by itself or was ended. */
   onThreadLost?: (error: CodedError) => void;
