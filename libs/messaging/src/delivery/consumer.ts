@@ -2,6 +2,7 @@ import { CodedError } from "@millrace/errors";
 import type { Component } from "@millrace/runtime";
 import type { Consumer, ConsumerMessages } from "@nats-io/jetstream";
 import { type ConsumerPlan, consumerPlans } from "../broker/streams.js";
+import { endPull } from "./consume/end-pull.js";
 import { createHand, type Hand } from "./consume/hand/hand.js";
 import type { StageOptions } from "./consume/options.js";
 
@@ -57,9 +58,9 @@ export function handComponent(name: string, hand: Hand, loop: () => Pulling): Co
       pulling = loop();
     },
     stop: async (signal) => {
-      const settled = hand.stop(signal);
-      pulling?.stop();
-      await settled;
+      // What arrives until then is worked on: given back, the broker would hand it out a second time.
+      await pulling?.stop();
+      await hand.stop(signal);
       await pulling?.ended;
     },
     health: hand.health,
@@ -67,7 +68,8 @@ export function handComponent(name: string, hand: Hand, loop: () => Pulling): Co
 }
 
 export interface Pulling {
-  stop(): void;
+  /** Resolves when nothing arrives any more. */
+  stop(): Promise<void>;
   ended: Promise<void>;
 }
 
@@ -78,29 +80,34 @@ export interface Pulling {
 function pullFrom({ stream, name }: ConsumerPlan, hand: Hand, options: StageOptions): Pulling {
   const { broker, runtime } = options;
   let pull: ConsumerMessages | undefined;
+  let isOver = false;
   const pullOnce = async (source: Consumer): Promise<void> => {
-    while (!hand.isStopped() && hand.room() === 0) await hand.changed();
-    if (hand.isStopped()) return;
+    while (!isOver && hand.room() === 0) await hand.changed();
+    if (isOver) return;
     const askedAt = runtime.clock.monotonic();
     pull = await source.fetch({ max_messages: hand.room(), expires: pullExpiresMs });
     // A stop that came meanwhile did not know of it. Nothing is asked for before the first look.
-    if (hand.isStopped()) return pull.stop();
+    if (isOver) return pull.stop();
     for await (const message of pull) {
       if (hand.isStopped()) await hand.giveBack(message);
       else void hand.take(message, askedAt);
     }
   };
   const loop = async (): Promise<void> => {
-    while (!hand.isStopped()) {
+    while (!isOver) {
       try {
         const source = await broker.js.consumers.get(stream, name);
-        while (!hand.isStopped()) await pullOnce(source);
+        while (!isOver) await pullOnce(source);
       } catch (caught) {
-        if (hand.isStopped()) return;
+        if (isOver) return;
         runtime.log.warn("pull failed, starting it again", { consumer: name, error: String(caught) });
         await runtime.clock.sleep(pullAgainMs, hand.signal);
       }
     }
   };
-  return { stop: () => pull?.stop(), ended: loop() };
+  const stop = async (): Promise<void> => {
+    isOver = true;
+    if (pull !== undefined) await endPull(pull, runtime.clock);
+  };
+  return { stop, ended: loop() };
 }

@@ -1,6 +1,7 @@
 import type { Component } from "@millrace/runtime";
 import type { ConsumerMessages } from "@nats-io/jetstream";
 import { type ConsumerPlan, consumerPlans, readerGroup } from "../../broker/streams.js";
+import { endPull } from "./end-pull.js";
 import { createHand, type Hand } from "./hand/hand.js";
 import type { StageOptions } from "./options.js";
 
@@ -17,28 +18,40 @@ export function consumeOrdered(options: StageOptions & { stage: string }): Compo
   const plans = consumerPlans.filter((plan) => plan.stage === stage && plan.ordered === true);
   const hand = createHand({ stage, consumer: `${stage}-ordered`, options, inFlightMax: plans.length });
   const pulls = new Set<ConsumerMessages>();
+  const asking = new AbortController();
   let ended: Promise<unknown> | undefined;
   return {
     name: `consumer ${stage}-ordered`,
     start: async () => {
-      ended = Promise.all(plans.map((plan) => readPartition(plan, { hand, options, pulls })));
+      ended = Promise.all(
+        plans.map((plan) => readPartition(plan, { hand, options, pulls, asking: asking.signal })),
+      );
     },
     stop: async (signal) => {
-      const settled = hand.stop(signal);
-      for (const pull of pulls) pull.stop();
-      await settled;
+      asking.abort();
+      await Promise.all([...pulls].map((pull) => endPull(pull, options.runtime.clock)));
+      await hand.stop(signal);
       await ended;
     },
     health: hand.health,
   };
 }
 
+interface Reading {
+  hand: Hand;
+  options: StageOptions;
+  /** Those that are open. */
+  pulls: Set<ConsumerMessages>;
+  /** Aborted when no more is asked for; what arrives nevertheless is worked on. */
+  asking: AbortSignal;
+}
+
 async function readPartition(
   { stream, name }: ConsumerPlan,
-  { hand, options, pulls }: { hand: Hand; options: StageOptions; pulls: Set<ConsumerMessages> },
+  { hand, options, pulls, asking }: Reading,
 ): Promise<void> {
   const { broker, runtime, parking } = options;
-  while (!hand.isStopped()) {
+  while (!asking.aborted) {
     let pull: ConsumerMessages | undefined;
     let askedAt = runtime.clock.monotonic();
     try {
@@ -47,7 +60,7 @@ async function readPartition(
       pull = await source.consume({ max_messages: 1, expires: expiresMs, ...group });
       pulls.add(pull);
       // A stop that came meanwhile did not know of it.
-      if (hand.isStopped()) pull.stop();
+      if (asking.aborted) pull.stop();
       let reader = "";
       for await (const message of pull) {
         if (hand.isStopped()) {
@@ -62,7 +75,7 @@ async function readPartition(
         askedAt = await hand.take(message, askedAt);
       }
     } catch (caught) {
-      if (hand.isStopped()) return;
+      if (asking.aborted) return;
       runtime.log.warn("pull failed, starting it again", { consumer: name, error: String(caught) });
       await runtime.clock.sleep(pullAgainMs, hand.signal);
     } finally {

@@ -2,6 +2,7 @@ import type { Component } from "@millrace/runtime";
 import { AckPolicy, type Consumer, type ConsumerMessages } from "@nats-io/jetstream";
 import { ackWaitMs, parkedStream } from "../../broker/streams.js";
 import { subjects } from "../../broker/subjects.js";
+import { endPull } from "./end-pull.js";
 import { createHand } from "./hand/hand.js";
 import type { StageOptions } from "./options.js";
 import type { Parking, StreamOf } from "./parking.js";
@@ -42,12 +43,13 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
     return broker.js.consumers.get(parkedStream, name);
   };
 
-  const holds = (of: StreamOf): boolean => !hand.isStopped() && parking.holds(of);
+  let isOver = false;
+  const holds = (of: StreamOf): boolean => !isOver && parking.holds(of);
   const drainOne = async (source: Consumer): Promise<void> => {
     const askedAt = runtime.clock.monotonic();
     const pull = await source.fetch({ max_messages: 1, expires: pullExpiresMs });
     // A stop that came meanwhile did not know of it. Nothing is asked for before the first look.
-    if (hand.isStopped()) return pull.stop();
+    if (isOver) return pull.stop();
     pulls.add(pull);
     try {
       for await (const message of pull) {
@@ -66,7 +68,7 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
         const source = await consumerOf(of);
         while (holds(of)) await drainOne(source);
       } catch (caught) {
-        if (hand.isStopped()) return;
+        if (isOver) return;
         runtime.log.warn("draining parked batches failed, trying again", { consumer, error: String(caught) });
         await runtime.clock.sleep(drainAgainMs, hand.signal);
       }
@@ -75,7 +77,7 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
   const drainAll = (): void => {
     for (const of of parking.parked()) {
       const key = `${of.tenant}.${of.stream}`;
-      if (drains.has(key) || drains.size >= streamsMax || hand.isStopped()) continue;
+      if (drains.has(key) || drains.size >= streamsMax || isOver) continue;
       drains.set(
         key,
         drain(of).finally(() => drains.delete(key)),
@@ -89,9 +91,9 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
       drainAll();
     },
     stop: async (signal) => {
-      const settled = hand.stop(signal);
-      for (const pull of pulls) pull.stop();
-      await settled;
+      isOver = true;
+      await Promise.all([...pulls].map((pull) => endPull(pull, runtime.clock)));
+      await hand.stop(signal);
       await Promise.all(drains.values());
     },
     // A stream that is blocked alone makes the service no worse for the others.
