@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 import { z } from "zod";
-import { baseConfig, parseArguments, parseConfig, readConfigFile } from "./config.js";
+import { baseConfig, parseArguments, parseConfig, readConfigFile, readerConfig } from "./config.js";
 
 const schema = z.strictObject({
   ...baseConfig,
@@ -40,6 +40,16 @@ for (const [what, value, field] of refused) {
     );
   });
 }
+
+test("a peer without a port is refused by the name of its node", () => {
+  const reader = z.strictObject(readerConfig);
+  const peers = { one: "10.0.0.1:7074", two: "[::1]:7074", three: "buffer.three:7074" };
+  assert.deepEqual(parseConfig(reader, { peers }, "x.json"), { node: "local", peers });
+  assert.throws(() => parseConfig(reader, { peers: { ...peers, two: "10.0.0.2" } }, "x.json"), {
+    field: "peers.two",
+    message: /must be host:port/,
+  });
+});
 
 test("a file that is not there, or is no JSON, is refused with its path", (t) => {
   const dir = mkdtempSync(join(tmpdir(), "millrace-config-"));

@@ -37,6 +37,20 @@ export const baseConfig = {
     .prefault({}),
 };
 
+/** What a stage is told that reads bodies: where it is, and where those of other nodes are fetched. */
+export const readerConfig = {
+  /** Name of this machine in ranges, as buffer and the other stages on it have it. */
+  node: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
+    .default("local"),
+  /**
+   * Where the buffers of other nodes serve the bodies that lie there: `host:port` by name of the node, of
+   * `rawRead` for privacy and of `cleanRead` for all others.
+   */
+  peers: z.record(z.string(), z.string().regex(/.:\d{1,5}$/, "must be host:port")).default({}),
+};
+
 export type BaseConfig = z.infer<z.ZodObject<typeof baseConfig, z.core.$strict>>;
 
 /** Parses settings; unknown keys and bad values are refused by name. The result is frozen. */

@@ -1,9 +1,10 @@
 export { backoffMs, type Clock, type Random, systemClock, systemRandom } from "./clock.js";
-export { type BaseConfig, baseConfig, parseConfig } from "./config.js";
+export { type BaseConfig, baseConfig, parseConfig, readerConfig } from "./config.js";
 export { collect } from "./grpc/collect.js";
 export { callUnary, insecure, internalChannel, type Unary } from "./grpc/client.js";
 export { inServerSpan, logFault, metadataOf, tracedHeaders, tracedMetadata, unary } from "./grpc/unary.js";
 export { decoded } from "./grpc/decoded.js";
+export { createRangeClient, type RangeClient } from "./grpc/range-client.js";
 export { createGrpcServer, type GrpcServer, type GrpcService } from "./grpc/server.js";
 export { fromStatus, fromStatusBytes, toStatus, toStatusBytes } from "./grpc/status.js";
 export { createHealthServer, type HealthServer, listenError } from "./health-server.js";

@@ -1,6 +1,13 @@
 import { baseConfig } from "@millrace/runtime";
 import { z } from "zod";
 
+const rangeListener = z.strictObject({
+  /** The address that is listened on. */
+  host: z.string(),
+  /** 0 takes any free port. */
+  port: z.int().min(0).max(65535),
+});
+
 export const bufferConfig = z.strictObject({
   ...baseConfig,
   /** The internal API: append, last position, reject. */
@@ -16,7 +23,12 @@ export const bufferConfig = z.strictObject({
    * Where bodies of the raw side are served to privacy on other nodes; absent, they are not. It carries what
    * the filter has not seen: only privacy may reach this port.
    */
-  rawRead: z.strictObject({ host: z.string(), port: z.int().min(0).max(65535) }).optional(),
+  rawRead: rangeListener.optional(),
+  /**
+   * Where bodies of the clean side are served to the stages behind privacy on other nodes; absent, they are
+   * not. What exempt streams hold is among them: only these stages may reach this port.
+   */
+  cleanRead: rangeListener.optional(),
   /** Name of this machine in ranges; readers on another one fetch bytes over the network. */
   node: z
     .string()

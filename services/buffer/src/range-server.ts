@@ -11,7 +11,7 @@ export interface RangeServerOptions {
   healthy(): boolean;
 }
 
-/** Serves bodies of the raw side, on a listener of its own: nothing else is to be had there. */
+/** Serves bodies of the side that its reader has, on a listener of its own: nothing else is to be had. */
 export function createRangeServer({ listen, reader, node, healthy }: RangeServerOptions): GrpcServer {
   const handle = readRange({ reader, node });
   return createGrpcServer({
@@ -28,10 +28,16 @@ export function createRangeServer({ listen, reader, node, healthy }: RangeServer
   });
 }
 
-/** None where bodies are read on this node only. */
+/** One a side: who may reach the one reaches nothing of the other. None where bodies are read here only. */
 export function rangeServers(config: BufferConfig, runtime: Runtime, healthy: () => boolean): Component[] {
-  const { rawRead: listen, node, segments } = config;
-  if (listen === undefined) return [];
-  const reader = createBodyReader({ dirs: { raw: segments.rawDir } });
-  return [keepReader(reader, runtime), createRangeServer({ listen, reader, node, healthy })];
+  const { rawRead, cleanRead, node, segments } = config;
+  const sides = [
+    { listen: rawRead, dirs: { raw: segments.rawDir } },
+    { listen: cleanRead, dirs: { clean: segments.cleanDir } },
+  ];
+  return sides.flatMap(({ listen, dirs }) => {
+    if (listen === undefined) return [];
+    const reader = createBodyReader({ dirs });
+    return [keepReader(reader, runtime), createRangeServer({ listen, reader, node, healthy })];
+  });
 }

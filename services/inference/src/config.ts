@@ -1,13 +1,9 @@
-import { baseConfig } from "@millrace/runtime";
+import { baseConfig, readerConfig } from "@millrace/runtime";
 import { z } from "zod";
 
 export const inferenceConfig = z.strictObject({
   ...baseConfig,
-  /** Name of this machine in ranges, as buffer and the other stages on it have it. */
-  node: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
-    .default("local"),
+  ...readerConfig,
   models: z.strictObject({
     /** The manifest that says what each model is and what its files' checksums are. */
     manifestPath: z.string(),

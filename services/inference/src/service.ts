@@ -14,7 +14,7 @@ import {
   embedEndpoint,
   serveRequests,
 } from "@millrace/messaging";
-import type { BuildService, Component } from "@millrace/runtime";
+import { type BuildService, type Component, createRangeClient } from "@millrace/runtime";
 import { createBodyReader, keepReader, openBodyStore } from "@millrace/segments";
 import type { InferenceConfig } from "./config.js";
 import { analyseBatch } from "./handlers/analyse-batch.js";
@@ -38,14 +38,16 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
   const tracker = createStoredTracker(broker, runtime);
   const ledger = await createLedger(broker, "inference", runtime);
   const registry = await createStreamRegistry(broker);
-  const reader = createBodyReader({ dirs: { clean: config.segments.cleanDir } });
+  const { node, segments, peers } = config;
+  const ranges = createRangeClient(peers, clock);
+  const reader = createBodyReader({ dirs: { clean: segments.cleanDir }, node, fetch: ranges.fetch });
   const bodies = await openBodyStore({
-    sideDir: config.segments.cleanDir,
+    sideDir: segments.cleanDir,
     side: "clean",
     owner: `inference-${config.instance}`,
-    node: config.node,
-    segmentBytes: config.segments.segmentBytes,
-    liveBytesMax: config.segments.liveBytesMax,
+    node,
+    segmentBytes: segments.segmentBytes,
+    liveBytesMax: segments.liveBytesMax,
     monotonic: clock.monotonic,
     roomWaitMs: 5_000,
     onBroken: runtime.fail,
@@ -82,6 +84,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
   return [
     poolComponent(pool),
     broker,
+    ranges,
     keepReader(reader, runtime),
     registry,
     ledger,

@@ -1,8 +1,9 @@
-import { baseConfig } from "@millrace/runtime";
+import { baseConfig, readerConfig } from "@millrace/runtime";
 import { z } from "zod";
 
 export const outputConfig = z.strictObject({
   ...baseConfig,
+  ...readerConfig,
   segments: z
     .strictObject({
       /** The clean side, where bodies are read. */

@@ -16,7 +16,7 @@ import {
   serveRequests,
   storedSizes,
 } from "@millrace/messaging";
-import type { BuildService, Component } from "@millrace/runtime";
+import { type BuildService, type Component, createRangeClient } from "@millrace/runtime";
 import { createBodyReader, keepReader, readingOf, tellReading } from "@millrace/segments";
 import type { OutputConfig } from "./config.js";
 import { publishResults } from "./handlers/publish-results.js";
@@ -40,8 +40,11 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   const stored = await createLedger(broker, "store", runtime);
   const registry = await createStreamRegistry(broker);
   const { cleanDir, mmapBytesMax } = config.segments;
+  const ranges = createRangeClient(config.peers, clock);
   const reader = createBodyReader({
     dirs: { clean: cleanDir },
+    node: config.node,
+    fetch: ranges.fetch,
     mmapBytesMax,
     reading: async ({ tenant, stream }) => readingOf(await registry.find(tenant, stream)),
   });
@@ -102,6 +105,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   };
   return [
     broker,
+    ranges,
     keepReader(reader, runtime),
     results,
     stored,

@@ -1,16 +1,10 @@
 import { availableParallelism } from "node:os";
-import { baseConfig } from "@millrace/runtime";
+import { baseConfig, readerConfig } from "@millrace/runtime";
 import { z } from "zod";
 
 export const privacyConfig = z.strictObject({
   ...baseConfig,
-  /** Name of this machine in ranges, as buffer and the other stages on it have it. */
-  node: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
-    .default("local"),
-  /** Where the buffers of other nodes serve the bodies that lie there: `host:port` by name of the node. */
-  peers: z.record(z.string(), z.string()).default({}),
+  ...readerConfig,
   /**
    * File with the 32-byte key, as 64 hex digits, of pseudonyms; all replicas share it, and it never changes.
    */

@@ -16,7 +16,7 @@ import {
   serveRequests,
   type StreamRegistry,
 } from "@millrace/messaging";
-import type { BuildService, Logger } from "@millrace/runtime";
+import { type BuildService, createRangeClient, type Logger, type RangeClient } from "@millrace/runtime";
 import {
   createBodyPool,
   createBodyReader,
@@ -31,7 +31,6 @@ import { createFilterPool } from "./filter/pool/filter-pool.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
 import { cleanTexts } from "./handlers/clean-texts.js";
 import { filterBatch } from "./handlers/filter-batch.js";
-import { createRangeClient } from "./range-client.js";
 
 /** The only reader of RAW: what leaves here holds no personal data that the stream's policy looks for. */
 export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
@@ -112,7 +111,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
 function createReader(
   { segments, node }: PrivacyConfig,
   registry: StreamRegistry,
-  { fetch }: Pick<ReturnType<typeof createRangeClient>, "fetch">,
+  { fetch }: Pick<RangeClient, "fetch">,
 ) {
   return createBodyReader({
     dirs: { raw: segments.rawDir },

@@ -1,8 +1,9 @@
-import { baseConfig } from "@millrace/runtime";
+import { baseConfig, readerConfig } from "@millrace/runtime";
 import { z } from "zod";
 
 export const semanticSearchConfig = z.strictObject({
   ...baseConfig,
+  ...readerConfig,
   /** The model whose vectors are indexed; others are left alone, since they mean something else. */
   model: z.string(),
   /** Numbers of a vector, as the model makes them. */

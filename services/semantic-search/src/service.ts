@@ -12,7 +12,7 @@ import {
   serveRequests,
 } from "@millrace/messaging";
 import { CodedError } from "@millrace/errors";
-import type { BuildService, Component } from "@millrace/runtime";
+import { type BuildService, type Component, createRangeClient } from "@millrace/runtime";
 import { createBodyReader, keepReader } from "@millrace/segments";
 import type { SemanticSearchConfig } from "./config.js";
 import { createFreshness } from "./freshness/freshness.js";
@@ -35,7 +35,9 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
   const publisher = createPublisher(broker);
   const ledger = await createLedger(broker, "search", runtime);
   const registry = await createStreamRegistry(broker);
-  const reader = createBodyReader({ dirs: { clean: config.segments.cleanDir } });
+  const { node, segments, peers } = config;
+  const ranges = createRangeClient(peers, clock);
+  const reader = createBodyReader({ dirs: { clean: segments.cleanDir }, node, fetch: ranges.fetch });
   const deadLetters = createDeadLetterWriter({ publisher, stage: "search", side: "clean", now: clock.now });
   const tail = createEmbeddingsTail({ broker, index, runtime });
   const freshness = createFreshness({ ledger, tail, broker, clock });
@@ -70,6 +72,7 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
   return [
     indexComponent(index),
     broker,
+    ranges,
     keepReader(reader, runtime),
     registry,
     ledger,
