@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { CodedError } from "@millrace/errors";
 import { idText, limits, type OpenBatch } from "@millrace/envelope";
 import { buildBatch, textsOf } from "@millrace/envelope/testing";
 import { createBodyReader } from "./body-reader.js";
@@ -52,6 +53,31 @@ test("a body in parts is written as one, in a segment or on the bus", async (t) 
     assert.deepEqual(textsOf(read), textsOf(batch));
   }
   await bodies.close();
+});
+
+test("a body that changed under its write is nobody's, and its batch can be placed again", async (t) => {
+  const { reader, open } = workbench(t);
+  const bodies = await open();
+  const batch = withBody(100_000);
+  let looks = 0;
+  const verify = (): void => {
+    looks += 1;
+    if (looks > 1) throw new CodedError("aborted", "used again meanwhile");
+  };
+  const [first, second] = await Promise.allSettled([
+    bodies.place(batch, subject, verify),
+    bodies.place(batch, subject),
+  ]);
+  assert.deepEqual([first.status, second.status], ["rejected", "rejected"], "both are tried again");
+  const placed = await bodies.place(batch, subject);
+  assert.deepEqual(textsOf(await reader.open(placed.bytes)), textsOf(batch));
+  await bodies.close();
+  const again = await open();
+  assert.deepEqual(
+    again.recovered.map(({ id }) => id),
+    [placed.id],
+  );
+  await again.close();
 });
 
 test("what was placed and not released is there after a crash, under its old id", async (t) => {

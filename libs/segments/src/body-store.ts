@@ -167,11 +167,21 @@ async function open(options: BodyStoreOptions) {
     onePerId(frames, held, (place) => stragglers.free({ place, since: 0 })).map((frame) =>
       placedOf(frame, Batch.decode(frame.batch).header?.count ?? 0),
     );
+  /** What is written from where it lies may change under the write: nobody is told of that frame then. */
+  const stillThat = async ({ verify }: FrameToAppend, place: FramePlace): Promise<void> => {
+    try {
+      await verify?.();
+    } catch (caught) {
+      await log.release(place).catch(() => undefined);
+      throw caught;
+    }
+  };
   const append = (frame: FrameToAppend): Promise<FramePlace> => {
     const { id } = frame;
     const appended = log
       .append(frame)
-      .then((place) => {
+      .then(async (place) => {
+        await stillThat(frame, place);
         held.set(id, { place, since: options.monotonic() });
         return place;
       })

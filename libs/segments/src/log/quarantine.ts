@@ -1,11 +1,12 @@
 import { join } from "node:path";
+import { limits } from "@millrace/envelope";
 import { writeAll } from "@millrace/files";
 import type { Disk, DiskFile } from "../disk/disk.js";
 import type { Damage } from "./scan.js";
 
 /** Files kept for somebody to look at, each at most a frame and what a torn write left before it. */
 const quarantineFilesMax = 32;
-const copyBytesMax = 8 * 1024 * 1024;
+const copyBytesMax = limits.bulkBytesMax + limits.columnsBytesMax;
 
 /**
  * Copies damaged bytes aside, as `quarantine/<segment>-<offset>.frame`, before their segment is used again.

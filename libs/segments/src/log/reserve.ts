@@ -59,9 +59,10 @@ export function createReserve<S extends Fillable>(options: ReserveOptions<S>): R
       for (;;) {
         if (opening !== undefined) await opening;
         else if (active !== undefined && segmentHeadBytes + bytes > options.bytesOf(active)) {
-          throw new CodedError("invalid_argument", "append to segments: frame larger than a segment", {
+          // The setting is at fault and not the batch, which waits for another one.
+          throw new CodedError("unavailable", "append to segments: frame larger than a segment", {
             field: "segments.segmentBytes",
-            remedy: `Set it to more than ${bytes}, or files.frameBytesMax of ingestion to less.`,
+            remedy: `Set it to ${segmentHeadBytes + bytes} or more, or files.frameBytesMax of ingestion to less.`,
           });
         } else if (active === undefined || active.end + bytes > options.bytesOf(active)) {
           opening = turn().finally(() => {

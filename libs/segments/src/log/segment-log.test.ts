@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { CodedError } from "@millrace/errors";
 import { type Disk, nodeDisk } from "../disk/disk.js";
 import { frameBytes, segmentHeadBytes } from "./frame.js";
 import type { FramePlace } from "./frame-writer.js";
@@ -190,10 +191,24 @@ test("appends beyond the bound of live bytes are refused until frames are freed"
   await log.close();
 });
 
-test("a frame larger than a segment is refused", async (t) => {
-  const log = await openSegmentLog({ dir: folder(t), ...sizes });
-  await assert.rejects(log.append(frameOf(1, segmentBytes)), { code: "invalid_argument" });
+test("a frame larger than a segment waits for another setting, and the remedy names one that does", async (t) => {
+  const dir = folder(t);
+  const log = await openSegmentLog({ dir, ...sizes });
+  const refused: unknown = await log.append(frameOf(1, segmentBytes)).catch((caught: unknown) => caught);
+  assert.ok(refused instanceof CodedError);
+  assert.deepEqual([refused.code, refused.field], ["unavailable", "segments.segmentBytes"]);
   await log.close();
+  const named = Number(/[0-9]+/.exec(refused.remedy ?? "")?.[0]);
+  const larger = await openSegmentLog({ dir, segmentBytes: named, liveBytesMax: 4 * named });
+  await larger.append(frameOf(1, segmentBytes));
+  await larger.close();
+});
+
+test("a bound that no segment fits is refused at the start, by name", async (t) => {
+  await assert.rejects(openSegmentLog({ dir: folder(t), segmentBytes, liveBytesMax: segmentBytes - 1 }), {
+    code: "invalid_argument",
+    field: "segments.liveBytesMax",
+  });
 });
 
 test("a thousand appends at once over many segments are all whole", async (t) => {

@@ -110,7 +110,13 @@ async function readNumbers(disk: Disk, dir: string): Promise<Numbers> {
 
 /** Reads what earlier lives left in the directory. */
 export async function openShelf(options: ShelfOptions): Promise<Shelf> {
-  const { dir, segmentBytes } = options;
+  const { dir, segmentBytes, liveBytesMax } = options;
+  if (liveBytesMax < segmentBytes) {
+    throw new CodedError("invalid_argument", "open segments: not one of them fits the bound", {
+      field: "segments.liveBytesMax",
+      remedy: `Set it to segments.segmentBytes, which is ${segmentBytes}, or more.`,
+    });
+  }
   const disk = options.disk ?? nodeDisk;
   await disk.makeDirectory(dir);
   const { used, free, gone, spilled } = await readNumbers(disk, dir);
