@@ -15,6 +15,8 @@ export interface BenchOptions {
   sizes: number[];
   /** Share of the lines that hold personal data. */
   personal: number;
+  /** Threads of privacy that the stream asks for; 0: none, its own thread redacts. */
+  workerThreads: number;
   /** Whether `pipeline` runs each case of which a figure is kept. */
   suite: boolean;
   /** Input of the plain loop, in GB; 0 leaves it out. */
@@ -44,6 +46,7 @@ export const usage = `npm run bench -- pipeline | growth | latency | publish | p
                    in files that stay, and in files that are taken back from a stream without filter
   --sizes <list>   pipeline, growth: bytes a message, such as 1024,16384 (1024)
   --personal <n>   pipeline, growth: share of lines with personal data (0.05)
+  --threads <n>    pipeline: workerThreads of the stream (0)
   --suite          pipeline: each case of which a figure is kept, one after the other
   --loop-gb <n>    pipeline: input of the plain loop, 0 for none (0.5)
   --rate <n>       latency: messages a second (1000); publish (20000)
@@ -62,6 +65,7 @@ const numbers = {
   "input-gb": text,
   "warm-up": text,
   personal: text,
+  threads: text,
   "loop-gb": text,
   rate: text,
   seconds: text,
@@ -102,6 +106,7 @@ export function parseBench(args: readonly string[]): { name: string; options: Be
       mode: modeOf(values.mode ?? "recycled"),
       sizes: sizesOf(values.sizes ?? "1024"),
       personal: Math.min(1, given("personal") ?? 0.05),
+      workerThreads: Math.round(given("threads") ?? 0),
       suite: values.suite === true,
       loopGb: given("loop-gb") ?? 0.5,
       rate: given("rate"),

@@ -1,5 +1,5 @@
 import { CodedError, present } from "@millrace/errors";
-import type { Tailed } from "@millrace/messaging";
+import type { StreamStore, Tailed } from "@millrace/messaging";
 import { type ReplayRequest, type ReplayResponse, ReplaySource } from "@millrace/proto/replay";
 import type { Stream } from "@millrace/proto/stream";
 import { epochSource } from "../publish/epochs.js";
@@ -17,7 +17,8 @@ import { type FindStream, requireStream } from "../stream/stream-name.js";
 
 export interface ReplayParts extends AppendReplayedParts {
   tenant: string;
-  find: FindStream;
+  /** Asked itself, and not the view of it, which a pause or an end of the stream reaches a moment later. */
+  store: StreamStore;
   /** Where output's files can be read; undefined where they can't. */
   storage: StoredParts | undefined;
   resultBounds(): Promise<{ first: number; last: number }>;
@@ -36,9 +37,10 @@ const tellMs = 500;
 export const replayStream =
   (parts: ReplayParts) =>
   async (request: ReplayRequest, responses: ResponseWriter<ReplayResponse>): Promise<void> => {
-    const { tenant, monotonic } = parts;
-    const from = await requireStream(parts.find, { tenant, name: request.stream });
-    const into = await requireStream(parts.find, { tenant, name: request.into }, "into");
+    const { tenant, monotonic, store } = parts;
+    const find: FindStream = async (of, name) => (await store.get(of, name))?.stream;
+    const from = await requireStream(find, { tenant, name: request.stream });
+    const into = await requireStream(find, { tenant, name: request.into }, "into");
     if (from.name === into.name) {
       const remedy = "Name another stream; its messages would meet themselves.";
       throw new CodedError("invalid_argument", "replay: a stream cannot go into itself", {

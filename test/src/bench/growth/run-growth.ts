@@ -1,5 +1,5 @@
 import type { BenchContext } from "../bench-context.js";
-import { declaredFor, type StorageSizes } from "../pipeline/cases.js";
+import { declaredFor } from "../pipeline/cases.js";
 import { requireSpace } from "../pipeline/disk-rate.js";
 import { measureStream, type StreamFigures } from "../pipeline/measure-stream.js";
 import { createInputs } from "../pipeline/run-case.js";
@@ -11,11 +11,6 @@ import { withSystem } from "../system/bench-system.js";
 /** The most, of which a quarter and a sixteenth come before. */
 const defaultGb = 16;
 const spreadMax = 0.1;
-/**
- * A quarter of the least amount and less: with a gigabyte of files before the first is taken back, and most
- * of one between source and store, the least amount would be nothing but its start and its end.
- */
-const sizes: StorageSizes = { rollBytes: "32MB", retainBytes: 256 * 1024 * 1024, bufferSize: "128MB" };
 
 /**
  * Whether work costs the same however much of it there is. One system, warmed up, so that one thing only
@@ -41,8 +36,7 @@ export async function runGrowth(context: BenchContext): Promise<void> {
       note(at === 0 ? "warming up" : `${gb} GB`);
       const run = {
         stream: `bench-growth-${at}`,
-        declared: declaredFor(mode, sizes),
-        retainBytes: sizes.retainBytes,
+        declared: declaredFor(mode),
         input,
         repeat: Math.round(gb / inputGb),
         warmUp: 0,

@@ -44,35 +44,22 @@ export function labelOf({ lineBytes, personal, mode }: PipelineCase): string {
 /** Eight parts: each is read before it is taken back, and almost all of an input goes into used files. */
 export const retainBytes = 1024 * 1024 * 1024;
 
-export interface StorageSizes {
-  rollBytes: string;
-  retainBytes: number;
-  /** Of the stream: what is between its source and its store. */
-  bufferSize: string;
-}
-
 /**
  * Each part is a dozen syncs: at these rates there would be eight of the default size a second, and more than
  * can be published grow, so that a used file is always too long or too short for the next one.
  */
-const storageSizes: StorageSizes = { rollBytes: "128MB", retainBytes, bufferSize: "768MB" };
+const rollBytes = "128MB";
 
 /** As declared: what is not named has its default, so every detector is on. */
-export function declaredFor(mode: PipelineMode, sizes = storageSizes): StreamOptions {
-  const { rollBytes, bufferSize } = sizes;
+export function declaredFor(mode: PipelineMode): StreamOptions {
   return {
     processingMode: "batch",
     batchSize: 8192,
-    bufferSize,
+    bufferSize: "768MB",
     ...(mode === "exempt" && { privacy: { exempt: true } }),
     enrichments: { embeddings: false, sentiment: false },
     outputs: {
-      storage: {
-        format: "lines",
-        rollAge: "2s",
-        rollBytes,
-        ...(mode !== "kept" && { retainBytes: sizes.retainBytes }),
-      },
+      storage: { format: "lines", rollAge: "2s", rollBytes, ...(mode !== "kept" && { retainBytes }) },
       results: false,
       artifacts: false,
       search: false,

@@ -29,8 +29,6 @@ export interface StreamRun {
   isExempt: boolean;
   /** Every part stays, so every line of it is checked. */
   isKept: boolean;
-  /** Stored before the first files are taken back. Default: as the pipeline's cases declare it. */
-  retainBytes?: number;
 }
 
 export interface StreamFigures {
@@ -106,7 +104,7 @@ export async function measureStream(
     const mbPerMessage = bytes / lines / 1e6;
     const mb = (lines - from.stored) * mbPerMessage;
     const measured = samples.filter(({ ms }) => ms >= from.ms);
-    const settledAfter = Math.min((run.retainBytes ?? retainBytes) / 1e6 / mbPerMessage, lines / 2);
+    const settledAfter = Math.min(retainBytes / 1e6 / mbPerMessage, lines / 2);
     return {
       gb: mb / 1e3,
       seconds,

@@ -55,7 +55,7 @@ export async function runCase(
   const inputGb = Math.min(options.inputGb, gb);
   const passes = Math.max(1, Math.round(gb / inputGb));
   const input = await inputOf({ lineBytes, personal, gb: inputGb });
-  const { warmUp } = options;
+  const { warmUp, workerThreads } = options;
   await requireSpace(workDir, betweenBytes + (mode === "kept" ? input.bytes * (warmUp + passes) : 0));
   const disk = await diskRates(workDir, signal);
   note(`${label}: starting the system`);
@@ -64,7 +64,7 @@ export async function runCase(
     policyHash: await defaultPolicyHash(system.client, signal),
     ...(await measureStream(context, system, {
       stream: "bench-pipeline",
-      declared: declaredFor(mode),
+      declared: { ...declaredFor(mode), ...(workerThreads > 0 && { workerThreads }) },
       input,
       repeat: warmUp + passes,
       warmUp,
