@@ -62,7 +62,7 @@ export function createReserve<S extends Fillable>(options: ReserveOptions<S>): R
           // The setting is at fault and not the batch, which waits for another one.
           throw new CodedError("unavailable", "append to segments: frame larger than a segment", {
             field: "segments.segmentBytes",
-            remedy: `Set it to ${segmentHeadBytes + bytes} or more, or files.frameBytesMax of ingestion to less.`,
+            remedy: `Set ${segmentHeadBytes + bytes} or more, or files.frameBytesMax of ingestion lower.`,
           });
         } else if (active === undefined || active.end + bytes > options.bytesOf(active)) {
           opening = turn().finally(() => {

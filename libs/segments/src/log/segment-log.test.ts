@@ -191,7 +191,7 @@ test("appends beyond the bound of live bytes are refused until frames are freed"
   await log.close();
 });
 
-test("a frame larger than a segment waits for another setting, and the remedy names one that does", async (t) => {
+test("a frame larger than a segment waits, and the remedy names a setting that helps", async (t) => {
   const dir = folder(t);
   const log = await openSegmentLog({ dir, ...sizes });
   const refused: unknown = await log.append(frameOf(1, segmentBytes)).catch((caught: unknown) => caught);
