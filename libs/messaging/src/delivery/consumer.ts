@@ -1,10 +1,10 @@
 import { CodedError } from "@millrace/errors";
 import type { Component } from "@millrace/runtime";
-import type { Consumer, ConsumerMessages } from "@nats-io/jetstream";
+import type { Consumer } from "@nats-io/jetstream";
 import { type ConsumerPlan, consumerPlans } from "../broker/streams.js";
-import { endPull } from "./consume/end-pull.js";
 import { createHand, type Hand } from "./consume/hand/hand.js";
 import type { StageOptions } from "./consume/options.js";
+import { createPulls, type Pulls } from "./consume/pulls.js";
 
 /*
  * The one place where deliveries are settled.
@@ -21,7 +21,7 @@ import type { StageOptions } from "./consume/options.js";
  *             │      └─► lost:         it stood still past its lease: nothing is told, another has it
  *             └─ held while its stream has `parallelism` deliveries in hand
  *
- * consume/hand/ has what is in hand, settle-delivery.ts the verdicts, process-batch.ts the line above,
+ * consume/pulls.ts ends the asking at a stop, hand/ has what is in hand, settle-delivery.ts the verdicts, process-batch.ts the line above,
  * parking.ts PARKED, consume-ordered.ts the partitions of ordered streams, trial/ the child process.
  */
 export interface ConsumeOptions extends StageOptions {
@@ -36,10 +36,22 @@ const pullExpiresMs = 10_000;
 const pullAgainMs = 500;
 
 export function consumeBatches(options: ConsumeOptions): Component {
-  const { consumer, inFlightMax } = options;
+  const { consumer, inFlightMax, runtime } = options;
   const plan = planOf(consumer);
   const hand = createHand({ stage: plan.stage, consumer, options, inFlightMax });
-  return handComponent(`consumer ${consumer}`, hand, () => pullFrom(plan, hand, options));
+  const pulls = createPulls(hand, runtime.clock);
+  let ended: Promise<void> | undefined;
+  return {
+    name: `consumer ${consumer}`,
+    start: async () => {
+      ended = pullFrom(plan, { hand, pulls, options });
+    },
+    stop: async (signal) => {
+      await pulls.stop(signal);
+      await ended;
+    },
+    health: hand.health,
+  };
 }
 
 export function planOf(consumer: string): ConsumerPlan {
@@ -49,65 +61,30 @@ export function planOf(consumer: string): ConsumerPlan {
   return plan;
 }
 
-/** A component that runs a loop until it is stopped. */
-export function handComponent(name: string, hand: Hand, loop: () => Pulling): Component {
-  let pulling: Pulling | undefined;
-  return {
-    name,
-    start: async () => {
-      pulling = loop();
-    },
-    stop: async (signal) => {
-      // What arrives until then is worked on: given back, the broker would hand it out a second time.
-      await pulling?.stop();
-      await hand.stop(signal);
-      await pulling?.ended;
-    },
-    health: hand.health,
-  };
-}
-
-export interface Pulling {
-  /** Resolves when nothing arrives any more. */
-  stop(): Promise<void>;
-  ended: Promise<void>;
-}
-
 /**
  * Asks for exactly as many as there is room for, and takes each at once: none waits in the client
  * unattended.
  */
-function pullFrom({ stream, name }: ConsumerPlan, hand: Hand, options: StageOptions): Pulling {
+async function pullFrom(
+  { stream, name }: ConsumerPlan,
+  { hand, pulls, options }: { hand: Hand; pulls: Pulls; options: StageOptions },
+): Promise<void> {
   const { broker, runtime } = options;
-  let pull: ConsumerMessages | undefined;
-  let isOver = false;
   const pullOnce = async (source: Consumer): Promise<void> => {
-    while (!isOver && hand.room() === 0) await hand.changed();
-    if (isOver) return;
+    while (!pulls.isOver() && hand.room() === 0) await hand.changed();
+    if (pulls.isOver()) return;
     const askedAt = runtime.clock.monotonic();
-    pull = await source.fetch({ max_messages: hand.room(), expires: pullExpiresMs });
-    // A stop that came meanwhile did not know of it. Nothing is asked for before the first look.
-    if (isOver) return pull.stop();
-    for await (const message of pull) {
-      if (hand.isStopped()) await hand.giveBack(message);
-      else void hand.take(message, askedAt);
+    const pull = await source.fetch({ max_messages: hand.room(), expires: pullExpiresMs });
+    await pulls.read(pull, (message) => void hand.take(message, askedAt));
+  };
+  while (!pulls.isOver()) {
+    try {
+      const source = await broker.js.consumers.get(stream, name);
+      while (!pulls.isOver()) await pullOnce(source);
+    } catch (caught) {
+      if (pulls.isOver()) return;
+      runtime.log.warn("pull failed, starting it again", { consumer: name, error: String(caught) });
+      await runtime.clock.sleep(pullAgainMs, hand.signal);
     }
-  };
-  const loop = async (): Promise<void> => {
-    while (!isOver) {
-      try {
-        const source = await broker.js.consumers.get(stream, name);
-        while (!isOver) await pullOnce(source);
-      } catch (caught) {
-        if (isOver) return;
-        runtime.log.warn("pull failed, starting it again", { consumer: name, error: String(caught) });
-        await runtime.clock.sleep(pullAgainMs, hand.signal);
-      }
-    }
-  };
-  const stop = async (): Promise<void> => {
-    isOver = true;
-    if (pull !== undefined) await endPull(pull, runtime.clock);
-  };
-  return { stop, ended: loop() };
+  }
 }

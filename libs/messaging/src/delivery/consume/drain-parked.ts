@@ -1,11 +1,11 @@
 import type { Component } from "@millrace/runtime";
-import { AckPolicy, type Consumer, type ConsumerMessages } from "@nats-io/jetstream";
+import { AckPolicy, type Consumer } from "@nats-io/jetstream";
 import { ackWaitMs, parkedStream } from "../../broker/streams.js";
 import { subjects } from "../../broker/subjects.js";
-import { endPull } from "./end-pull.js";
 import { createHand } from "./hand/hand.js";
 import type { StageOptions } from "./options.js";
 import type { Parking, StreamOf } from "./parking.js";
+import { createPulls } from "./pulls.js";
 
 const pullExpiresMs = 5_000;
 const drainAgainMs = 500;
@@ -25,7 +25,7 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
   const { stage } = parking;
   const consumer = `${stage}-parked`;
   const hand = createHand({ stage, consumer, options, inFlightMax: streamsMax, isParked: true });
-  const pulls = new Set<ConsumerMessages>();
+  const pulls = createPulls(hand, runtime.clock);
   const drains = new Map<string, Promise<void>>();
 
   const consumerOf = async ({ tenant, stream }: StreamOf) => {
@@ -43,23 +43,11 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
     return broker.js.consumers.get(parkedStream, name);
   };
 
-  let isOver = false;
-  const holds = (of: StreamOf): boolean => !isOver && parking.holds(of);
+  const holds = (of: StreamOf): boolean => !pulls.isOver() && parking.holds(of);
   const drainOne = async (source: Consumer): Promise<void> => {
     const askedAt = runtime.clock.monotonic();
     const pull = await source.fetch({ max_messages: 1, expires: pullExpiresMs });
-    // A stop that came meanwhile did not know of it. Nothing is asked for before the first look.
-    if (isOver) return pull.stop();
-    pulls.add(pull);
-    try {
-      for await (const message of pull) {
-        if (hand.isStopped()) await hand.giveBack(message);
-        else await hand.take(message, askedAt);
-      }
-    } finally {
-      pull.stop();
-      pulls.delete(pull);
-    }
+    await pulls.read(pull, (message) => hand.take(message, askedAt));
     await parking.refresh();
   };
   const drain = async (of: StreamOf): Promise<void> => {
@@ -68,7 +56,7 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
         const source = await consumerOf(of);
         while (holds(of)) await drainOne(source);
       } catch (caught) {
-        if (isOver) return;
+        if (pulls.isOver()) return;
         runtime.log.warn("draining parked batches failed, trying again", { consumer, error: String(caught) });
         await runtime.clock.sleep(drainAgainMs, hand.signal);
       }
@@ -77,7 +65,7 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
   const drainAll = (): void => {
     for (const of of parking.parked()) {
       const key = `${of.tenant}.${of.stream}`;
-      if (drains.has(key) || drains.size >= streamsMax || isOver) continue;
+      if (drains.has(key) || drains.size >= streamsMax || pulls.isOver()) continue;
       drains.set(
         key,
         drain(of).finally(() => drains.delete(key)),
@@ -91,9 +79,7 @@ export function drainParked(options: StageOptions & { parking: Parking }): Compo
       drainAll();
     },
     stop: async (signal) => {
-      isOver = true;
-      await Promise.all([...pulls].map((pull) => endPull(pull, runtime.clock)));
-      await hand.stop(signal);
+      await pulls.stop(signal);
       await Promise.all(drains.values());
     },
     // A stream that is blocked alone makes the service no worse for the others.
