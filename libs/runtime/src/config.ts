@@ -37,13 +37,18 @@ export const baseConfig = {
     .prefault({}),
 };
 
-/** What a stage is told that reads bodies: where it is, and where those of other nodes are fetched. */
-export const readerConfig = {
+/** Where a service is, whose bodies others may have to fetch. */
+export const nodeConfig = {
   /** Name of this machine in ranges, as buffer and the other stages on it have it. */
   node: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
     .default("local"),
+};
+
+/** What a stage is told that reads bodies: where it is, and where those of other nodes are fetched. */
+export const readerConfig = {
+  ...nodeConfig,
   /**
    * Where the buffers of other nodes serve the bodies that lie there: `host:port` by name of the node, of
    * `rawRead` for privacy and of `cleanRead` for all others.

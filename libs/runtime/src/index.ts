@@ -1,5 +1,5 @@
 export { backoffMs, type Clock, type Random, systemClock, systemRandom } from "./clock.js";
-export { type BaseConfig, baseConfig, parseConfig, readerConfig } from "./config.js";
+export { type BaseConfig, baseConfig, nodeConfig, parseConfig, readerConfig } from "./config.js";
 export { collect } from "./grpc/collect.js";
 export { callUnary, insecure, internalChannel, type Unary } from "./grpc/client.js";
 export { inServerSpan, logFault, metadataOf, tracedHeaders, tracedMetadata, unary } from "./grpc/unary.js";

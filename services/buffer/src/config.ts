@@ -1,4 +1,4 @@
-import { baseConfig } from "@millrace/runtime";
+import { baseConfig, nodeConfig } from "@millrace/runtime";
 import { z } from "zod";
 
 const rangeListener = z.strictObject({
@@ -10,6 +10,7 @@ const rangeListener = z.strictObject({
 
 export const bufferConfig = z.strictObject({
   ...baseConfig,
+  ...nodeConfig,
   /** The internal API: append, last position, reject. */
   grpc: z
     .strictObject({
@@ -29,11 +30,6 @@ export const bufferConfig = z.strictObject({
    * not. What exempt streams hold is among them: only these stages may reach this port.
    */
   cleanRead: rangeListener.optional(),
-  /** Name of this machine in ranges; readers on another one fetch bytes over the network. */
-  node: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
-    .default("local"),
   segments: z
     .strictObject({
       /** Directory of the raw side: only ingestion, buffer and privacy may reach it. */

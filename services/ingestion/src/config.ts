@@ -1,16 +1,12 @@
 import { limits } from "@millrace/envelope";
-import { baseConfig } from "@millrace/runtime";
+import { baseConfig, nodeConfig } from "@millrace/runtime";
 import { z } from "zod";
 
 export const ingestionConfig = z.strictObject({
   ...baseConfig,
+  ...nodeConfig,
   /** Where buffer is reached. */
   bufferAddress: z.string().default("127.0.0.1:7073"),
-  /** Name of this machine in ranges, as buffer and the other stages on it have it. */
-  node: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
-    .default("local"),
   segments: z
     .strictObject({
       /** The raw side's directory, where buffer runs on the same node: bulk bodies are then written once. */

@@ -67,10 +67,8 @@ export function redactHere(pool: Bodies): RedactOpen {
   return (filter, { header, columns, body }) => {
     const boundaries = { lengths: columns.lengths, gapBytes: stride(header.framing) };
     const findings = filter.scanner.scan(body, boundaries);
-    if (findings.count > 0 && findings.count * cutBytesMin <= body.length) {
-      return cutBody(body, findings, boundaries);
-    }
     if (findings.count === 0) return withBytes(redactBody(body, findings, boundaries));
+    if (findings.count * cutBytesMin <= body.length) return cutBody(body, findings, boundaries);
     const output = pool.take(body.length);
     const redacted = redactBody(body, findings, { ...boundaries, output });
     // It may have grown out of the memory that was meant for it.
