@@ -21,8 +21,9 @@ import { createPulls, type Pulls } from "./consume/pulls.js";
  *             │      └─► lost:         it stood still past its lease: nothing is told, another has it
  *             └─ held while its stream has `parallelism` deliveries in hand
  *
- * consume/pulls.ts ends the asking at a stop, hand/ has what is in hand, settle-delivery.ts the verdicts, process-batch.ts the line above,
- * parking.ts PARKED, consume-ordered.ts the partitions of ordered streams, trial/ the child process.
+ * consume/pulls.ts ends the asking at a stop, hand/ has what is in hand, settle-delivery.ts the verdicts,
+ * process-batch.ts the line above, parking.ts PARKED, consume-ordered.ts the partitions of ordered streams,
+ * trial/ the child process.
  */
 export interface ConsumeOptions extends StageOptions {
   /** A durable of the consumer plan. */
