@@ -39,7 +39,7 @@ export interface BenchOptions {
 
 export const usage = `npm run bench -- pipeline | growth | latency | publish | peers | search | largefile […]
   --gb <n>         GB that pass through; pipeline: recycled 40, kept 28, exempt 64; peers: 40; growth: 16,
-                   after a sixteenth and a quarter of it; largefile: GB of the file (4)
+                   and a sixteenth and a quarter of it; largefile: GB of the file (4)
   --input-gb <n>   pipeline, growth, peers: GB of distinct input, read in a loop (4); peers (1)
   --warm-up <n>    pipeline: passes over the input before what is measured (1)
   --mode <m>       pipeline, growth: recycled | kept | exempt (recycled): parts in files that are taken back,

@@ -140,7 +140,7 @@ async function millraceFigures(context: BenchContext, input: Input): Promise<Pee
         declared,
         input,
         repeat: passes,
-        warmUp: 0,
+        measured: { from: 0, to: passes },
         isExempt: false,
         isKept,
       });

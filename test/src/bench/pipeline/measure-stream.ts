@@ -6,16 +6,16 @@ import { createStreamProcessor, type StreamOptions } from "@millrace/sdk";
 import type { BenchContext } from "../bench-context.js";
 import { note, rounded } from "../report.js";
 import type { BenchSystem } from "../system/bench-system.js";
-import { type ProcessUse, watchUse } from "../system/process-use.js";
-import { retainBytes } from "./cases.js";
+import type { ProcessUse } from "../system/process-use.js";
 import { difference, type LineSum, timesSum } from "./line-sum.js";
 import type { Input } from "./make-input.js";
 import { redactPlainly } from "./plain-loop.js";
 import { checkManifests, checkSample } from "./stored/check-parts.js";
 import { type PartManifest, watchParts } from "./stored/part-watch.js";
-import { slowestRate, steadyRate } from "./stored/rates.js";
+import { slowestRate, type StoredSample } from "./stored/rates.js";
 import { sumStored } from "./stored/stored-files.js";
 import { stageCounts, untilStored } from "./stored/stored-watch.js";
+import { watchMeasured } from "./watch-measured.js";
 
 export interface StreamRun {
   stream: string;
@@ -23,8 +23,11 @@ export interface StreamRun {
   input: Input;
   /** Passes over the input. */
   repeat: number;
-  /** … of which so many come before anything is measured: programs compile, files are made. */
-  warmUp: number;
+  /**
+   * From which pass to which it is measured, in passes that are stored; what comes before warms up: programs
+   * compile, files are made.
+   */
+  measured: { from: number; to: number };
   /** Nothing is redacted. */
   isExempt: boolean;
   /** Every part stays, so every line of it is checked. */
@@ -32,14 +35,12 @@ export interface StreamRun {
 }
 
 export interface StreamFigures {
-  /** What was measured, after the warm-up. */
+  /** What was measured. */
   gb: number;
   seconds: number;
   mbPerSecond: number;
-  /** From the first byte of the warm-up to the end. */
+  /** Of all passes, from the first byte to the end. */
   wholeMbPerSecond: number;
-  /** From when the first files were taken back to the end. */
-  steadyMbPerSecond: number;
   /** In the slowest 10 s. */
   slowestMbPerSecond: number;
   /** CPU of this process while it was measured, as a share of one core: watching costs something too. */
@@ -61,35 +62,32 @@ export async function measureStream(
   run: StreamRun,
 ): Promise<StreamFigures> {
   const { signal } = context;
-  const { stream, input, repeat, warmUp } = run;
+  const { stream, input, repeat, measured } = run;
   const dir = join(system.stateDir, "data", "output", defaultTenant, stream);
   const broker = await system.broker(adminUser);
   await using processor = await createStreamProcessor(stream, system.client, run.declared);
   const samplesDir = join(context.workDir, "samples", stream);
   const parts = watchParts(dir, signal, samplesDir);
   try {
-    const watch = watchUse(system.stateDir);
     const bytes = input.bytes * repeat;
     const lines = input.lines * repeat;
     // Earlier than the first byte is accepted, and the end later than the last is stored: the rate is a
     // floor.
     const begun = performance.now();
-    let from = { ms: begun, stored: 0, cpu: process.cpuUsage() };
+    const use = watchMeasured(system.stateDir, {
+      from: input.lines * measured.from,
+      to: input.lines * measured.to,
+    });
     const show = progress(begun, { bytes, lines });
-    const onProgress = (stored: number): void => {
-      if (from.stored === 0 && stored < lines && stored >= input.lines * warmUp && warmUp > 0) {
-        from = { ms: performance.now(), stored, cpu: process.cpuUsage() };
-        watch.restart();
-      }
-      show(stored);
+    const onProgress = (sample: StoredSample): void => {
+      use.see(sample);
+      show(sample.stored);
     };
     const ending = untilStored(broker, { stream, lines, signal, onProgress });
     const source = { path: input.dir, pattern: "*.jsonl", pollInterval: "1s", repeat } as const;
     const [samples] = await Promise.all([ending, processor.addFileSource(source)]);
     const end = samples.at(-1)?.ms ?? begun;
-    const seconds = (end - from.ms) / 1e3;
-    const cpu = process.cpuUsage(from.cpu);
-    const use = watch.stop();
+    const { first, last, watchingCpuSeconds, byProcess } = use.stop();
     const counts = await stageCounts(broker, stream);
     const lost = Object.keys(counts).filter((name) => name.includes("dead") || name.includes("dropped"));
     if (lost.length > 0 || counts["store"] !== lines)
@@ -102,18 +100,17 @@ export async function measureStream(
       signal,
     });
     const mbPerMessage = bytes / lines / 1e6;
-    const mb = (lines - from.stored) * mbPerMessage;
-    const measured = samples.filter(({ ms }) => ms >= from.ms);
-    const settledAfter = Math.min(retainBytes / 1e6 / mbPerMessage, lines / 2);
+    const mb = (last.stored - first.stored) * mbPerMessage;
+    const seconds = (last.ms - first.ms) / 1e3;
+    const within = samples.filter(({ ms }) => ms >= first.ms && ms <= last.ms);
     return {
       gb: mb / 1e3,
       seconds,
       mbPerSecond: mb / seconds,
       wholeMbPerSecond: bytes / 1e3 / (end - begun),
-      steadyMbPerSecond: steadyRate(samples, settledAfter) * mbPerMessage,
-      slowestMbPerSecond: slowestRate(measured, slowestMs) * mbPerMessage,
-      watchingCpuShare: (cpu.user + cpu.system) / 1e6 / seconds,
-      use,
+      slowestMbPerSecond: slowestRate(within, slowestMs) * mbPerMessage,
+      watchingCpuShare: watchingCpuSeconds / seconds,
+      use: byProcess,
       checked,
     };
   } finally {

@@ -67,7 +67,7 @@ export async function runCase(
       declared: { ...declaredFor(mode), ...(workerThreads > 0 && { workerThreads }) },
       input,
       repeat: warmUp + passes,
-      warmUp,
+      measured: { from: warmUp, to: warmUp + passes },
       isExempt: mode === "exempt",
       isKept: mode === "kept",
     })),

@@ -127,7 +127,6 @@ function detailsOf(of: CaseFigures, loop: LoopFigures | undefined): object {
     seconds: rounded(of.seconds, 2),
     mb_per_s: rounded(of.mbPerSecond),
     with_warm_up_mb_per_s: rounded(of.wholeMbPerSecond),
-    steady_mb_per_s: rounded(of.steadyMbPerSecond),
     slowest_10s_mb_per_s: rounded(of.slowestMbPerSecond),
     cpu_s_per_gb: rounded(cpuSum(of), 3),
     ...(loop && {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { slowestRate, steadyRate, type StoredSample } from "./rates.js";
+import { slowestRate, type StoredSample } from "./rates.js";
 
 /** 100 messages each 100 ms, but for the stretches in which nothing is stored. */
 function samples(seconds: number, stalled: (ms: number) => boolean): StoredSample[] {
@@ -14,13 +14,11 @@ function samples(seconds: number, stalled: (ms: number) => boolean): StoredSampl
 
 test("a steady rate is the same in the slowest stretch", () => {
   const steady = samples(30, () => false);
-  assert.equal(steadyRate(steady), 1000);
   assert.equal(slowestRate(steady, 10_000), 1000);
 });
 
-test("a stall of half a stretch halves the slowest and hardly moves the mean", () => {
+test("a stall of half a stretch halves the slowest", () => {
   const stalled = samples(100, (ms) => ms > 40_000 && ms <= 45_000);
-  assert.equal(steadyRate(stalled), 950);
   assert.equal(slowestRate(stalled, 10_000), 500);
 });
 
@@ -33,12 +31,5 @@ test("a run that is shorter than the stretch is its own stretch, and none has no
     1000,
   );
   assert.equal(slowestRate([], 10_000), 0);
-  assert.equal(steadyRate([{ ms: 5, stored: 9 }]), 0);
-});
-
-test("a slow start is left out of the steady rate where it is told how long it is", () => {
-  const slow = samples(30, (ms) => ms <= 10_000 && ms % 200 === 0);
-  assert.equal(slow[101]?.stored, 5_100);
-  assert.equal(steadyRate(slow, 5_100), 1000);
-  assert.ok(steadyRate(slow) < 850);
+  assert.equal(slowestRate([{ ms: 5, stored: 9 }], 10_000), 0);
 });

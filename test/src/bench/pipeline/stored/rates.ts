@@ -4,14 +4,6 @@ export interface StoredSample {
   stored: number;
 }
 
-/** Messages a second from the first sample with so many stored to the last: without what starting takes. */
-export function steadyRate(samples: readonly StoredSample[], storedBefore = 0): number {
-  const first = samples.find(({ stored }) => stored >= storedBefore);
-  const last = samples.at(-1);
-  if (first === undefined || last === undefined || last.ms <= first.ms) return 0;
-  return ((last.stored - first.stored) / (last.ms - first.ms)) * 1000;
-}
-
 /**
  * Messages a second in the slowest stretch of so many ms or a little more; of all where they are fewer. A
  * mean hides a stall.
@@ -25,5 +17,12 @@ export function slowestRate(samples: readonly StoredSample[], windowMs: number):
     if (end === undefined) break;
     slowest = Math.min(slowest, ((end.stored - from.stored) / (end.ms - from.ms)) * 1000);
   }
-  return Number.isFinite(slowest) ? slowest : steadyRate(samples);
+  return Number.isFinite(slowest) ? slowest : meanRate(samples);
+}
+
+function meanRate(samples: readonly StoredSample[]): number {
+  const [first] = samples;
+  const last = samples.at(-1);
+  if (first === undefined || last === undefined || last.ms <= first.ms) return 0;
+  return ((last.stored - first.stored) / (last.ms - first.ms)) * 1000;
 }

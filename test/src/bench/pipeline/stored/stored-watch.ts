@@ -11,7 +11,7 @@ export interface StoredOptions {
   /** Messages that must be stored. */
   lines: number;
   signal: AbortSignal;
-  onProgress(stored: number): void;
+  onProgress(sample: StoredSample): void;
 }
 
 /**
@@ -37,8 +37,9 @@ export async function untilStored(broker: Broker, options: StoredOptions): Promi
       timer = setTimeout(() => stalled.abort(), stalledMs);
       done.set(subject, Entry.decode(data).done);
       const stored = [...done.values()].reduce((sum, count) => sum + count, 0);
-      samples.push({ ms: now, stored });
-      options.onProgress(stored);
+      const sample = { ms: now, stored };
+      samples.push(sample);
+      options.onProgress(sample);
       if (stored >= lines) return samples;
     }
   } finally {
