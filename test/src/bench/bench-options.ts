@@ -37,15 +37,16 @@ export interface BenchOptions {
   keep: boolean;
 }
 
-export const usage = `npm run bench -- pipeline | growth | latency | publish | peers | search | largefile […]
+export const usage = `npm run bench -- pipeline | growth | stage | latency | publish | peers | search |
+                   largefile […]
   --gb <n>         GB that pass through; pipeline: recycled 40, kept 28, exempt 64; peers: 40; growth: 16,
-                   and a sixteenth and a quarter of it; largefile: GB of the file (4)
+                   and a sixteenth and a quarter of it; stage: 0.6; largefile: GB of the file (4)
   --input-gb <n>   pipeline, growth, peers: GB of distinct input, read in a loop (4); peers (1)
   --warm-up <n>    pipeline: passes over the input before what is measured (1)
   --mode <m>       pipeline, growth: recycled | kept | exempt (recycled): parts in files that are taken back,
                    in files that stay, and in files that are taken back from a stream without filter
-  --sizes <list>   pipeline, growth: bytes a message, such as 1024,16384 (1024)
-  --personal <n>   pipeline, growth: share of lines with personal data (0.05)
+  --sizes <list>   pipeline, growth, stage: bytes a message, such as 1024,16384 (1024)
+  --personal <n>   pipeline, growth, stage: share of lines with personal data (0.05)
   --threads <n>    pipeline: workerThreads of the stream (0)
   --suite          pipeline: each case of which a figure is kept, one after the other
   --loop-gb <n>    pipeline: input of the plain loop, 0 for none (0.5)

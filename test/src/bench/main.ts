@@ -9,6 +9,7 @@ import { runPeers } from "./peers/run-peers.js";
 import { runPublish } from "./publish/run-publish.js";
 import { note } from "./report.js";
 import { runSearch } from "./search/run-search.js";
+import { runStage } from "./stage/run-stage.js";
 
 const benches: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   pipeline: runPipeline,
@@ -18,6 +19,7 @@ const benches: Readonly<Record<string, (context: BenchContext) => Promise<void>>
   publish: runPublish,
   peers: runPeers,
   search: runSearch,
+  stage: runStage,
 };
 
 const stopping = new AbortController();

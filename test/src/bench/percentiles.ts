@@ -3,6 +3,10 @@ export function percentile(sorted: ArrayLike<number>, share: number): number {
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0;
 }
 
+export function median(numbers: readonly number[]): number {
+  return percentile(Float64Array.from(numbers).sort(), 0.5);
+}
+
 export interface Latencies {
   count: number;
   p50: number;

@@ -1,5 +1,11 @@
 import { type Body, type OpenBatch, type SendableBatch, stride } from "@millrace/envelope";
-import { cutBody, type RedactedBody, type RedactedColumns, redactBody } from "../redact/redact-body.js";
+import {
+  cutBody,
+  isBetterCut,
+  type RedactedBody,
+  type RedactedColumns,
+  redactBody,
+} from "../redact/redact-body.js";
 import { filterNames } from "./filter-names.js";
 import type { Filter } from "./filters.js";
 import type { FilterPool } from "./pool/filter-pool.js";
@@ -56,19 +62,12 @@ export async function filterOpenBatch(
   };
 }
 
-/**
- * From this many bytes a finding on, a view of what is kept costs less than a copy of it: about a microsecond
- * for the view, its part of the checksum and its place in the write (measured at 8 MiB).
- */
-const cutBytesMin = 16 * 1024;
-
 /** On this thread. */
 export function redactHere(pool: Bodies): RedactOpen {
   return (filter, { header, columns, body }) => {
     const boundaries = { lengths: columns.lengths, gapBytes: stride(header.framing) };
     const findings = filter.scanner.scan(body, boundaries);
-    if (findings.count === 0) return withBytes(redactBody(body, findings, boundaries));
-    if (findings.count * cutBytesMin <= body.length) return cutBody(body, findings, boundaries);
+    if (isBetterCut(body, findings)) return cutBody(body, findings, boundaries);
     const output = pool.take(body.length);
     const redacted = redactBody(body, findings, { ...boundaries, output });
     // It may have grown out of the memory that was meant for it.
@@ -77,7 +76,10 @@ export function redactHere(pool: Bodies): RedactOpen {
   };
 }
 
-const withBytes = (redacted: RedactedBody): Redaction => ({ ...redacted, bodyBytes: redacted.body.length });
+const withBytes = (redacted: RedactedBody & Pick<Redaction, "crc32">): Redaction => ({
+  ...redacted,
+  bodyBytes: redacted.body.length,
+});
 
 /** On a thread of the pool, of which a stream may use `threads` at once. */
 export function redactInThreads(pool: FilterPool, memory: Bodies, threads: number): RedactOpen {
@@ -86,19 +88,18 @@ export function redactInThreads(pool: FilterPool, memory: Bodies, threads: numbe
     const input = memory.take(body.length).subarray(0, body.length);
     const output = memory.take(body.length);
     input.set(body);
+    const boundaries = { lengths: columns.lengths, gapBytes: stride(header.framing) };
+    const job = { off: filter.off, body: input, ...boundaries, output };
     // Where it fails, neither is used again: a thread that is being ended may still write.
-    const redacted = await pool.redact(`${header.tenant}/${header.stream}`, threads, {
-      off: filter.off,
-      body: input,
-      lengths: columns.lengths,
-      gapBytes: stride(header.framing),
-      output,
-    });
+    const redacted = await pool.redact(`${header.tenant}/${header.stream}`, threads, job);
     memory.give(input);
-    if (typeof redacted.body === "number") {
-      return { ...redacted, body: output.subarray(0, redacted.body), bodyBytes: redacted.body };
+    if ("findings" in redacted) {
+      memory.give(output);
+      return { ...cutBody(body, redacted.findings, boundaries), crc32: redacted.crc32 };
     }
+    const { body: written } = redacted;
+    if (typeof written === "number") return withBytes({ ...redacted, body: output.subarray(0, written) });
     memory.give(output);
-    return withBytes({ ...redacted, body: redacted.body ?? body });
+    return withBytes({ ...redacted, body: written });
   };
 }

@@ -1,3 +1,4 @@
+import type { Body } from "@millrace/envelope";
 import { type FindingType, findingCodes, findingTypes } from "../detect/finding-type.js";
 import type { Findings } from "../detect/scan/findings.js";
 import type { Boundaries } from "../detect/scan/scanner.js";
@@ -21,9 +22,9 @@ export interface RedactedBody extends RedactedColumns {
   body: Uint8Array;
 }
 
-/** The same without a copy: views of the given body, and tokens between them. */
+/** The same without a copy: views of the body and tokens between them, or itself where nothing was found. */
 export interface CutBody extends RedactedColumns {
-  body: readonly Uint8Array[];
+  body: Body;
   bodyBytes: number;
 }
 
@@ -56,8 +57,21 @@ export function redactBody(
   return { body: target.subarray(0, written), ...columns };
 }
 
+/**
+ * From this many bytes a finding on, a view of what is kept costs less than a copy of it: about a microsecond
+ * for the view, its part of the checksum and its place in the write (measured at 8 MiB).
+ */
+const cutBytesMin = 16 * 1024;
+
+/** Whether `cutBody` is the faster one; so it is where nothing was found. */
+export function isBetterCut(body: Uint8Array, findings: Findings): boolean {
+  return findings.count * cutBytesMin <= body.length;
+}
+
 /** `redactBody` for few findings in a large body: what lies between them stays where it is. */
 export function cutBody(body: Uint8Array, findings: Findings, boundaries: Boundaries): CutBody {
+  if (findings.count === 0)
+    return { body, bodyBytes: body.length, ...replaceFindings(body, findings, boundaries, untouched) };
   const parts: Uint8Array[] = [];
   let bodyBytes = 0;
   const put = (part: Uint8Array): void => {

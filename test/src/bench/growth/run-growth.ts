@@ -1,5 +1,5 @@
 import type { BenchContext } from "../bench-context.js";
-import { percentile } from "../percentiles.js";
+import { median } from "../percentiles.js";
 import { declaredFor } from "../pipeline/cases.js";
 import { requireSpace } from "../pipeline/disk-rate.js";
 import { measureStream, type StreamFigures } from "../pipeline/measure-stream.js";
@@ -99,10 +99,6 @@ interface Grown {
 function grownBy(gb: number, streams: StreamFigures[]): Grown {
   const mbPerSecond = median(streams.map((of) => of.mbPerSecond));
   return { gb, mbPerSecond, cpuPerGb: median(streams.map(cpuSum)), streams };
-}
-
-function median(numbers: readonly number[]): number {
-  return percentile(Float64Array.from(numbers).sort(), 0.5);
 }
 
 function show(grown: readonly Grown[], spread: number): void {

@@ -13,6 +13,7 @@ export interface BenchSystem {
   client: MillraceClient;
   stateDir: string;
   httpPort(service: ServiceUser): number;
+  signal(service: ServiceUser, signal: NodeJS.Signals): void;
   /** A connection to the broker as one of its users; closed with the system. */
   broker(user: ServiceUser | typeof adminUser): Promise<Broker>;
 }
@@ -44,6 +45,10 @@ export async function withSystem<T>(
     client,
     stateDir,
     httpPort: (service) => ports.http[service],
+    signal: (service, signal) => {
+      const pid = running.programs().find(({ name }) => name === service)?.pid;
+      if (pid !== undefined) process.kill(pid, signal);
+    },
     broker: async (user) => {
       const broker = await connectBroker({
         url: described.natsUrl,
