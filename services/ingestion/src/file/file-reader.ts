@@ -1,45 +1,10 @@
 import { assert, CodedError } from "@millrace/errors";
-import type { FramedItem, FrameLimits, LineFramer } from "./line-framer.js";
+import type { Block, BlockShare } from "./block-pool.js";
+import type { FramedItem, LineFramer } from "./line-framer.js";
 
 /** What the reader needs of an open file; a FileHandle is one. */
 export interface FileBytes {
   read(target: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
-}
-
-/**
- * Read buffers, used again and again: a fresh one costs a page fault each 4 KiB.
- *
- *   0            headBytes                              headBytes + readBytes
- *   │   … rest of  │ bytes of this read                   │ 1 byte: separator of an unterminated last line
- *   │ the last one │
- */
-export interface BlockPool {
-  readonly headBytes: number;
-  readonly readBytes: number;
-  take(): Buffer;
-  give(block: Buffer): void;
-}
-
-export interface BlockPoolOptions {
-  /** Bytes of one read. Default those of one body, so that a read makes about one frame. */
-  readBytes?: number;
-  /** Blocks kept for the next use; more are dropped. Default 16. */
-  idleMax?: number;
-}
-
-/** `take` never waits: what bounds the blocks in use is how many frames the readers' consumers hold. */
-export function createBlockPool(limits: FrameLimits, options: BlockPoolOptions = {}): BlockPool {
-  const { readBytes = limits.bodyBytesMax, idleMax = 16 } = options;
-  const headBytes = limits.messageBytesMax;
-  const idle: Buffer[] = [];
-  return {
-    headBytes,
-    readBytes,
-    take: () => idle.pop() ?? Buffer.allocUnsafeSlow(headBytes + readBytes + 1),
-    give: (block) => {
-      if (idle.length < idleMax) idle.push(block);
-    },
-  };
 }
 
 /** An item and the block its body lies in; call `release` once, when the body is no longer needed. */
@@ -64,7 +29,7 @@ export interface ReadRange {
 export async function* readFrames(
   file: FileBytes,
   framer: LineFramer,
-  options: { pool: BlockPool; range: ReadRange; signal: AbortSignal },
+  options: { pool: BlockShare; range: ReadRange; signal: AbortSignal },
 ): AsyncGenerator<LeasedItem, void, undefined> {
   const { pool, range, signal } = options;
   const { to } = range;
@@ -74,26 +39,25 @@ export async function* readFrames(
     for (const item of framer.flush({ block: nothing, start: 0, end: 0 }))
       yield { item, release: () => undefined };
   }
-  let rest: Buffer | undefined;
+  const rest = createRest();
   let current: Lease | undefined;
   try {
     while (readFrom < to && !signal.aborted) {
-      const read = await readBlock(file, pool, { from: readFrom, to });
-      if (signal.aborted) {
-        read.lease.release();
-        return;
-      }
-      const start = pool.headBytes - (rest?.length ?? 0);
-      rest?.copy(read.lease.block, start);
+      // Given back first: who waits for a block while it holds one may wait for itself.
       current?.release();
+      current = undefined;
+      const read = await readBlock(file, pool, { from: readFrom, to, signal });
+      if (read === undefined) return;
       current = read.lease;
+      if (signal.aborted) return;
+      const start = pool.headBytes - rest.moveTo(current.block, pool.headBytes);
       readFrom += read.bytes;
       const isMore = readFrom < to;
       const { block } = current;
       const end = pool.headBytes + read.bytes;
       const items = framer.push({ block, start, end }, isMore);
       const restBytes = readFrom - framer.position;
-      rest = block.subarray(end - restBytes, end);
+      if (isMore) rest.keep(block.subarray(end - restBytes, end));
       if (!isMore && range.flushTail) {
         items.push(...framer.flush({ block, start: end - restBytes, end }));
       }
@@ -106,17 +70,37 @@ export async function* readFrames(
 
 const nothing = Buffer.alloc(0);
 
+/** The bytes that no item holds yet, while there is no block for them; seldom more than a line. */
+function createRest() {
+  let kept = nothing;
+  let length = 0;
+  return {
+    keep: (bytes: Buffer): void => {
+      if (bytes.length > kept.length) kept = Buffer.allocUnsafeSlow(bytes.length);
+      length = bytes.copy(kept);
+    },
+    /** Puts them in front of `end` and answers how many they are. */
+    moveTo: (block: Buffer, end: number): number => kept.copy(block, end - length, 0, length),
+  };
+}
+
 interface Read {
   lease: Lease;
   bytes: number;
 }
 
-async function readBlock(file: FileBytes, pool: BlockPool, at: { from: number; to: number }): Promise<Read> {
-  const lease = leaseBlock(pool);
+async function readBlock(
+  file: FileBytes,
+  pool: BlockShare,
+  { from, to, signal }: { from: number; to: number; signal: AbortSignal },
+): Promise<Read | undefined> {
+  const taken = await pool.take(to - from, signal);
+  if (taken === undefined) return undefined;
+  const lease = leaseBlock(taken);
   try {
-    const length = Math.min(pool.readBytes, at.to - at.from);
-    const { bytesRead } = await file.read(lease.block, pool.headBytes, length, at.from);
-    if (bytesRead === 0) throw truncated(at.from, at.to);
+    const length = Math.min(taken.readBytes, to - from);
+    const { bytesRead } = await file.read(lease.block, pool.headBytes, length, from);
+    if (bytesRead === 0) throw truncated(from, to);
     return { lease, bytes: bytesRead };
   } catch (caught) {
     lease.release();
@@ -131,15 +115,14 @@ interface Lease {
 }
 
 /** A block and how many still need it; the last one gives it back. */
-function leaseBlock(pool: BlockPool): Lease {
-  const block = pool.take();
+function leaseBlock(taken: Block): Lease {
   let holders = 1;
   const release = (): void => {
     assert(holders > 0, "a block was released more often than it was leased");
-    if (--holders === 0) pool.give(block);
+    if (--holders === 0) taken.release();
   };
   return {
-    block,
+    block: taken.bytes,
     release,
     share: (item) => {
       holders++;

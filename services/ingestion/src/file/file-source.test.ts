@@ -8,7 +8,7 @@ import { CodedError } from "@millrace/errors";
 import { compilePattern, scanDirectory } from "@millrace/files";
 import { checkFileSource } from "./file-source.js";
 import { defaultFrameLimits } from "./line-framer.js";
-import { eventually, setUp } from "./testing.js";
+import { createPool, eventually, setUp } from "./testing.js";
 
 test("files are read in the order of their names, to their ends", async (t) => {
   const { source, path, appended, texts } = await setUp(t, { filesInFlightMax: 1 });
@@ -133,6 +133,39 @@ test("a refused append is sent again with the same boundaries until it is taken"
   assert.deepEqual(new Set(buffer.attempts.slice(0, 5)), new Set(["a.jsonl:0-4"]));
   assert.deepEqual(sleeps.filter((ms) => ms !== 1000).slice(0, 4), [75, 150, 300, 600]);
   assert.equal(source.status().lastError, undefined);
+});
+
+test("full streams keep no other source from going on, and hold a bounded number of blocks", async (t) => {
+  const pool = createPool(6);
+  const lines = `${"x".repeat(1023)}\n`.repeat(20 << 10);
+  const open = async () => {
+    const opened = await setUp(t, {}, { pool });
+    for (const name of ["a.jsonl", "b.jsonl"]) await writeFile(opened.path(name), lines);
+    return opened;
+  };
+  const full = await Promise.all([open(), open(), open(), open()]);
+  for (const { buffer, source } of full) {
+    buffer.refuse = () => new CodedError("resource_exhausted", "the stream is full");
+    source.start();
+    await eventually("refused", () => source.status().state === "waiting");
+  }
+  const healthy = await Promise.all([open(), open()]);
+  for (const { source } of healthy) source.start();
+  for (const { source, texts } of healthy) {
+    await eventually("drained", () => source.drained());
+    assert.equal(texts().join("").length, 2 * lines.length);
+  }
+  for (const { appended, source } of full) {
+    assert.equal(source.status().state, "waiting");
+    assert.equal(appended.length, 0);
+  }
+  const blocks = new Set([...full, ...healthy].flatMap(({ buffer }) => [...buffer.bodies]));
+  assert.ok(blocks.size <= 6 + 6, `${blocks.size} blocks: six of all, one of each source`);
+  for (const { buffer } of full) buffer.refuse = () => undefined;
+  for (const { source, texts } of full) {
+    await eventually("drained once there is room", () => source.drained());
+    assert.equal(texts().join("").length, 2 * lines.length);
+  }
 });
 
 test("an append that fails for another reason fails the source, which tries again slowly", async (t) => {

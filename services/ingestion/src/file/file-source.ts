@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { AssertionError, CodedError } from "@millrace/errors";
+import { assert, AssertionError, CodedError } from "@millrace/errors";
 import { compilePattern, fileError, type NamePattern, scanDirectory, type ScanLimits } from "@millrace/files";
 import {
   createAppendWindow,
@@ -9,15 +9,9 @@ import {
   type RetryPolicy,
   type Timers,
 } from "./append-window.js";
-import { type ByteGate, createByteGate } from "./byte-gate.js";
+import type { BlockPool, BlockShare } from "./block-pool.js";
 import { sourceKey } from "./file-identity.js";
-import {
-  type BlockPool,
-  createBlockPool,
-  type FileBytes,
-  type LeasedItem,
-  readFrames,
-} from "./file-reader.js";
+import { type FileBytes, type LeasedItem, readFrames } from "./file-reader.js";
 import {
   createLineFramer,
   defaultFrameLimits,
@@ -99,15 +93,15 @@ export interface FileSourceOptions extends Timers {
   append(frame: Frame, file: SourceFile): Promise<void>;
   /** As `append`, for a line that is too long. */
   reject(rejection: Rejection, file: SourceFile): Promise<void>;
+  /** One for all sources of the process: it bounds the bytes that are on their way to buffer. */
+  pool: BlockPool;
   tuning?: Partial<FileSourceTuning>;
 }
 
 export interface FileSourceTuning {
   frames: FrameLimits;
-  /** Files read at once. Each holds at most appendsInFlightMax + 2 blocks of a body and a message. */
+  /** Files read at once. Each holds at most appendsInFlightMax + 1 blocks. */
   filesInFlightMax: number;
-  /** Bytes of all files that are on their way to buffer. */
-  bytesInFlightMax: number;
   /** Appends of one file at once. 1 where buffer must see them strictly one after the other. */
   appendsInFlightMax: number;
   /** How long a file must rest until its incomplete last line is taken as complete. */
@@ -120,7 +114,6 @@ export interface FileSourceTuning {
 export const defaultTuning: FileSourceTuning = {
   frames: defaultFrameLimits,
   filesInFlightMax: 4,
-  bytesInFlightMax: 80 * 1024 * 1024,
   appendsInFlightMax: 4,
   settleMs: 5_000,
   retry: defaultRetryPolicy,
@@ -143,8 +136,7 @@ export function createFileSource(options: FileSourceOptions): FileSource {
 class PolledDirectory implements FileSource {
   readonly #options: FileSourceOptions;
   readonly #tuning: FileSourceTuning;
-  readonly #pool: BlockPool;
-  readonly #gate: ByteGate;
+  readonly #blocks: BlockShare;
   readonly #stop = new AbortController();
   readonly #files = new Map<string, TrackedFile>();
   /** Reads in progress by key; at most filesInFlightMax. */
@@ -164,9 +156,8 @@ class PolledDirectory implements FileSource {
   constructor(options: FileSourceOptions) {
     this.#options = options;
     this.#tuning = { ...defaultTuning, ...options.tuning };
-    const { frames, filesInFlightMax, appendsInFlightMax, bytesInFlightMax } = this.#tuning;
-    this.#gate = createByteGate(bytesInFlightMax);
-    this.#pool = createBlockPool(frames, { idleMax: filesInFlightMax * (appendsInFlightMax + 2) });
+    this.#blocks = options.pool.share();
+    assert(this.#tuning.frames.messageBytesMax <= this.#blocks.headBytes, "a block's head holds a message");
   }
 
   start(): void {
@@ -310,10 +301,9 @@ class PolledDirectory implements FileSource {
     });
     try {
       const range = { to: size, flushTail };
-      const frames = readFrames(handle, framer, { pool: this.#pool, range, signal });
-      const take = () => this.#gate.take(this.#pool.readBytes, signal);
-      for await (const leased of gated(frames, take)) await window.push(this.#windowItem(file, leased));
-      if (size - file.readTo >= this.#pool.readBytes) this.#isBehind = true;
+      const frames = readFrames(handle, framer, { pool: this.#blocks, range, signal });
+      for await (const leased of frames) await window.push(this.#windowItem(file, leased));
+      if (size - file.readTo >= this.#blocks.readBytes) this.#isBehind = true;
       file.readTo = size;
     } finally {
       await window.drain();
@@ -353,33 +343,6 @@ class PolledDirectory implements FileSource {
 
   #isClosing(): boolean {
     return this.#stop.signal.aborted;
-  }
-}
-
-/** Room first, then the read: a block is not read to wait. */
-async function* gated(
-  frames: AsyncGenerator<LeasedItem, void, undefined>,
-  take: () => Promise<() => void>,
-): AsyncGenerator<LeasedItem, void, undefined> {
-  try {
-    for (;;) {
-      const give = await take();
-      const next = await frames.next().catch((caught: unknown) => {
-        give();
-        throw caught;
-      });
-      if (next.done === true) return give();
-      const { item, release } = next.value;
-      yield {
-        item,
-        release: () => {
-          release();
-          give();
-        },
-      };
-    }
-  } finally {
-    await frames.return();
   }
 }
 

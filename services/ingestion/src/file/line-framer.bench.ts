@@ -1,7 +1,8 @@
 import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createBlockPool, type FileBytes, readFrames } from "./file-reader.js";
+import { createBlockPool } from "./block-pool.js";
+import { type FileBytes, readFrames } from "./file-reader.js";
 import { createLineFramer, defaultFrameLimits } from "./line-framer.js";
 
 /**
@@ -30,7 +31,9 @@ function framerAlone(lineBytes: number): number {
 }
 
 async function throughFile(file: FileBytes, fileBytes: number): Promise<number> {
-  const pool = createBlockPool(defaultFrameLimits);
+  const { bodyBytesMax: readBytes, messageBytesMax: headBytes } = defaultFrameLimits;
+  const sizes = { headBytes, readBytes, smallReadBytes: readBytes, bytesMax: 16 * readBytes };
+  const pool = createBlockPool(sizes).share();
   const signal = new AbortController().signal;
   return rate(fileBytes, async () => {
     const framer = createLineFramer(defaultFrameLimits, 0);

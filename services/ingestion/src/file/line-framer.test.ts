@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CodedError } from "@millrace/errors";
 import fc from "fast-check";
-import { createBlockPool, type FileBytes, readFrames } from "./file-reader.js";
+import { type BlockShare, createBlockPool } from "./block-pool.js";
+import { type FileBytes, readFrames } from "./file-reader.js";
 import {
   createLineFramer,
   type FramedItem,
@@ -25,19 +26,24 @@ function fileOf(content: Buffer, sizes: readonly number[] = [Number.MAX_SAFE_INT
   };
 }
 
-/** A pool that knows how many of its blocks are out. */
-function countingPool(...of: Parameters<typeof createBlockPool>) {
-  const pool = createBlockPool(...of);
+/** Blocks for one reader, and how many of them are out; each is overwritten as soon as it is given back. */
+function countingPool(limits: FrameLimits, readBytes = limits.bodyBytesMax) {
+  const headBytes = limits.messageBytesMax;
+  const options = { headBytes, readBytes, smallReadBytes: readBytes, bytesMax: 1 << 30 };
+  const share = createBlockPool(options).share();
   let taken = 0;
-  const take = (): Buffer => {
+  const take: BlockShare["take"] = async (...of) => {
+    const block = await share.take(...of);
+    if (block === undefined) return undefined;
     taken++;
-    return pool.take();
+    const release = (): void => {
+      taken--;
+      block.bytes.fill("!");
+      block.release();
+    };
+    return { ...block, release };
   };
-  const give = (block: Buffer): void => {
-    taken--;
-    pool.give(block);
-  };
-  return { pool: { ...pool, take, give }, taken: () => taken };
+  return { pool: { ...share, take }, taken: () => taken };
 }
 
 interface Reading {
@@ -50,17 +56,16 @@ interface Reading {
   flushTail?: boolean;
 }
 
-/** Everything a reading yields, with bodies copied; each block is overwritten as soon as it is given back. */
+/** Everything a reading yields, with bodies copied. */
 async function readAll(content: Buffer, options: Reading = {}): Promise<FramedItem[]> {
   const { limits = small, from = 0, to = content.length, sizes, readBytes = 32, flushTail = true } = options;
-  const pool = createBlockPool(limits, { readBytes });
-  const poisoned = { ...pool, give: (block: Buffer) => pool.give(block.fill("!")) };
+  const { pool } = countingPool(limits, readBytes);
   const framer = options.framer ?? createLineFramer(limits, from);
   const range = { to, flushTail };
   const { signal } = new AbortController();
   const items: FramedItem[] = [];
   const held: (() => void)[] = [];
-  for await (const leased of readFrames(fileOf(content, sizes), framer, { pool: poisoned, range, signal })) {
+  for await (const leased of readFrames(fileOf(content, sizes), framer, { pool, range, signal })) {
     const { item } = leased;
     items.push(item.kind === "frame" ? { ...item, body: new Uint8Array(item.body) } : item);
     held.push(leased.release);
@@ -261,7 +266,7 @@ test("a file that ends before its size is truncated", async () => {
 
 test("a read that is aborted yields nothing more and gives its blocks back", async () => {
   const stop = new AbortController();
-  const { pool, taken } = countingPool(small, { readBytes: 8 });
+  const { pool, taken } = countingPool(small, 8);
   const content = Buffer.from("one\ntwo\n".repeat(10));
   const options = { pool, range: { to: content.length, flushTail: true }, signal: stop.signal };
   const seen: FramedItem[] = [];

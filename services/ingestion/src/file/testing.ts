@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { CodedError } from "@millrace/errors";
+import { type BlockPool, createBlockPool } from "./block-pool.js";
 import { createFileSource, type FileSourceTuning, type SourceFile } from "./file-source.js";
-import type { Frame } from "./line-framer.js";
+import { defaultFrameLimits, type Frame } from "./line-framer.js";
 
 interface Appended {
   key: string;
@@ -15,8 +16,19 @@ interface Appended {
   text: string;
 }
 
+/** Large blocks of 1 MiB, and small ones of the same size. */
+export function createPool(blocks: number): BlockPool {
+  const { messageBytesMax: headBytes, bodyBytesMax: readBytes } = defaultFrameLimits;
+  const bytesMax = blocks * (headBytes + readBytes + 1);
+  return createBlockPool({ headBytes, readBytes, smallReadBytes: readBytes, bytesMax });
+}
+
 /** A directory, a source over it and a stand-in for buffer that remembers; time passes only in sleeps. */
-export async function setUp(t: TestContext, tuning: Partial<FileSourceTuning> = {}, repeat = 1) {
+export async function setUp(
+  t: TestContext,
+  tuning: Partial<FileSourceTuning> = {},
+  { repeat = 1, pool = createPool(8) }: { repeat?: number; pool?: BlockPool } = {},
+) {
   const directory = await mkdtemp(join(tmpdir(), "file-source-"));
   const appended: Appended[] = [];
   const sleeps: number[] = [];
@@ -24,6 +36,8 @@ export async function setUp(t: TestContext, tuning: Partial<FileSourceTuning> = 
     positions: new Map<string, number>(),
     refuse: (_frame: Frame, _file: SourceFile): CodedError | undefined => undefined,
     attempts: [] as string[],
+    /** The memory of the bodies that were offered. */
+    bodies: new Set<ArrayBufferLike>(),
     rejected: [] as [number, number][],
   };
   let nowMs = 0;
@@ -51,6 +65,7 @@ export async function setUp(t: TestContext, tuning: Partial<FileSourceTuning> = 
       append: async (frame, { key, name }) => {
         const text = Buffer.from(frame.body).toString();
         buffer.attempts.push(`${name}:${frame.positionFrom}-${frame.positionTo}`);
+        buffer.bodies.add(frame.body.buffer);
         const refusal = buffer.refuse(frame, { key, name });
         if (refusal !== undefined) throw refusal;
         appended.push({ key, name, from: frame.positionFrom, to: frame.positionTo, text });
@@ -60,6 +75,7 @@ export async function setUp(t: TestContext, tuning: Partial<FileSourceTuning> = 
         buffer.rejected.push([positionFrom, positionTo]);
         buffer.positions.set(key, positionTo);
       },
+      pool,
       tuning: { ...tuning },
     });
   const source = create();

@@ -3,6 +3,7 @@ import type { StreamRegistry } from "@millrace/messaging";
 import type { Source } from "@millrace/proto/source";
 import { type Stream, StreamState } from "@millrace/proto/stream";
 import type { Component, Runtime } from "@millrace/runtime";
+import { createBlockPool } from "../file/block-pool.js";
 import {
   createFileSource,
   defaultTuning,
@@ -39,9 +40,18 @@ interface Running {
   error: string | undefined;
 }
 
+/** What all sources have on their way to buffer, a small block per source aside. */
+const bytesInFlightMax = 80 * 1024 * 1024;
+
 /** Starts and stops readers as streams and sources come, change, pause and go. */
 export function createSourceRunner(options: SourceRunnerOptions): SourceRunner {
   const { registry, runtime } = options;
+  const pool = createBlockPool({
+    headBytes: defaultTuning.frames.messageBytesMax,
+    readBytes: options.files.frameBytesMax,
+    smallReadBytes: defaultTuning.frames.bodyBytesMax,
+    bytesMax: bytesInFlightMax,
+  });
   const running = new Map<string, Running>();
   let changing: Promise<void> = Promise.resolve();
 
@@ -65,6 +75,7 @@ export function createSourceRunner(options: SourceRunnerOptions): SourceRunner {
       lastPosition: (key) => options.lastPosition({ tenant, stream: stream.name, source: key }),
       append: (frame, file) => options.append(frame, { ...origin, file }),
       reject: (rejection, file) => options.reject(rejection, { ...origin, file }),
+      pool,
       tuning: {
         filesInFlightMax: options.files.filesInFlightMax,
         // Several on their way could overtake each other.

@@ -6,7 +6,7 @@ import { defaultFrameLimits } from "../line-framer.js";
 import { eventually, setUp } from "../testing.js";
 
 test("a repeated file is read in a loop, with positions going on", async (t) => {
-  const { source, path, appended, texts } = await setUp(t, {}, 3);
+  const { source, path, appended, texts } = await setUp(t, {}, { repeat: 3 });
   await writeFile(path("a.jsonl"), "1\n22\n");
   source.start();
   await eventually("drained", () => source.drained());
@@ -20,7 +20,7 @@ test("a repeated file is read in a loop, with positions going on", async (t) => 
 });
 
 test("passes longer than a read join without a gap, in frames across their borders", async (t) => {
-  const { source, path, texts } = await setUp(t, { appendsInFlightMax: 1 }, 4);
+  const { source, path, texts } = await setUp(t, { appendsInFlightMax: 1 }, { repeat: 4 });
   const content = Array.from({ length: 3_000 }, (_, at) => `${at} ${"x".repeat((at * 37) % 900)}\n`).join("");
   await writeFile(path("a.jsonl"), content);
   source.start();
@@ -33,7 +33,7 @@ test("a repeated file resumes in the pass and at the line where it was stopped",
   const { source, create, path, appended, texts, buffer } = await setUp(
     t,
     { frames, appendsInFlightMax: 1 },
-    3,
+    { repeat: 3 },
   );
   buffer.refuse = (frame) =>
     frame.positionFrom < 7 ? undefined : new CodedError("resource_exhausted", "the stream is full");
@@ -52,7 +52,7 @@ test("a repeated file resumes in the pass and at the line where it was stopped",
 });
 
 test("a repeated file that changes its size is read no further, and others go on", async (t) => {
-  const { source, create, path, texts } = await setUp(t, {}, 2);
+  const { source, create, path, texts } = await setUp(t, {}, { repeat: 2 });
   await writeFile(path("a.jsonl"), "1\n22\n");
   source.start();
   await eventually("drained", () => source.drained());
@@ -75,7 +75,7 @@ test("a repeated file that changes its size is read no further, and others go on
 
 test("a change of size amid the passes ends them", async (t) => {
   const frames = { ...defaultFrameLimits, countMax: 1 };
-  const { source, path, texts } = await setUp(t, { frames, appendsInFlightMax: 1 }, 1_000_000);
+  const { source, path, texts } = await setUp(t, { frames, appendsInFlightMax: 1 }, { repeat: 1_000_000 });
   await writeFile(path("a.jsonl"), "1\n");
   source.start();
   await eventually("some passes", () => texts().length > 10);
@@ -86,7 +86,7 @@ test("a change of size amid the passes ends them", async (t) => {
 });
 
 test("a file whose last line is incomplete is not repeated", async (t) => {
-  const { source, path, texts } = await setUp(t, {}, 2);
+  const { source, path, texts } = await setUp(t, {}, { repeat: 2 });
   await writeFile(path("a.jsonl"), "1\n2");
   source.start();
   await eventually("the error", () => /its last line is incomplete/.test(source.status().lastError ?? ""));
