@@ -17,7 +17,14 @@ export {
   type ServerConfigOptions,
   type UserKeys,
 } from "./broker/server-config.js";
-export { ackWaitMs, buckets, consumerPlans, duplicateWindowSeconds, streamPlans } from "./broker/streams.js";
+export {
+  ackWaitMs,
+  buckets,
+  consumerPlans,
+  duplicateWindowSeconds,
+  parkedStream,
+  streamPlans,
+} from "./broker/streams.js";
 export {
   anyPartition,
   enrichedFlags,

@@ -1,6 +1,7 @@
 import {
   type Broker,
   inspectStored,
+  parkedStream,
   type Publisher,
   stageFilters,
   type StreamRegistry,
@@ -29,7 +30,10 @@ export interface OpenQuota {
   refusals: Refusals;
 }
 
-/** Of what the least of the shared streams may hold, so that a quota refuses before it is full. */
+/**
+ * Of what the least of the shared streams may hold, PARKED included, so that a quota refuses before one is
+ * full.
+ */
 const sharedPart = 0.8;
 
 /** The quota of each stream, and what tells it which positions are settled. */
@@ -41,7 +45,9 @@ export async function openQuota(parts: QuotaParts): Promise<OpenQuota> {
   ]);
   const most = metrics.gauge("millrace_stream_quota_bytes", "Live bytes a stream may hold.", ["stream"]);
   const waiting = metrics.gauge("millrace_backpressure_waiting", "What waits for what.", ["waiter", "for"]);
-  const shared = await Promise.all([...flow].map((jetStream) => inspectStored(broker, jetStream, "none")));
+  const shared = await Promise.all(
+    [...flow, parkedStream].map((jetStream) => inspectStored(broker, jetStream, "none")),
+  );
   const bytesMax = shared.flatMap((of) => (of.bytesMax > 0 ? [of.bytesMax * sharedPart] : []));
   const refusals = createRefusals(clock.monotonic);
   const quota = createQuota({

@@ -58,7 +58,7 @@ test("a consumer that was set differently is brought back to the plan", async ()
   await admin.manager.consumers.update("RAW", "privacy-high", { max_ack_pending: 7 });
   await provision(admin, { storeBytes: 512 * mib });
   const { config } = await admin.manager.consumers.info("RAW", "privacy-high");
-  assert.equal(config.max_ack_pending, 256);
+  assert.equal(config.max_ack_pending, 16_384);
 });
 
 test("a durable of an earlier version goes, and what it had not settled comes to its successor", async () => {

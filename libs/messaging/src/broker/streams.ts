@@ -39,7 +39,7 @@ export interface StreamPlan {
 export const parkedStream = "PARKED";
 
 export const streamPlans: readonly StreamPlan[] = [
-  plan("RAW", ["raw.>"], { retention: RetentionPolicy.Workqueue, discard: DiscardPolicy.New, share: 0.2 }),
+  plan("RAW", ["raw.>"], { retention: RetentionPolicy.Workqueue, discard: DiscardPolicy.New, share: 0.17 }),
   plan("CLEAN", ["clean.>"], {
     retention: RetentionPolicy.Workqueue,
     discard: DiscardPolicy.New,
@@ -48,12 +48,13 @@ export const streamPlans: readonly StreamPlan[] = [
   plan("ENRICHED", ["enriched.>"], {
     retention: RetentionPolicy.Interest,
     discard: DiscardPolicy.New,
-    share: 0.2,
+    share: 0.17,
   }),
+  // Bodies too: as much as the least of those above, so that it has room for one stream at its whole quota.
   plan(parkedStream, ["parked.>"], {
     retention: RetentionPolicy.Workqueue,
     discard: DiscardPolicy.New,
-    share: 0.03,
+    share: 0.1,
   }),
   {
     ...plan("RESULT", ["result.>"], {
@@ -139,7 +140,7 @@ export interface ConsumerPlan {
   /** Who consumes: names ledger entries, attempts and parked batches. */
   stage: string;
   filter: string;
-  /** Deliveries in flight over all replicas. */
+  /** Deliveries that are not settled, over all replicas: in hand, and given back for a while. */
   ackPendingMax: number;
   /** One reader at a time, one delivery at a time. */
   ordered?: boolean;
@@ -149,20 +150,22 @@ export interface ConsumerPlan {
 export const orderedConsumers = (stage: string): string[] =>
   orderedPartitions.map((partition) => `${stage}-${partition}`);
 
+/**
+ * What one stream gives back counts too, and others lie behind it: far above what replicas have in hand,
+ * which is for their `inFlightMax` to bound.
+ */
+const ackPendingMax = 16_384;
+
 export const consumerPlans: readonly ConsumerPlan[] = [
-  ...stagePlans("privacy", { stream: "RAW", prefix: "raw", ackPendingMax: 256 }),
-  // A batch here is up to a second of work: 32 is plenty to keep every core busy.
-  ...stagePlans("inference", { stream: "CLEAN", prefix: "clean", ackPendingMax: 32 }),
-  ...stagePlans("search", { stream: "ENRICHED", prefix: "enriched.y.*.*", ackPendingMax: 256 }),
-  ...stagePlans("results", { stream: "ENRICHED", prefix: "enriched.*.y.*", ackPendingMax: 256 }),
-  ...stagePlans("store", { stream: "ENRICHED", prefix: "enriched.*.*.y", ackPendingMax: 256 }),
+  ...stagePlans("privacy", { stream: "RAW", prefix: "raw" }),
+  ...stagePlans("inference", { stream: "CLEAN", prefix: "clean" }),
+  ...stagePlans("search", { stream: "ENRICHED", prefix: "enriched.y.*.*" }),
+  ...stagePlans("results", { stream: "ENRICHED", prefix: "enriched.*.y.*" }),
+  ...stagePlans("store", { stream: "ENRICHED", prefix: "enriched.*.*.y" }),
 ];
 
 /** A consumer a lane: in one for both, the high lane would queue behind the batch lane. */
-function stagePlans(
-  stage: string,
-  { stream, prefix, ackPendingMax }: { stream: string; prefix: string; ackPendingMax: number },
-): ConsumerPlan[] {
+function stagePlans(stage: string, { stream, prefix }: { stream: string; prefix: string }): ConsumerPlan[] {
   const lanes = (["high", "batch"] as const).map((lane) => ({
     stream,
     name: `${stage}-${lane}`,

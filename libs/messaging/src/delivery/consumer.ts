@@ -14,6 +14,7 @@ import { createPulls, type Pulls } from "./consume/pulls.js";
  *             │      ┌───────────┴────────┴─────────┴─────────┘
  *             │      ├─► wait:         keep it alive, stop pulling, try again in place
  *             │      ├─► park:         only its stream is blocked: 2 s in place, then into PARKED, ack
+ *             │      ├─► later:        PARKED is full too: nak with a delay, and the others go on; no attempt
  *             │      ├─► retry:        nak with a delay; from the third attempt on tried alone in a child
  *             │      │                 process, which finds the messages at fault; the fifth is final
  *             │      ├─► dead_letter:  letter stored, then term

@@ -15,7 +15,8 @@ const pullAgainMs = 500;
 export function consumeOrdered(options: StageOptions & { stage: string }): Component {
   const { stage } = options;
   const plans = consumerPlans.filter((plan) => plan.stage === stage && plan.ordered === true);
-  const hand = createHand({ stage, consumer: `${stage}-ordered`, options, inFlightMax: plans.length });
+  const of = { stage, consumer: `${stage}-ordered`, inFlightMax: plans.length, isInLine: true };
+  const hand = createHand({ ...of, options });
   const pulls = createPulls(hand, options.runtime.clock);
   let ended: Promise<unknown> | undefined;
   return {

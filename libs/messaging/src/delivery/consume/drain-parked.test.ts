@@ -139,3 +139,43 @@ test("a batch that is larger than a bus message is parked in pieces", async (t) 
   await until("it came through", () => stage.through.get("large")?.length === 12);
   assert.deepEqual(stage.through.get("large"), texts);
 });
+
+test("PARKED is full: another stream passes, and the blocked one loses nothing", async (t) => {
+  const { streams } = bench.admin().manager;
+  const { config } = await streams.info("PARKED");
+  t.after(() => streams.update("PARKED", config));
+  await streams.update("PARKED", { ...config, max_bytes: 200_000 });
+  let isBlocked = true;
+  const stage = await startStage(t, (stream) => isBlocked && stream === "blocked");
+  const blocked = Array.from({ length: 300 }, (_, n) => `${n}`.padEnd(50_000, "x"));
+  for (const text of blocked) await publish("blocked", [text]);
+  await until("PARKED is full", async () => (await stored("PARKED")) === 3);
+  // Behind hundreds that can neither be stored nor parked, of which the stage has four in hand at most.
+  for (let n = 0; n < 50; n++) await publish("free", [`f${n}`]);
+  await until("the other stream passes", () => stage.through.get("free")?.length === 50);
+  assert.equal(stage.through.get("blocked"), undefined);
+  assert.ok((await stored("ENRICHED")) >= blocked.length - 4, "what is not parked is still there");
+  isBlocked = false;
+  const all = (): boolean => new Set(stage.through.get("blocked")).size === blocked.length;
+  await until("the blocked one is drained", all);
+  assert.deepEqual(new Set(stage.through.get("blocked")), new Set(blocked));
+  await until("nothing is left", async () => (await stored("PARKED")) + (await stored("ENRICHED")) === 0);
+  assert.equal(await stored("DLQ"), 0);
+});
+
+test("more blocked streams than places, and PARKED is full: another stream passes", async (t) => {
+  const { streams } = bench.admin().manager;
+  const { config } = await streams.info("PARKED");
+  t.after(() => streams.update("PARKED", config));
+  await streams.update("PARKED", { ...config, max_bytes: 60_000 });
+  let isBlocked = true;
+  const stage = await startStage(t, (stream) => isBlocked && stream.startsWith("blocked"));
+  const names = Array.from({ length: 8 }, (_, n) => `blocked${n}`);
+  for (let n = 0; n < 3; n++) for (const name of names) await publish(name, [`${n}`.padEnd(50_000, "x")]);
+  for (let n = 0; n < 50; n++) await publish("free", [`f${n}`]);
+  await until("the other stream passes", () => stage.through.get("free")?.length === 50);
+  isBlocked = false;
+  const all = (): boolean => names.every((name) => new Set(stage.through.get(name)).size === 3);
+  await until("all are drained", all);
+  assert.equal(await stored("DLQ"), 0);
+});

@@ -21,7 +21,10 @@ export interface Parking extends Component {
   stage: string;
   /** Whether batches of this stream have to go behind parked ones. */
   holds(of: StreamOf): boolean;
-  /** Resolves when all of the batch is stored. Errors: as publishing; `canceled` when the lease is lost. */
+  /**
+   * Resolves when all of the batch is stored. Errors: as publishing, with scope `stream` where PARKED is full
+   * (`isParkedFull`); `canceled` when the lease is lost.
+   */
   park(open: OpenBatch, lease: Lease): Promise<void>;
   /** Streams that have parked batches; asked anew by `refresh`, and each second. */
   parked(): readonly StreamOf[];
@@ -41,6 +44,25 @@ export interface ParkingOptions {
   runtime: Runtime;
   publisher: Publisher;
   stage: string;
+}
+
+/** What waits for room in PARKED waits for this. */
+export const parkedFull = "bus:parked";
+
+/** No room in PARKED: the batch can't be set aside, which is its stream's alone to wait for. */
+export const isParkedFull = ({ scope, subject }: CodedError): boolean =>
+  scope === "stream" && subject === parkedFull;
+
+function parkError(caught: unknown): CodedError {
+  const error = CodedError.from(caught, "park batch");
+  if (error.code !== "resource_exhausted") return error;
+  return new CodedError("resource_exhausted", "park batch: PARKED is full", {
+    scope: "stream",
+    subject: parkedFull,
+    retryAfterMs: 1_000,
+    remedy: "Mend what blocks the streams that have batches there.",
+    cause: error,
+  });
 }
 
 /** With its columns a piece fits one message of 1 MiB, a single message of 768 KiB included. */
@@ -124,6 +146,8 @@ export function createParking({ broker, runtime, publisher, stage }: ParkingOpti
             messageCount: piece.header.count,
           });
         }
+      } catch (caught) {
+        throw parkError(caught);
       } finally {
         changes += 1;
         const left = (onTheWay.get(key) ?? 1) - 1;

@@ -10,6 +10,8 @@ import type { OutgoingBatch, StageOptions } from "./options.js";
 /** A delivery while it is worked on. */
 export interface Delivery {
   message: JsMsg;
+  /** `<tenant>.<stream>`. */
+  stream: string;
   lease: Lease;
   /** Which work on the batch this is, without what was given back. */
   attempt: number;

@@ -3,7 +3,9 @@ import { backoffMs } from "@millrace/runtime";
 import { waitedFor, type WaitingGauge } from "../waiting-gauge.js";
 import type { Acks } from "./hand/acks.js";
 import type { Attempts } from "./hand/attempts.js";
+import type { Jams } from "./hand/places/jams.js";
 import type { StageOptions } from "./options.js";
+import { isParkedFull } from "./parking.js";
 import { buryAll, type Delivery, processBatch } from "./process-batch.js";
 
 export interface SettleParts {
@@ -18,6 +20,10 @@ export interface SettleParts {
   gauge: WaitingGauge;
   /** Of PARKED: it waits for its own stream here, since there is nowhere else to put it. */
   isParked: boolean;
+  /** Who is blocked while PARKED is full; undefined: such batches wait in place, since their order counts. */
+  jams: Jams | undefined;
+  /** For how long the broker keeps a delivery of the stream that is given back. */
+  delayMs(stream: string): number;
 }
 
 /** Errors of a batch's data until one that retrying may cure is final. */
@@ -29,7 +35,7 @@ const endedMax = 10;
 /** How long a stream that alone is blocked may hold up its deliveries, and their places, before they move. */
 const parkAfterMs = 2_000;
 
-type Verdict = Disposition | "park" | "lost";
+type Verdict = Disposition | "park" | "later" | "lost";
 
 interface Progress {
   tries: number;
@@ -78,7 +84,7 @@ async function tryOnce(delivery: Delivery, parts: SettleParts, progress: Progres
   try {
     const failures = verdict === "retry" ? await parts.attempts.fail(delivery.message) : 0;
     if (failures >= failuresMax) verdict = "dead_letter";
-    if (verdict === "park" && isOverdue(parts, progress)) {
+    if (verdict === "park" && !isParkedFull(failed) && isOverdue(delivery, parts, progress)) {
       const opened = await parts.options.open(delivery.message.data);
       await parts.options.parking?.park(opened, delivery.lease);
       parts.options.release?.(opened);
@@ -97,24 +103,33 @@ async function tryOnce(delivery: Delivery, parts: SettleParts, progress: Progres
       await end(delivery, parts, { verdict: given, failed, failures: 0, isCounted: progress.isCounted });
       return true;
     }
-    verdict = "wait";
   }
+  if (isParkedFull(failed) && parts.jams !== undefined) {
+    parts.jams.begin(delivery.stream);
+    await end(delivery, parts, { verdict: "later", failed, failures: 0, isCounted: progress.isCounted });
+    return true;
+  }
+  tellWaiting(failed, parts, progress);
+  return false;
+}
+
+function tellWaiting(failed: CodedError, parts: SettleParts, progress: Progress): void {
+  const { options, isParked } = parts;
   parts.gauge.move(progress.waitsFor, waitedFor(failed));
   progress.waitsFor = waitedFor(failed);
-  const isAlone = verdict === "park" || (parts.isParked && failed.scope === "stream");
-  if (!isAlone && !progress.isWaiting) {
-    progress.isWaiting = true;
-    parts.countWaiting(1, `${failed.code}: ${shownReason(failed)}`);
+  const isAlone = failed.scope === "stream" && (isParked || options.parking !== undefined);
+  if (progress.isWaiting === isAlone) {
+    progress.isWaiting = !isAlone;
+    parts.countWaiting(isAlone ? -1 : 1, `${failed.code}: ${shownReason(failed)}`);
   }
   if (progress.tries % 20 === 0) {
-    parts.options.runtime.log.warn("waiting for what this batch depends on", {
+    options.runtime.log.warn("waiting for what this batch depends on", {
       consumer: parts.consumer,
       only_this_stream: isAlone,
       code: failed.code,
       error: shownReason(failed),
     });
   }
-  return false;
 }
 
 /** Resolves with how it is acknowledged. */
@@ -150,7 +165,8 @@ function judge(failed: CodedError, delivery: Delivery, parts: SettleParts): Verd
 }
 
 /** Whether its stream was blocked for long enough to make room for others. */
-function isOverdue({ options }: SettleParts, progress: Progress): boolean {
+function isOverdue({ stream }: Delivery, { options, jams }: SettleParts, progress: Progress): boolean {
+  if (jams?.has(stream) === true) return true;
   const now = options.runtime.clock.monotonic();
   progress.blockedSinceMs ??= now;
   return now - progress.blockedSinceMs >= parkAfterMs;
@@ -182,6 +198,11 @@ async function end(delivery: Delivery, parts: SettleParts, given: Ending): Promi
       delivery.tells();
       message.nak();
       return meters.settled("release");
+    case "later":
+      await parts.attempts.takeBack(message, given.isCounted).catch(() => undefined);
+      delivery.tells();
+      message.nak(parts.delayMs(delivery.stream));
+      return meters.settled("later");
     case "retry":
       log.warn("batch failed, the broker will deliver it again", told);
       delivery.tells();
@@ -197,10 +218,12 @@ async function end(delivery: Delivery, parts: SettleParts, given: Ending): Promi
   }
 }
 
-async function settle(delivery: Delivery, { attempts, acks }: SettleParts, as: string): Promise<void> {
+async function settle(delivery: Delivery, parts: SettleParts, as: "ack" | "parked"): Promise<void> {
   const { message, meters } = delivery;
+  const { attempts, acks, jams } = parts;
   delivery.tells();
   await acks.give(message);
+  jams?.end(delivery.stream);
   attempts.forget(message);
   meters.settled(as);
 }

@@ -4,12 +4,15 @@ import { inReceivedSpan } from "../../trace-context.js";
 import { createWaitingGauge } from "../../waiting-gauge.js";
 import { createAcks } from "./acks.js";
 import { createAttempts } from "./attempts.js";
-import { createPulse, keepLease } from "./lease.js";
+import { createPulse, keepLease, type Lease } from "./lease.js";
+import { createJams } from "./places/jams.js";
 import { createMeters } from "./meters.js";
+import { createReturns } from "./places/returns.js";
 import type { StageOptions } from "../options.js";
+import { parkedFull } from "../parking.js";
 import type { Delivery } from "../process-batch.js";
 import { settleDelivery } from "../settle-delivery.js";
-import { createSlots, heldMax } from "./slots.js";
+import { createSlots, heldMax } from "./places/slots.js";
 import { createSuspects } from "./suspects.js";
 
 /** Deliveries in hand, each on its way to be settled. */
@@ -39,12 +42,15 @@ export interface HandOptions {
   options: StageOptions;
   inFlightMax: number;
   isParked?: boolean;
+  /** One delivery at a time: given back, it would come again before any other, so that it waits in place. */
+  isInLine?: boolean;
 }
 
 /** It sleeps, is on trial, or asks models for texts and for sentiment. */
 const listenersPerDelivery = 4;
 
-export function createHand({ stage, consumer, options, inFlightMax, isParked = false }: HandOptions): Hand {
+export function createHand(of: HandOptions): Hand {
+  const { stage, consumer, options, inFlightMax, isParked = false } = of;
   const { runtime } = options;
   const { log, clock } = runtime;
   const meters = createMeters(runtime.metrics, consumer);
@@ -59,6 +65,8 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
   let wake: (() => void)[] = [];
   let stopped = false;
   let waiting = 0;
+  /** Given back, while that is written down: they take places, so that no crowd of them gathers. */
+  let leaving = 0;
   let waitsFor = "unknown";
   const tell = (): void => {
     for (const each of wake.splice(0)) each();
@@ -70,13 +78,25 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
     return Math.min(inFlightMax, wanted === 0 ? (options.parallelismDefault ?? inFlightMax) : wanted);
   };
   const slots = createSlots({ inFlightMax, parallelismOf, onRoom: tell });
+  const gauge = createWaitingGauge(runtime.metrics, consumer);
+  const returns = createReturns(clock);
+  const jams = createJams({
+    placesMax: Math.ceil(inFlightMax / 2),
+    onJam: (stream, by) => {
+      if (by === -1) return gauge.move(parkedFull, undefined);
+      gauge.move(undefined, parkedFull);
+      log.warn("PARKED is full: a blocked stream's batches are given back", { consumer, stream });
+    },
+  });
   const parts = {
     consumer,
     options,
     attempts,
     acks,
     isParked,
-    gauge: createWaitingGauge(runtime.metrics, consumer),
+    gauge,
+    jams: isParked || of.isInLine === true ? undefined : jams,
+    delayMs: returns.delayMs,
     isStopped: () => stopped,
     countWaiting: (by: 1 | -1, why: string) => {
       waiting += by;
@@ -90,6 +110,15 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
     await attempts.takeBack(message, false).catch(() => undefined);
     message.nak();
   };
+  /** Its stream has no place for it now. */
+  const giveBackLater = async (message: JsMsg, stream: string, lease: Lease): Promise<void> => {
+    leaving += 1;
+    await attempts.takeBack(message, false).catch(() => undefined);
+    leaving -= 1;
+    if (lease.isLost()) return meters.settled("lost");
+    message.nak(stopped ? undefined : returns.delayMs(stream));
+    meters.settled("later");
+  };
 
   const work = async (message: JsMsg, askedAt: number): Promise<number> => {
     const began = clock.monotonic();
@@ -97,13 +126,19 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
     const lease = keepLease(message, clock, pulse.arrivedAt(askedAt));
     // The last two tokens of every subject.
     const stream = message.subject.split(".").slice(-2).join(".");
+    const leaveJam = jams.enter(stream);
     try {
+      if (leaveJam === undefined) {
+        await giveBackLater(message, stream, lease);
+        return toldAt;
+      }
       if (!(await slots.enter(stream))) {
         await giveBack(message);
         return toldAt;
       }
       const delivery: Delivery = {
         message,
+        stream,
         lease,
         attempt: 1,
         ended: 0,
@@ -126,6 +161,7 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
         .finally(() => slots.leave(stream));
       return toldAt;
     } finally {
+      leaveJam?.();
       lease.end();
       meters.took((clock.monotonic() - began) / 1000);
     }
@@ -142,7 +178,7 @@ export function createHand({ stage, consumer, options, inFlightMax, isParked = f
       return done;
     },
     giveBack,
-    room: () => (waiting > 0 ? 0 : slots.room()),
+    room: () => (waiting > 0 ? 0 : Math.max(0, slots.room() - leaving)),
     changed: () => new Promise((done) => wake.push(done)),
     isStopped: () => stopped,
     signal: hard.signal,
