@@ -3,6 +3,7 @@ import { link, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { CodedError } from "@millrace/errors";
 import { contentHash } from "@millrace/files";
 import { createMemoryDisk, createRandom, type Fault, type MemoryDisk } from "@millrace/segments/testing";
 import { makeBatch } from "./faults/make-batch.js";
@@ -101,6 +102,53 @@ test("a file that waits to be written anew and has a second name is left to whoe
   for (const [name, was] of bytes) assert.deepEqual(await readFile(join(root, name)), was);
   await after.close();
 });
+
+for (const at of ["before", "after"] as const) {
+  test(`a disk that is full ${at} a free file is renamed leaves it free`, async () => {
+    const memory = createMemoryDisk();
+    const free = () => memory.list(`${directory}/.spool/free`);
+    const full = { is: false };
+    const sink = await openSink(fullInBegin(memory, at, full));
+    let row = 0;
+    for (; free().length === 0; row++) await storeRows(sink, row, row + 1, { to: 0 });
+    full.is = true;
+    const refused = async (): Promise<boolean> => {
+      const code = await storeRows(sink, row, row + 1, { to: 0 }).catch((error: CodedError) => error.code);
+      return code === "resource_exhausted";
+    };
+    while (!(await refused())) row++;
+    const left = free();
+    assert.ok(left.length > 0);
+    full.is = false;
+    await storeRows(sink, row, row + 40, { to: 0 });
+    // Their names are never given again.
+    for (const name of left) assert.ok(!free().includes(name), `${name} is used by a later spool`);
+    await sink.close();
+  });
+}
+
+/** A disk without room for the journal of a new spool, or for its directory once a free file is in it. */
+function fullInBegin(memory: MemoryDisk, at: "before" | "after", full: { is: boolean }): Disk {
+  let isRenamed = false;
+  const refuse = (): never => {
+    throw Object.assign(new Error("ENOSPC"), { code: "ENOSPC" });
+  };
+  return {
+    ...memory,
+    open: (path, mode) => {
+      const isJournal = mode === "create" && /\.spool\/[^/]+\.journal$/.test(path);
+      return full.is && at === "before" && isJournal ? refuse() : memory.open(path, mode);
+    },
+    rename: async (from, to) => {
+      await memory.rename(from, to);
+      isRenamed = full.is && from.endsWith(".free");
+    },
+    fsyncDir: async (path) => {
+      if (full.is && at === "after" && isRenamed) refuse();
+      await memory.fsyncDir(path);
+    },
+  };
+}
 
 /** Rows that can be read: those of visible parts, each whole where a manifest vouches for it. */
 function visibleRows(disk: MemoryDisk): string[] {

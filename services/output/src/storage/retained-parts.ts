@@ -16,6 +16,8 @@ export interface RetainedParts {
   enforce(): Promise<void>;
   /** A file for the next spool; undefined where none is free. */
   take(): number | undefined;
+  /** What was taken lies where it lay: the spool could not be begun. */
+  giveBack(number: number): void;
 }
 
 /** As many as may wait for their last commit: with fewer, the disk would free and find blocks in turn. */
@@ -31,6 +33,7 @@ export const keepAll: RetainedParts = {
   add: () => undefined,
   enforce: async () => undefined,
   take: () => undefined,
+  giveBack: () => undefined,
 };
 
 export async function openRetainedParts(
@@ -81,6 +84,7 @@ export async function openRetainedParts(
       }
     },
     take: () => free.shift(),
+    giveBack: (number) => void free.unshift(number),
   };
 }
 

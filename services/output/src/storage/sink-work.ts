@@ -1,3 +1,4 @@
+import { CodedError } from "@millrace/errors";
 import { type Interval, noColumn, type OpenBatch, rowPositions } from "@millrace/envelope";
 import { chooseRows, intervalsOf, keyedIds, type RowRun, rowsOf } from "./choose-rows.js";
 import type { DoneJournals } from "./done-journals.js";
@@ -120,14 +121,21 @@ async function takeNext(sink: OpenSink): Promise<Spool> {
   return beginSpool(sink);
 }
 
+const isFull = (error: unknown): boolean =>
+  error instanceof CodedError && error.code === "resource_exhausted";
+
 async function beginSpool(sink: OpenSink): Promise<Spool> {
-  const spool = await createSpool(sink.context, {
-    number: sink.nextNumber,
-    format: sink.settings.format,
-    recycled: sink.retained.take(),
-  });
-  sink.nextNumber += 1;
-  return spool;
+  const { context, settings, retained, nextNumber: number } = sink;
+  const recycled = retained.take();
+  try {
+    const spool = await createSpool(context, { number, format: settings.format, recycled });
+    sink.nextNumber += 1;
+    return spool;
+  } catch (error) {
+    // A full disk needs what is there already most of all.
+    if (recycled !== undefined && isFull(error)) retained.giveBack(recycled);
+    throw error;
+  }
 }
 
 function encode({ settings }: OpenSink, open: OpenBatch, runs: readonly RowRun[]): EncodedRows {

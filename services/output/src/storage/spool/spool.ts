@@ -54,7 +54,7 @@ export interface Spool {
 
 /**
  * Begins a new spool, in the blocks of the part `recycled` where one was taken back. Errors:
- * `resource_exhausted` (nothing is left behind), or the disk's.
+ * `resource_exhausted` (nothing is left behind, and `recycled` is free again), or the disk's.
  */
 export async function createSpool(
   context: SpoolContext,
@@ -99,10 +99,18 @@ export async function createSpool(
   } catch (error) {
     for (const file of opened) await file.close();
     if (!isSystemError(error, "ENOSPC")) throw CodedError.from(error, "begin spool");
-    await disk.unlink(layout.data(number));
+    if (of.recycled === undefined) await disk.unlink(layout.data(number));
+    else await renameBack(disk, layout.data(number), layout.free(of.recycled));
     await disk.unlink(layout.journal(number));
     throw diskFull("begin spool", error);
   }
+}
+
+/** Where it was not renamed yet, it is there still. */
+async function renameBack(disk: SpoolContext["disk"], from: string, to: string): Promise<void> {
+  await disk.rename(from, to).catch((error: unknown) => {
+    if (!isSystemError(error, "ENOENT")) throw error;
+  });
 }
 
 /** Goes on with a spool whose files hold exactly what the state says. */
