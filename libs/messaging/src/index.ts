@@ -46,6 +46,7 @@ export {
 export { isSureRefusal } from "./delivery/refusals.js";
 export { drainParked } from "./delivery/consume/drain-parked.js";
 export { createParking, type Parking } from "./delivery/consume/parking.js";
+export { noPace, type Pace } from "./delivery/consume/hand/handling.js";
 export type { Handler, Outcome, OutgoingBatch, StageOptions } from "./delivery/consume/options.js";
 export { consumeOrdered } from "./delivery/consume/consume-ordered.js";
 export { consumeBatches, type ConsumeOptions } from "./delivery/consumer.js";

@@ -21,8 +21,13 @@ export const baseConfig = {
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** How long in-flight work may take to finish after SIGTERM; must stay below the pod's grace period. */
   drainTimeoutMs: z.int().min(100).max(600_000).default(20_000),
-  /** The process ends when its event loop has stood still for this long: a handler that never returns. */
+  /** The process ends when its event loop has stood still for this long: a handler that loops for ever. */
   hangMsMax: z.int().min(1_000).max(600_000).default(20_000),
+  /**
+   * It also ends when the handler of a batch has neither returned nor come further for this long: one that
+   * awaits for ever.
+   */
+  handlingMsMax: z.int().min(1_000).max(3_600_000).default(60_000),
   nats: z
     .strictObject({
       /** The broker. */

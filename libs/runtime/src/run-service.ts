@@ -20,6 +20,10 @@ export interface Runtime {
   random: Random;
   /** Ends the process in order, as SIGTERM does, with exit code 1: for what a restart heals. */
   fail(reason: CodedError): void;
+  /** Ends it at once, as the watchdog does: work under way is not given back, and counts as begun. */
+  kill(reason: CodedError): void;
+  /** How long the handler of a batch may take without coming further. */
+  handlingMsMax: number;
 }
 
 export type BuildService<C> = (config: C, runtime: Runtime) => Promise<Component[]>;
@@ -102,6 +106,11 @@ async function runConfigured<S extends z.ZodType<BaseConfig>>(
       clock: systemClock,
       random: systemRandom,
       fail,
+      kill: (reason) => {
+        log.error("killed", { code: reason.code, error: reason.message });
+        process.kill(process.pid, "SIGKILL");
+      },
+      handlingMsMax: config.handlingMsMax,
     };
     const components = await service.build(config, runtime);
     // Telemetry and probes go first and stop last: a start that takes long can be watched.

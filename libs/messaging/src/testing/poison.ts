@@ -9,6 +9,7 @@ const kinds: Record<string, () => unknown> = {
   loops: () => {
     for (;;) Math.sqrt(2);
   },
+  awaits: () => new Promise(() => undefined),
   exits: () => process.exit(0),
   aborts: () => process.abort(),
   killed: () => process.kill(process.pid, "SIGKILL"),
@@ -18,8 +19,8 @@ const kinds: Record<string, () => unknown> = {
   },
 };
 
-export function swallow(open: OpenBatch): void {
-  for (const text of textsOf(open)) kinds[text]?.();
+export async function swallow(open: OpenBatch): Promise<void> {
+  for (const text of textsOf(open)) await kinds[text]?.();
 }
 
 export const tryBatch = async () => async (open: OpenBatch) => swallow(open);

@@ -94,6 +94,11 @@ async function bodies(name: string): Promise<Uint8Array[]> {
   return found;
 }
 
+function textAndReason({ batch, reason }: DeadLetter): string {
+  const body = batch?.body?.$case === "inline" ? Buffer.from(batch.body.value).toString() : "";
+  return `${body}: ${reason}`;
+}
+
 beforeEach(async () => {
   for (const name of ["RAW", "CLEAN", "DLQ_RAW"]) await bench.admin().manager.streams.purge(name);
 });
@@ -123,11 +128,7 @@ test("messages that throw, hang or kill are dead-lettered alone, once, and all o
   }
   await eventually(async () => (await stored("RAW")) === 0, { what: "RAW is settled", deadlineMs: 60_000 });
   const letters = (await bodies("DLQ_RAW")).map((data) => DeadLetter.decode(data));
-  const told = letters.map(({ batch, reason }) => {
-    const body = batch?.body?.$case === "inline" ? Buffer.from(batch.body.value).toString() : "";
-    return `${body}: ${reason}`;
-  });
-  assert.deepEqual(told.sort(), [
+  assert.deepEqual(letters.map(textAndReason).sort(), [
     "killed: try batch: it ended the process (SIGKILL)",
     "loops: try batch: no end within 3000 ms",
     "throws: unexpected TypeError",
@@ -138,6 +139,23 @@ test("messages that throw, hang or kill are dead-lettered alone, once, and all o
   assert.ok(out.split("good x").length - 1 >= 6, "the rest of the poisoned batches passed");
   assert.ok(service.starts() > 1 && service.starts() < 12, `started ${service.starts()} times`);
   assert.ok(performance.now() - began < 180_000);
+});
+
+test("a handler that awaits for ever ends its process, and its message alone is dead-lettered", async () => {
+  await publish(["good x/1;", "awaits", "good x/2;"]);
+  const service = supervise();
+  for (let n = 0; n < 20; n++) await publish([`other ${n};`]);
+  await eventually(async () => (await stored("DLQ_RAW")) >= 1, {
+    what: "the message is dead-lettered",
+    deadlineMs: 120_000,
+  });
+  await eventually(async () => (await stored("RAW")) === 0, { what: "RAW is settled", deadlineMs: 60_000 });
+  const letters = (await bodies("DLQ_RAW")).map((data) => DeadLetter.decode(data));
+  assert.deepEqual(letters.map(textAndReason), ["awaits: try batch: no end within 3000 ms"]);
+  const out = Buffer.concat(await bodies("CLEAN")).toString();
+  assert.equal(new Set(out.match(/other [0-9]+;/g)).size, 20);
+  assert.deepEqual(new Set(out.match(/good x\/[12];/g)), new Set(["good x/1;", "good x/2;"]));
+  assert.ok(service.starts() >= 3, `its process was ended at both attempts: ${service.starts()} starts`);
 });
 
 test("while a batch is on trial, the stage settles all the others", async () => {

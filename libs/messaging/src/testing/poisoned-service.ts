@@ -18,7 +18,8 @@ import { swallow } from "./poison.js";
 
 const [url = "", keysDir = "", kind = ""] = process.argv.slice(2);
 const log = createLogger("poisoned", String(process.pid), "info");
-const runtime = testRuntime({ log });
+const kill = (): void => void process.kill(process.pid, "SIGKILL");
+const runtime = testRuntime({ log, kill, handlingMsMax: 5_000 });
 const budgetMs = 3_000;
 
 startWatchdog(budgetMs);
@@ -44,7 +45,7 @@ const options = {
     const texts = textsOf(open);
     log.info("begun", { text: texts[0] });
     if (texts.includes("slow")) await runtime.clock.sleep(3_000);
-    swallow(open);
+    await swallow(open);
     const id = `${idText(open.header.id)}-${process.pid}`;
     return { publish: [{ subject: "clean.batch.any.default.s", data: open.body, id }] };
   },

@@ -4,7 +4,8 @@ import { createMetrics } from "../metrics.js";
 import type { Runtime } from "../run-service.js";
 
 /**
- * What components are built with, for tests: silent, on real time, and a `fail` that throws unless replaced.
+ * What components are built with, for tests: silent, on real time, with a `fail` and a `kill` that throw
+ * unless replaced.
  */
 export function testRuntime(over: Partial<Runtime> = {}): Runtime {
   return {
@@ -18,6 +19,10 @@ export function testRuntime(over: Partial<Runtime> = {}): Runtime {
     fail: (reason) => {
       throw reason;
     },
+    kill: (reason) => {
+      throw reason;
+    },
+    handlingMsMax: 60_000,
     ...over,
   };
 }

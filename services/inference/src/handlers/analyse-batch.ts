@@ -1,5 +1,12 @@
 import { encodeHalf, type OpenBatch, stamp } from "@millrace/envelope";
-import { enrichedFlags, type Handler, routeOf, type StreamRegistry, subjects } from "@millrace/messaging";
+import {
+  enrichedFlags,
+  type Handler,
+  noPace,
+  routeOf,
+  type StreamRegistry,
+  subjects,
+} from "@millrace/messaging";
 import { type Embeddings, Lane, SentimentLabel, type Sentiments } from "@millrace/proto/batch";
 import { rowTexts } from "../analyse/row-texts.js";
 import type { ModelPool } from "../model/model-pool.js";
@@ -20,7 +27,7 @@ const labels = {
 /** Clean batch in, the same batch with embeddings and sentiment out. */
 export const analyseBatch =
   ({ pool, registry, version, now }: AnalyseBatchParts): Handler =>
-  async (clean, signal) => {
+  async (clean, signal, { goesOn } = noPace) => {
     const startedMs = now();
     const { header } = clean;
     const stream = await registry.findFor(header);
@@ -29,7 +36,7 @@ export const analyseBatch =
     const { rows, texts } = rowTexts(clean, wanted?.textField ?? "");
     const sentiment = wanted?.sentiment === true;
     const priority = header.lane === Lane.LANE_HIGH ? "high" : "bulk";
-    const analysed = await pool.embed(texts, { kind: "passage", sentiment, priority, signal });
+    const analysed = await pool.embed(texts, { kind: "passage", sentiment, priority, signal, goesOn });
     const { model, vectors } = analysed;
     const annotated: OpenBatch = {
       ...clean,

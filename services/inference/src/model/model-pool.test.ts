@@ -71,6 +71,21 @@ test("an interactive text is answered before the bulk that came first", async (t
   assert.deepEqual(order, ["search", "bulk"]);
 });
 
+test("whoever is queued hears of each text before it, and then of its own only", async (t) => {
+  const pool = await openPool(t);
+  let before = 0;
+  let behind = 0;
+  let first = 0;
+  await Promise.all([
+    pool.embed(texts, { ...passages, goesOn: () => (first += 1) }).then(() => (before = behind)),
+    pool.embed(texts, { ...passages, goesOn: () => (behind += 1) }),
+  ]);
+  // While texts of it wait it hears of each twice at most: as its own, and as one in the queue.
+  assert.ok(first >= texts.length && first <= 2 * texts.length, `${first} times`);
+  assert.ok(before >= texts.length - 2, `${before} times while it was queued`);
+  assert.ok(behind >= before + texts.length, `${behind} times`);
+});
+
 test("a full queue refuses, and a search still gets in", async (t) => {
   const pool = await openPool(t, { queuedTextsMax: 20 });
   const accepted = pool.embed(texts, passages);

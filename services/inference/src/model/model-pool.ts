@@ -40,6 +40,8 @@ export interface EmbedOptions {
   /** Default "bulk". */
   priority?: Priority;
   signal?: AbortSignal;
+  /** Called whenever one of its texts is answered, or one that it is queued behind: it is slow, not stuck. */
+  goesOn?: () => void;
 }
 
 export interface Embedded {
@@ -130,7 +132,7 @@ export async function modelPool(options: ModelPoolOptions): Promise<ModelPool> {
 }
 
 async function embed(pool: Pool, texts: readonly string[], options: EmbedOptions): Promise<Embedded> {
-  const { kind, sentiment, priority = "bulk", signal } = options;
+  const { kind, sentiment, priority = "bulk", signal, goesOn } = options;
   const model = refuseIfUnable(pool, texts.length, priority);
   if (signal?.aborted) throw canceled(signal);
   if (texts.length === 0) return { model, vectors: new Float32Array(0), sentiment: [] };
@@ -145,6 +147,7 @@ async function embed(pool: Pool, texts: readonly string[], options: EmbedOptions
     vectors: new Float32Array(texts.length * model.dimensions),
     sentiments: [],
     isSettled: false,
+    goesOn,
     resolve,
     reject,
   };
@@ -229,6 +232,7 @@ function onMessage(pool: Pool, slot: Slot, message: FromWorker): void {
     slot.isReady = true;
     pool.info = message.info;
     pool.failedStarts = 0;
+    tellWaiting(pool);
     if ([...pool.slots].every(({ isReady }) => isReady)) pool.onStart.resolve();
   } else if (message.type === "failed") {
     slot.failure = codedError(message.error);
@@ -237,8 +241,15 @@ function onMessage(pool: Pool, slot: Slot, message: FromWorker): void {
     const task = slot.tasks.get(message.id);
     slot.tasks.delete(message.id);
     if (task !== undefined) onAnswer(pool, task, message);
+    task?.request.goesOn?.();
+    tellWaiting(pool);
   }
   dispatch(pool);
+}
+
+/** The queue moves: nobody in it is stuck. Whose texts are all at a worker hears of these only. */
+function tellWaiting({ queue }: Pool): void {
+  for (const request of queue.requests()) request.goesOn?.();
 }
 
 function onAnswer(pool: Pool, { request, index }: TextTask, answer: FromWorker): void {

@@ -24,6 +24,8 @@ export interface Request {
   sentiments: Sentiment[];
   /** Once true, answers still to come are thrown away. */
   isSettled: boolean;
+  /** Told when a text was answered that is its own, or that others wait behind as it does. */
+  goesOn?: (() => void) | undefined;
   resolve: () => void;
   reject: (error: Error) => void;
 }

@@ -6,6 +6,7 @@ import type { BatchPublisher } from "../batch-publisher.js";
 import type { DeadLetterWriter, RowFailure } from "../dead-letters.js";
 import type { Outgoing, Published, Publisher } from "../publisher.js";
 import type { Trial } from "../trial/trial.js";
+import type { Pace } from "./hand/handling.js";
 import type { Parking } from "./parking.js";
 
 /** What a handler makes of a batch. */
@@ -31,9 +32,10 @@ export interface OutgoingBatch {
 
 /**
  * Errors are settled by their code (`disposition`). One with scope `stream` says that only this batch's
- * stream is blocked: its batches are parked, the others go on.
+ * stream is blocked: its batches are parked, the others go on. It returns within `handlingMsMax`, or tells
+ * its pace.
  */
-export type Handler = (open: OpenBatch, signal: AbortSignal) => Promise<Outcome>;
+export type Handler = (open: OpenBatch, signal: AbortSignal, pace?: Pace) => Promise<Outcome>;
 
 /** What all consumers of a stage have in common. */
 export interface StageOptions {

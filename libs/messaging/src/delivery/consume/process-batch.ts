@@ -1,11 +1,12 @@
 import { CodedError, present, shownReason } from "@millrace/errors";
-import { type OpenBatch, selectRows } from "@millrace/envelope";
+import { idText, type OpenBatch, selectRows } from "@millrace/envelope";
 import type { JsMsg } from "@nats-io/jetstream";
 import { laneToken } from "../../broker/subjects.js";
 import type { RowFailure } from "../dead-letters.js";
+import { handleInTime, type Pace } from "./hand/handling.js";
 import type { Lease } from "./hand/lease.js";
 import type { Meters } from "./hand/meters.js";
-import type { OutgoingBatch, StageOptions } from "./options.js";
+import type { OutgoingBatch, Outcome, StageOptions } from "./options.js";
 
 /** A delivery while it is worked on. */
 export interface Delivery {
@@ -68,7 +69,9 @@ async function passOn(
   options: StageOptions,
 ): Promise<void> {
   const done = await options.turns?.take(laneToken(piece.header.lane));
-  const outcome = await options.handle(piece, delivery.signal).finally(done);
+  const what = `batch ${idText(piece.header.id)} of ${piece.header.stream}`;
+  const handle = (pace: Pace): Promise<Outcome> => options.handle(piece, delivery.signal, pace);
+  const outcome = await handleInTime(options.runtime, what, handle).finally(done);
   const verify = (): void | Promise<void> => {
     requireLease(delivery.lease);
     return options.verify?.(whole);
