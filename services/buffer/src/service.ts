@@ -46,7 +46,8 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const bodies = await openSides(config, { runtime, owner, left: () => left });
   const batches = openPublishers(bodies, { publisher, tracker, runtime });
   const deadLetters = createDeadLetterWriter({ publisher, stage: "buffer", side: "raw", now: clock.now });
-  const journal = await openAcceptJournal(dir);
+  const journal = await openAcceptJournal({ dir });
+  if (journal.damaged > 0) log.warn("accept journal is damaged", { linesLeftOut: journal.damaged });
   const parts = { broker, publisher, registry, runtime };
   const untilComparable = async (): Promise<void> => {
     await Promise.all([batches.untilRecovered(), keeping.untilTaken()]);

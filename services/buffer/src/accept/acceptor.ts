@@ -105,13 +105,17 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
     });
     const { tenant, stream, source, positionFrom: from, positionTo: to } = open.header;
     const count = freshRows(open, account);
-    const accepted = { tenant, stream, source, from, to, count, bytes: weightOf(open) };
-    const noted = journal.append(accepted).catch((cause: unknown) => {
-      // The message is stored: whatever the reason, the outcome must not look like a refusal.
-      throw new CodedError("unavailable", "append: accepted, but not noted", { retryAfterMs: 500, cause });
-    });
+    const { createdMs } = incoming.stream;
+    const accepted = { tenant, stream, createdMs, source, from, to, count, bytes: weightOf(open) };
+    const noted = journal.append(accepted).then(
+      // Not a turn later: a rotation that waited for the line flushes next.
+      () => settle(open, count),
+      (cause: unknown) => {
+        // The message is stored: whatever the reason, the outcome must not look like a refusal.
+        throw new CodedError("unavailable", "append: accepted, but not noted", { retryAfterMs: 500, cause });
+      },
+    );
     await noted.finally(held.keep);
-    settle(open, count);
     if (journal.bytes() > journalBytesMax) rotate();
     return { id: idText(open.header.id), published };
   };
@@ -140,7 +144,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
 
   let rotating: Promise<void> | undefined;
   const rotate = (): void => {
-    // A ledger that can't be written keeps the journal growing; the next batch tries again.
+    // A ledger that can't be written, or a full disk, keeps the journal growing; the next batch tries again.
     rotating ??= journal
       .rotate(save)
       .catch(() => undefined)
@@ -152,7 +156,10 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
   /** What the last life answered and had not written to the ledger yet. */
   const replay = async (): Promise<void> => {
     await quota.load();
-    for (const { from, to, count, bytes, ...key } of journal.replayed) {
+    for (const { createdMs, from, to, count, bytes, ...key } of journal.replayed) {
+      const stream = await registry.find(key.tenant, key.stream);
+      // Another one of that name: a file of its own may be the same file, and was never read for it.
+      if (stream?.createdMs !== createdMs) continue;
       const { settled } = await ledger.account(key);
       if (settled.missing({ from, to }).length > 0)
         ledger.settle(key, { intervals: [{ from, to }], done: count });
@@ -160,7 +167,9 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       await ledger.account(key);
       await quota.restore({ ...key, from, to, bytes });
     }
-    await journal.rotate(save);
+    // A full disk must not keep buffer from starting: it is what frees the segments on it.
+    rotate();
+    await rotating;
   };
 
   const restore = async (bytes: Uint8Array): Promise<OpenBatch> => {
@@ -176,6 +185,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       await replay();
       for (const { bytes } of options.recovered) {
         const open = await restore(bytes);
+        if ((await registry.findFor(open.header)) === undefined) continue;
         settle(open, freshRows(open, await ledger.account(open.header)));
       }
       for (const { bytes } of options.left) await restore(bytes);
