@@ -32,7 +32,10 @@ export interface StreamOptions {
   mmapSize?: Size;
   /** False: mapped bytes are copied before they are worked on or handed over. Default true. */
   zeroCopy?: boolean;
-  /** Threads beside the event loop for this stream's CPU work, a stage, 1 to 256. Default: the server's. */
+  /**
+   * Threads of privacy, beside its event loop, that scan, redact and sum this stream's bodies of more than
+   * 64 KiB, 1 to 256: for more than one core's worth of a stream. Default: the server's.
+   */
   workerThreads?: number;
   /**
    * What the stream may hold from accept until every output has it, such as `"128MB"`; full, publishes are

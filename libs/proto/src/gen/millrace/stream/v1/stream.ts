@@ -59,7 +59,10 @@ export interface Stream {
   /** Set by the server. */
   state: StreamState;
   createdMs: number;
-  /** Threads beside the event loop that a stage may use for this stream's CPU work, 0 to 256. 0: as the service is set. */
+  /**
+   * Threads of privacy, beside its event loop, that scan, redact and sum this stream's bodies of more than 64 KiB, 0 to 256.
+   * 0: as the service is set.
+   */
   workerThreads: number;
   /**
    * Whether privacy and output read bodies in segments through a read-only map where they can; other stages copy each.
