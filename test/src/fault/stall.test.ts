@@ -13,6 +13,8 @@ import type { ProgramExit } from "./system/program.js";
 
 const load = { stream: 1_500, unary: 150, keyed: 100, file: 1_500, spreadMs: 3_000 };
 const stoppedMs = 20_000;
+/** Longer than a service's end and start: whose deadline runs out knows nothing of its message. */
+const rollMsMax = 30_000;
 /** A consumer of each lane, and a batch of each of its last requests. */
 const lastMoment = 2;
 
@@ -58,7 +60,8 @@ describe("a service stands still or is rolled and nothing is lost", () => {
 
   it("F22: SIGTERM of each service in turn fails no call that was accepted", async (t) => {
     const rolled = { ...load, stream: 3_000, unary: 600, file: 3_000, spreadMs: 12_000 };
-    const workload = await startWorkload({ system, stream: "f22", seed: 22, load: rolled });
+    const options = { system, stream: "f22", seed: 22, load: rolled, patienceMs: rollMsMax };
+    const workload = await startWorkload(options);
     const inputs = await stageInputs(system);
     const exits: ProgramExit[] = [];
     for (const name of rollOrder) {

@@ -14,6 +14,7 @@ export interface Unary {
   close(): void;
 }
 
+/** Of a call, unless told otherwise. */
 export const deadlineMs = 3_000;
 
 /** After these nothing has happened; after any other the message may be on its way. */
@@ -26,7 +27,7 @@ const refusals = new Set([
   statusCodes.UNIMPLEMENTED,
 ]);
 
-export function openUnary(address: string): Unary {
+export function openUnary(address: string, patienceMs = deadlineMs): Unary {
   const client = new PublishServiceClient(address, credentials.createInsecure(), {
     // A service that is started anew is found at once.
     "grpc.initial_reconnect_backoff_ms": 50,
@@ -41,7 +42,7 @@ export function openUnary(address: string): Unary {
           content: { $case: "text", value: text },
           idempotencyKey,
         });
-        const deadline = Date.now() + deadlineMs;
+        const deadline = Date.now() + patienceMs;
         client.publish(request, new Metadata(), { deadline }, (error: ServiceError | null) => {
           const tookMs = performance.now() - began;
           if (error === null) return resolve({ kind: "ok", code: "OK", tookMs });

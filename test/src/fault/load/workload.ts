@@ -40,6 +40,8 @@ export interface WorkloadOptions {
   models?: boolean;
   /** Batches of up to a thousand messages, so that their bodies lie in segments. */
   bulk?: boolean;
+  /** Deadline of a unary call. Default 3 s. */
+  patienceMs?: number;
 }
 
 export interface Workload {
@@ -84,7 +86,7 @@ export async function startWorkload(options: WorkloadOptions): Promise<Workload>
     await whenUp(() => processor.addFileSource(source));
   }
   const history = await openHistory(join(system.stateDir, "history", `${stream}.jsonl`));
-  const unary = openUnary(system.grpcAddress);
+  const unary = openUnary(system.grpcAddress, options.patienceMs);
   const client: Client = { ...options, processor, history, unary, dir, random: seeded(options.seed) };
   const done = Promise.all([sendStream(client), sendUnary(client), sendKeyed(client), writeFile(client)])
     .then(() => performance.now())
