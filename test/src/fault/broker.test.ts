@@ -2,15 +2,14 @@ import assert from "node:assert/strict";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createStreamProcessor } from "@millrace/sdk";
-import { findGrown } from "@millrace/testkit";
 import { below, seeded } from "../bench/seeded.js";
 import { until } from "../system/observe.js";
 import { judge } from "./load/judge.js";
 import { deadlineMs, openUnary, type UnaryOutcome } from "./load/unary.js";
 import { endWorkload, startWorkload, type Workload } from "./load/workload.js";
-import { heldBound, whenBusy } from "./system/bounds.js";
+import { whenBusy } from "./system/bounds.js";
 import { type FaultSystem, startFaultSystem } from "./system/fault-system.js";
-import { heldBy, watchHeld } from "./system/held.js";
+import { watchHeld } from "./system/held.js";
 import { isFullLane, tellFull } from "./system/lane.js";
 import { statusOf } from "./system/program.js";
 
@@ -98,8 +97,7 @@ async function awayFor(t: TestContext, system: FaultSystem, awayMs: number): Pro
   const read = { stream: 0, unary: 0, keyed: 0, file: 3_000, spreadMs };
   const files = await startWorkload({ system, stream: `${name}-files`, seed: 5, load: read });
   await sleep(1_000);
-  const before = heldBy(system.services());
-  const watch = watchHeld(system.services());
+  const held = watchHeld(system.services());
   await system.program("nats-server").end("SIGKILL");
   // What was answered already may be on its way to the client.
   await sleep(500);
@@ -120,14 +118,11 @@ async function awayFor(t: TestContext, system: FaultSystem, awayMs: number): Pro
   assert.deepEqual([...seen.live], [200]);
   assert.deepEqual([...seen.ready], [503]);
   for (const each of [workload, files]) {
-    const verdict = await judge({ system, workload: each, withinMs: backWithinMs });
+    const verdict = await judge({ system, workload: each, withinMs: backWithinMs, isBeside: true });
     t.diagnostic(`F4 ${JSON.stringify(verdict)}`);
     await endWorkload(system, each);
   }
-  const during = watch.stop();
-  const grown = (): string[] => findGrown({ before, during, after: heldBy(system.services()) }, heldBound);
-  await until(() => grown().length === 0, "files are closed again", 10_000).catch(() => undefined);
-  assert.deepEqual(grown(), []);
+  await held.assertBounded();
   assert.deepEqual(system.unasked(), []);
 }
 

@@ -2,15 +2,13 @@ import assert from "node:assert/strict";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ServiceUser, serviceUsers } from "@millrace/messaging";
-import { findGrown, findRedelivered } from "@millrace/testkit";
+import { findRedelivered } from "@millrace/testkit";
 import { below, seeded } from "../bench/seeded.js";
-import { until } from "../system/observe.js";
 import { judge } from "./load/judge.js";
 import { inputsSince, stageInputs } from "./load/stage-inputs.js";
 import { endWorkload, startWorkload, toStoreAndResults, type Workload } from "./load/workload.js";
 import { type FaultSystem, startFaultSystem } from "./system/fault-system.js";
-import { heldBound } from "./system/bounds.js";
-import { heldBy, watchHeld } from "./system/held.js";
+import { watchHeld } from "./system/held.js";
 
 /** F1: until nothing is in flight again, after the last kill. */
 const drainedWithinMs = 20_000;
@@ -56,9 +54,8 @@ interface Kills {
 /** A stream for each victim, killed among its messages; what it leaves drains while the next ones begin. */
 async function killEach(t: TestContext, { system, victims, seed, bulk }: Kills): Promise<void> {
   const random = seeded(seed * 7919);
-  const before = heldBy(system.services());
   const inputs = await stageInputs(system);
-  const watch = watchHeld(system.services());
+  const held = watchHeld(system.services());
   const workloads: Workload[] = [];
   for (const victim of victims) {
     const models = withModels.includes(victim);
@@ -78,16 +75,13 @@ async function killEach(t: TestContext, { system, victims, seed, bulk }: Kills):
   }
   const since = performance.now();
   for (const workload of workloads) {
-    const verdict = await judge({ system, workload, withinMs: drainedWithinMs, since });
+    const verdict = await judge({ system, workload, withinMs: drainedWithinMs, since, isBeside: true });
     t.diagnostic(`F1 ${JSON.stringify(verdict)}`);
     await endWorkload(system, workload);
   }
   const handed = inputsSince(await stageInputs(system), inputs);
   t.diagnostic(`F1 handed out: ${JSON.stringify(handed)}`);
   assert.deepEqual(findRedelivered(handed, victims.length * redeliveriesPerKillMax), []);
-  const during = watch.stop();
-  const grown = (): string[] => findGrown({ before, during, after: heldBy(system.services()) }, heldBound);
-  await until(() => grown().length === 0, "files are closed again", 10_000).catch(() => undefined);
-  assert.deepEqual(grown(), []);
+  await held.assertBounded();
   assert.deepEqual(system.unasked(), []);
 }

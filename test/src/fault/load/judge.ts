@@ -44,6 +44,8 @@ export interface JudgeOptions {
   since?: number;
   /** A power cut may take counts that were not synced, never messages: only these are judged then. */
   countsLost?: boolean;
+  /** Others run beside it, so that what all of them hold is judged once, by the test. */
+  isBeside?: boolean;
 }
 
 const pollMs = 100;
@@ -54,7 +56,7 @@ const outcomeWithinMs = 90_000;
 
 /** Waits until the run has come to rest and asserts what is promised; then tests the judges on it. */
 export async function judge(options: JudgeOptions): Promise<Verdict> {
-  const { system, workload, countsLost = false } = options;
+  const { system, workload, countsLost = false, isBeside = false } = options;
   const withinMs = whenBusy(options.withinMs);
   const { stream, history } = workload;
   const overAt = Math.max(await ended(workload), options.since ?? 0);
@@ -86,6 +88,8 @@ export async function judge(options: JudgeOptions): Promise<Verdict> {
     assert.deepEqual(found, expected, `the history of this run is kept in ${await keep(workload)}`);
   }
   for (const [output, arrived] of outputs) assertJudgesSee(sent, judged(output, arrived));
+  if (isBeside) workload.held.stop();
+  else await workload.held.assertBounded();
   return {
     stream,
     acknowledged: history.count("ok"),

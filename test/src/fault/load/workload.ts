@@ -9,6 +9,7 @@ import {
 } from "@millrace/sdk";
 import { type Seeded, seeded } from "../../bench/seeded.js";
 import type { FaultSystem } from "../system/fault-system.js";
+import { type HeldWatch, watchHeld } from "../system/held.js";
 import { type History, openHistory } from "./history.js";
 import { openUnary, type Unary } from "./unary.js";
 
@@ -51,6 +52,8 @@ export interface Workload {
   /** Resolves when every call has its outcome, with the time by `performance.now`. */
   readonly done: Promise<number>;
   readonly total: number;
+  /** Of all services, since it began. */
+  readonly held: HeldWatch;
 }
 
 export const toStoreAndResults = {
@@ -70,6 +73,7 @@ const againMs = 100;
 
 export async function startWorkload(options: WorkloadOptions): Promise<Workload> {
   const { system, stream, load, models = false } = options;
+  const held = watchHeld(system.services());
   const dir = join(system.stateDir, "input", stream);
   await mkdir(dir, { recursive: true });
   const create: CreateOptions = {
@@ -94,7 +98,7 @@ export async function startWorkload(options: WorkloadOptions): Promise<Workload>
   // Whoever ends before it is awaited is not ended by it.
   done.catch(() => undefined);
   const total = load.stream + load.unary + load.keyed + load.file;
-  return { stream, processor, history, done, total };
+  return { stream, processor, history, done, total, held };
 }
 
 /** A client waits up to a second before it looks for a gateway that was away again. */
