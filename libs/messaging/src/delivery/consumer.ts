@@ -20,7 +20,7 @@ import { createPulls, type Pulls } from "./consume/pulls.js";
  *             │      ├─► dead_letter:  letter stored, then term
  *             │      ├─► release:      nak at once, somebody else takes it; no attempt
  *             │      └─► lost:         it stood still past its lease: nothing is told, another has it
- *             └─ held while its stream has `parallelism` deliveries in hand
+ *             └─ held while its stream has `parallelism` deliveries in hand; where many stand, later
  *
  * consume/pulls.ts ends the asking at a stop, hand/ has what is in hand, settle-delivery.ts the verdicts,
  * process-batch.ts the line above, parking.ts PARKED, consume-ordered.ts the partitions of ordered streams,

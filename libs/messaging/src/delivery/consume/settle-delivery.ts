@@ -1,5 +1,6 @@
 import { CodedError, type Disposition, disposition, shownReason } from "@millrace/errors";
 import { backoffMs } from "@millrace/runtime";
+import type { JsMsg } from "@nats-io/jetstream";
 import { waitedFor, type WaitingGauge } from "../waiting-gauge.js";
 import type { Acks } from "./hand/acks.js";
 import type { Attempts } from "./hand/attempts.js";
@@ -22,8 +23,8 @@ export interface SettleParts {
   isParked: boolean;
   /** Who is blocked while PARKED is full; undefined: such batches wait in place, since their order counts. */
   jams: Jams | undefined;
-  /** For how long the broker keeps a delivery of the stream that is given back. */
-  delayMs(stream: string): number;
+  /** For how long the broker keeps a delivery of a jammed stream that is given back. */
+  delayJammedMs(message: JsMsg, stream: string): number;
 }
 
 /** Errors of a batch's data until one that retrying may cure is final. */
@@ -201,7 +202,7 @@ async function end(delivery: Delivery, parts: SettleParts, given: Ending): Promi
     case "later":
       await parts.attempts.takeBack(message, given.isCounted).catch(() => undefined);
       delivery.tells();
-      message.nak(parts.delayMs(delivery.stream));
+      message.nak(parts.delayJammedMs(message, delivery.stream));
       return meters.settled("later");
     case "retry":
       log.warn("batch failed, the broker will deliver it again", told);

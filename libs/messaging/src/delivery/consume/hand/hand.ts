@@ -5,6 +5,7 @@ import { createWaitingGauge } from "../../waiting-gauge.js";
 import { createAcks } from "./acks.js";
 import { createAttempts } from "./attempts.js";
 import { createPulse, keepLease, type Lease } from "./lease.js";
+import { heldMax } from "./places/held.js";
 import { createJams } from "./places/jams.js";
 import { createMeters } from "./meters.js";
 import { createReturns } from "./places/returns.js";
@@ -12,7 +13,7 @@ import type { StageOptions } from "../options.js";
 import { parkedFull } from "../parking.js";
 import type { Delivery } from "../process-batch.js";
 import { settleDelivery } from "../settle-delivery.js";
-import { createSlots, heldMax } from "./places/slots.js";
+import { createSlots } from "./places/slots.js";
 import { createSuspects } from "./suspects.js";
 
 /** Deliveries in hand, each on its way to be settled. */
@@ -49,6 +50,11 @@ export interface HandOptions {
 /** It sleeps, is on trial, or asks models for texts and for sentiment. */
 const listenersPerDelivery = 4;
 
+/** It grows: nothing is missed by coming less often, up to a bound that shows when the stream goes on. */
+const jammedDelay = ({ info }: JsMsg): { firstMs: number } => ({
+  firstMs: 500 * 2 ** Math.min(4, info.deliveryCount - 1),
+});
+
 export function createHand(of: HandOptions): Hand {
   const { stage, consumer, options, inFlightMax, isParked = false } = of;
   const { runtime } = options;
@@ -77,10 +83,11 @@ export function createHand(of: HandOptions): Hand {
     const wanted = options.parallelismOf?.(tenant, stream) ?? 0;
     return Math.min(inFlightMax, wanted === 0 ? (options.parallelismDefault ?? inFlightMax) : wanted);
   };
-  const slots = createSlots({ inFlightMax, parallelismOf, onRoom: tell });
+  const slots = createSlots({ clock, inFlightMax, parallelismOf, onRoom: tell });
   const gauge = createWaitingGauge(runtime.metrics, consumer);
   const returns = createReturns(clock);
   const jams = createJams({
+    clock,
     placesMax: Math.ceil(inFlightMax / 2),
     onJam: (stream, by) => {
       if (by === -1) return gauge.move(parkedFull, undefined);
@@ -96,7 +103,7 @@ export function createHand(of: HandOptions): Hand {
     isParked,
     gauge,
     jams: isParked || of.isInLine === true ? undefined : jams,
-    delayMs: returns.delayMs,
+    delayJammedMs: (message: JsMsg, stream: string): number => returns.delayMs(stream, jammedDelay(message)),
     isStopped: () => stopped,
     countWaiting: (by: 1 | -1, why: string) => {
       waiting += by;
@@ -111,12 +118,12 @@ export function createHand(of: HandOptions): Hand {
     message.nak();
   };
   /** Its stream has no place for it now. */
-  const giveBackLater = async (message: JsMsg, stream: string, lease: Lease): Promise<void> => {
+  const giveBackLater = async (message: JsMsg, lease: Lease, delayMs: () => number): Promise<void> => {
     leaving += 1;
     await attempts.takeBack(message, false).catch(() => undefined);
     leaving -= 1;
     if (lease.isLost()) return meters.settled("lost");
-    message.nak(stopped ? undefined : returns.delayMs(stream));
+    message.nak(stopped ? undefined : delayMs());
     meters.settled("later");
   };
 
@@ -129,10 +136,17 @@ export function createHand(of: HandOptions): Hand {
     const leaveJam = jams.enter(stream);
     try {
       if (leaveJam === undefined) {
-        await giveBackLater(message, stream, lease);
+        await giveBackLater(message, lease, () => parts.delayJammedMs(message, stream));
         return toldAt;
       }
-      if (!(await slots.enter(stream))) {
+      const as = await slots.enter(stream);
+      if (as === "later") {
+        await giveBackLater(message, lease, () =>
+          returns.delayMs(stream, { apartMs: slots.apartMs(stream) }),
+        );
+        return toldAt;
+      }
+      if (as === "closed") {
         await giveBack(message);
         return toldAt;
       }

@@ -4,15 +4,18 @@ import { createJams } from "./jams.js";
 
 function setUp(placesMax = 2) {
   const told: string[] = [];
-  const jams = createJams({ placesMax, onJam: (stream, by) => told.push(`${stream} ${by}`) });
-  return { jams, told };
+  const clock = { now: 0, monotonic: () => clock.now };
+  const jams = createJams({ clock, placesMax, onJam: (stream, by) => told.push(`${stream} ${by}`) });
+  return { jams, told, clock };
 }
 
 test("all of a stream may enter until it is jammed, then one at a time", () => {
-  const { jams } = setUp();
+  const { jams, clock } = setUp();
   const before = jams.enter("s");
   assert.ok(before !== undefined && jams.enter("s") !== undefined);
   jams.begin("s");
+  assert.equal(jams.enter("s"), undefined, "one was tried a moment ago");
+  clock.now += 1_000;
   const tried = jams.enter("s");
   assert.ok(tried);
   assert.equal(jams.enter("s"), undefined);
@@ -24,8 +27,9 @@ test("all of a stream may enter until it is jammed, then one at a time", () => {
 });
 
 test("jammed streams together have as many places as they may", () => {
-  const { jams } = setUp(2);
+  const { jams, clock } = setUp(2);
   for (const stream of ["a", "b", "c"]) jams.begin(stream);
+  clock.now += 1_000;
   const a = jams.enter("a");
   assert.ok(a !== undefined && jams.enter("b") !== undefined);
   assert.equal(jams.enter("c"), undefined);

@@ -1,10 +1,12 @@
+import type { Clock } from "@millrace/runtime";
+
 /*
  * Streams that alone are blocked, while PARKED has no room for their batches: jammed. What is in hand of one
  * is given back, and comes again later; one at a time is tried, so that the first that passes ends the jam.
  */
 export interface Jams {
   /**
-   * What ends the visit; undefined: another of its jammed stream is tried now, or enough of
+   * What ends the visit; undefined: one of its jammed stream is tried now, or was a moment ago, or enough of
    * others are, so it is to be given back unopened.
    */
   enter(stream: string): (() => void) | undefined;
@@ -16,29 +18,34 @@ export interface Jams {
 }
 
 export interface JamsOptions {
+  clock: Pick<Clock, "monotonic">;
   /** Places that jammed streams may have together; each has one at most. */
   placesMax: number;
   /** Told when a stream's jam begins (+1) and ends (-1). */
   onJam(stream: string, by: 1 | -1): void;
 }
 
+/** A try opens the body, which may be large. */
+const tryAgainMs = 1_000;
 const leaveNothing = (): void => undefined;
 
-export function createJams({ placesMax, onJam }: JamsOptions): Jams {
-  const jammed = new Set<string>();
+export function createJams({ clock, placesMax, onJam }: JamsOptions): Jams {
+  /** Streams, and when the next of each may be tried. */
+  const jammed = new Map<string, number>();
   const tried = new Set<string>();
   return {
     enter: (stream) => {
-      if (!jammed.has(stream)) return leaveNothing;
-      if (tried.has(stream) || tried.size >= placesMax) return undefined;
+      const tryAt = jammed.get(stream);
+      if (tryAt === undefined) return leaveNothing;
+      if (clock.monotonic() < tryAt || tried.has(stream) || tried.size >= placesMax) return undefined;
       tried.add(stream);
       return () => void tried.delete(stream);
     },
     has: (stream) => jammed.has(stream),
     begin: (stream) => {
-      if (jammed.has(stream)) return;
-      jammed.add(stream);
-      onJam(stream, 1);
+      const isNew = !jammed.has(stream);
+      jammed.set(stream, clock.monotonic() + tryAgainMs);
+      if (isNew) onJam(stream, 1);
     },
     end: (stream) => {
       if (jammed.delete(stream)) onJam(stream, -1);
