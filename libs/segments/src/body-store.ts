@@ -4,7 +4,7 @@ import { Batch, type SegmentRange } from "@millrace/proto/batch";
 import { nodeDisk } from "./disk/disk.js";
 import { createSegmentLeases, type LeasedFrame, type SegmentLeases } from "./lease/segment-leases.js";
 import type { FramePlace, FrameToAppend } from "./log/frame-writer.js";
-import type { RecoveredFrame } from "./log/scan.js";
+import type { IsOurs, RecoveredFrame } from "./log/scan.js";
 import { openSegmentLog, type SegmentLogOptions } from "./log/segment-log.js";
 import { type Held, openStragglers } from "./spill/stragglers.js";
 import { inlineBatch, type PlacedBatch, travelsInline, withRange } from "./placed-batch.js";
@@ -74,11 +74,11 @@ export interface LeasingOptions extends BodyStoreOptions {
 }
 
 export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStore> {
-  return (await open(options)).store;
+  return (await open(options, false)).store;
 }
 
 export async function openLeasingBodyStore(options: LeasingOptions): Promise<LeasingBodyStore> {
-  const { store, log, held, placedOf, recoveredOf, pins } = await open(options);
+  const { store, log, held, placedOf, recoveredOf, pins } = await open(options, true);
   /** Pinned again, what happened to it since the first time still counts. */
   const pin = (id: string): void => {
     if (!pins.has(id)) pins.set(id, { wasReleased: false, isPlaced: false });
@@ -152,9 +152,30 @@ interface Pin {
   isPlaced: boolean;
 }
 
-async function open(options: BodyStoreOptions) {
+/** A frame that nobody of this side can have written is damage: it must neither be published nor stop us. */
+function createIsOurs(side: BodyStoreOptions["side"], isLeasing: boolean): IsOurs {
+  return ({ subject, batch }) => {
+    const isRaw = subject.startsWith("raw.");
+    const isOfSide = subject === "" ? isLeasing : isRaw === (side === "raw");
+    return isOfSide && isBatch(batch);
+  };
+}
+
+function isBatch(bytes: Uint8Array): boolean {
+  try {
+    return Batch.decode(bytes).header !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+async function open(options: BodyStoreOptions, isLeasing: boolean) {
   const { side, owner, node } = options;
-  const log = await openSegmentLog({ ...options, dir: join(options.sideDir, owner) });
+  const log = await openSegmentLog({
+    ...options,
+    dir: join(options.sideDir, owner),
+    isOurs: createIsOurs(side, isLeasing),
+  });
   const held: Held = new Map();
   const stragglers = await openStragglers({ ...options, log, held });
   const pins = new Map<string, Pin>();
@@ -191,7 +212,7 @@ async function open(options: BodyStoreOptions) {
   };
   const store: BodyStore = {
     recovered: recoveredOf([...log.recovered, ...stragglers.recovered]),
-    damaged: log.damaged,
+    damaged: log.damaged + stragglers.damaged,
     keep: async () => void (await Promise.all([stragglers.spill(), log.shelf.putAway()])),
     liveBytes: log.liveBytes,
     spilledBytes: stragglers.bytes,

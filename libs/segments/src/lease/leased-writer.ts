@@ -3,7 +3,7 @@ import { CodedError } from "@millrace/errors";
 import { encodeBatch, idText, type OpenBatch } from "@millrace/envelope";
 import { inlineBatch, type PlacedBatch, travelsInline, withRange } from "../placed-batch.js";
 import { type Disk, type DiskFile, nodeDisk } from "../disk/disk.js";
-import { segmentHeadBytes } from "../log/frame.js";
+import { decodeSegmentHead, segmentHeadBytes } from "../log/frame.js";
 import { createFrameWriter, type FramePlace, layOut } from "../log/frame-writer.js";
 import { createReserve } from "../log/reserve.js";
 import type { LeaseKey } from "./segment-leases.js";
@@ -54,6 +54,7 @@ export interface LeasedWriter {
 
 interface Lease extends GrantedLease {
   file: DiskFile;
+  salt: bigint;
   end: number;
   /** Frames that are being written. */
   writing: number;
@@ -87,8 +88,10 @@ export function createLeasedWriter(options: LeasedWriterOptions): LeasedWriter {
     const owner = granted.log.split("/")[1] ?? "";
     const path = join(sideDir, owner, `${String(granted.segment).padStart(8, "0")}.seg`);
     const file = await disk.open(path, "existing");
+    const salt = await readSalt(file, granted.segment);
     const at = { renewedAt: askedAt, usedAt: askedAt, sealedAt: undefined };
-    const lease = { ...granted, file, end: segmentHeadBytes, writing: 0, pending: 0, ...at, lost: false };
+    const none = { end: segmentHeadBytes, writing: 0, pending: 0, lost: false };
+    const lease = { ...granted, file, salt, ...none, ...at };
     leases.add(lease);
     return lease;
   };
@@ -142,7 +145,7 @@ export function createLeasedWriter(options: LeasedWriterOptions): LeasedWriter {
     reserve.drop(isLost);
     const { segment: lease, offset } = await reserve.take(laidOut.bytes);
     try {
-      const place = await writer.write(laidOut, { file: lease.file, segment: lease.segment, offset });
+      const place = await writer.write(laidOut, { ...lease, offset });
       return { lease, place };
     } catch (cause) {
       lease.pending--;
@@ -194,6 +197,20 @@ export function createLeasedWriter(options: LeasedWriterOptions): LeasedWriter {
       for (const lease of leases) await end(lease);
     },
   };
+}
+
+/** Frames bear it. Only who has the files can know it, so it is in no message. */
+async function readSalt(file: DiskFile, segment: number): Promise<bigint> {
+  const bytes = Buffer.alloc(segmentHeadBytes);
+  try {
+    await file.read(bytes, 0);
+    const head = decodeSegmentHead(bytes);
+    if (head?.segment === segment) return head.salt;
+    throw new CodedError("unavailable", `write to segment ${segment}: its head is not that of the lease`);
+  } catch (caught) {
+    await file.close();
+    throw caught;
+  }
 }
 
 async function renew(client: LeaseClient, lease: Lease, now: number): Promise<void> {

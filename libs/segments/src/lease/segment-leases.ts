@@ -137,7 +137,12 @@ export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
     await held.file.fdatasync().catch((cause: unknown) => {
       throw options.onDiskFailed(cause);
     });
-    const { frames, damages, end } = await scanSegment(held.file, held.number, (at) => committed.has(at));
+    const { frames, damages, end } = await scanSegment(held.file, {
+      segment: held.number,
+      salt: held.salt,
+      isOurs: shelf.isOurs,
+      isKnown: (at) => committed.has(at),
+    });
     // From here on nothing fails: what is tried again counts no frame twice.
     options.onDamaged(damages.length);
     for (const damage of damages)
@@ -213,11 +218,11 @@ export function createSegmentLeases(options: LeaseOptions): SegmentLeases {
 }
 
 /** Its bytes in the file, after a look whether it is there at all. */
-async function checkFrame({ file, number }: Segment, { id, place }: LeasedFrame): Promise<number> {
+async function checkFrame({ file, number, salt }: Segment, { id, place }: LeasedFrame): Promise<number> {
   assert(place.segment === number, "the place is in the leased segment");
   const bytes = Buffer.alloc(frameHeaderBytes);
   await file.read(bytes, place.frameOffset);
-  const header = decodeFrameHeader(bytes);
+  const header = decodeFrameHeader(bytes, salt);
   const isThere =
     header !== undefined &&
     header.segment === number &&

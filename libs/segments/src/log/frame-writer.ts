@@ -35,6 +35,8 @@ export interface FramePlace {
 export interface Room {
   file: DiskFile;
   segment: number;
+  /** Of this life of the file. */
+  salt: bigint;
   offset: number;
 }
 
@@ -83,7 +85,7 @@ export function createFrameWriter(onBroken?: (error: CodedError) => void): Frame
   return {
     broken: () => broken,
     breakWith,
-    write: async ({ id, meta, body, bodyBytes, bodyCrc }, { file, segment, offset }) => {
+    write: async ({ id, meta, body, bodyBytes, bodyCrc }, { file, segment, salt, offset }) => {
       const header = encodeFrameHeader({
         segment,
         metaBytes: meta.length,
@@ -91,6 +93,7 @@ export function createFrameWriter(onBroken?: (error: CodedError) => void): Frame
         metaCrc: crc32(meta),
         bodyCrc,
         id,
+        salt,
       });
       try {
         await writeAll(file, [header, meta, ...body], offset);

@@ -3,6 +3,8 @@ import test from "node:test";
 import fc from "fast-check";
 import { createMemoryDisk, createRandom } from "../testing/memory-disk.js";
 import type { FramePlace } from "./frame-writer.js";
+import { forgedFrames } from "../testing/forged-frames.js";
+import { mutantLog } from "../testing/mutant-log.js";
 import { openSegmentLog, type SegmentLog } from "./segment-log.js";
 
 const dir = "/log";
@@ -50,13 +52,15 @@ interface Model {
 /** How an implementation that forgets something is told: each must be caught. */
 interface Mutant {
   acknowledgesTooEarly?: boolean;
-  handsOutDamaged?: boolean;
+  open?: typeof openSegmentLog;
 }
 
 async function run(steps: readonly Step[], mutant: Mutant = {}): Promise<void> {
   const disk = createMemoryDisk();
   const model: Model = { sure: new Map(), open: new Set(), bodies: new Map() };
-  const flipped: { id: string; place: FramePlace }[] = [];
+  let salts = 0n;
+  // Each life a different one, and none that the bodies below could know.
+  const newSalt = (): bigint => 0x5a17_0000_0000_0000n + ++salts;
   const contents = ({ segment }: FramePlace): Buffer =>
     disk.contents(`${dir}/${String(segment).padStart(8, "0")}.seg`);
   const faulty =
@@ -70,12 +74,17 @@ async function run(steps: readonly Step[], mutant: Mutant = {}): Promise<void> {
         }
       : disk;
   const open = (): Promise<SegmentLog> =>
-    openSegmentLog({ dir, segmentBytes, liveBytesMax: 5 * segmentBytes, disk: faulty });
+    (mutant.open ?? openSegmentLog)({
+      dir,
+      segmentBytes,
+      liveBytesMax: 5 * segmentBytes,
+      disk: faulty,
+      newSalt,
+    });
   /** Compares what a new life finds with the model, which goes on from there. */
   const reopen = async (): Promise<SegmentLog> => {
     const log = await open();
-    const damaged = mutant.handsOutDamaged === true ? [...flipped] : [];
-    const found = new Map([...damaged, ...log.recovered].map((frame) => [frame.id, frame]));
+    const found = new Map(log.recovered.map((frame) => [frame.id, frame]));
     for (const id of model.sure.keys()) assert.ok(found.has(id), `frame ${id} was acknowledged and is gone`);
     for (const [id, { place }] of found) {
       assert.ok(model.sure.has(id) || model.open.has(id), `frame ${id} was released and is back`);
@@ -92,7 +101,7 @@ async function run(steps: readonly Step[], mutant: Mutant = {}): Promise<void> {
   for (const next of steps) {
     if (next.do === "append") {
       const id = (++count).toString(16).padStart(32, "0");
-      const body = Buffer.alloc(next.bytes, count);
+      const body = count % 2 === 0 ? Buffer.alloc(next.bytes, count) : forgedFrames(next.bytes);
       model.bodies.set(id, body);
       model.open.add(id);
       await log.append({ id, subject: "s", batch: Buffer.from(id), body }).then(
@@ -117,7 +126,6 @@ async function run(steps: readonly Step[], mutant: Mutant = {}): Promise<void> {
       contents(place).writeUInt8((contents(place)[at] ?? 0) ^ (1 << next.bit), at);
       model.sure.delete(id);
       model.open.add(id);
-      flipped.push({ id, place });
     } else if (next.do === "fault") disk.breakAt(disk.calls() + next.after, next.fault);
     else {
       if (next.do === "reopen") await log.close().catch(() => undefined);
@@ -153,7 +161,9 @@ test("a log that acknowledges before its sync is found out", async () => {
   await assert.rejects(lost, /was acknowledged and is gone/);
 });
 
-test("a log that hands out what was flipped is found out", async () => {
+test("a scan without its checksums is found out", async (t) => {
+  const check = "crc32(meta) !== header.metaCrc || crc32(body) !== header.bodyCrc";
+  const open = await mutantLog(t, { file: "scan.js", from: check, to: "false" });
   const handed = run(
     [
       { do: "append", bytes: 2_000 },
@@ -162,7 +172,21 @@ test("a log that hands out what was flipped is found out", async () => {
       { do: "flip", pick: 0, at: 1_000, bit: 3 },
       { do: "kill" },
     ],
-    { handsOutDamaged: true },
+    { open },
   );
   await assert.rejects(handed, /is not what was written/);
+});
+
+test("a scan that takes frames of any salt is found out", async (t) => {
+  const check = "salt !== undefined && bytes.readBigUInt64LE(saltOffset) !== salt";
+  const open = await mutantLog(t, { file: "frame.js", from: check, to: "false" });
+  const steps: Step[] = [
+    { do: "append", bytes: 2_000 },
+    { do: "append", bytes: 3_000 },
+    // Its own header is lost, so the scan looks for the next one in its body.
+    { do: "flip", pick: 0, at: 0, bit: 3 },
+    { do: "kill" },
+  ];
+  await run(steps);
+  await assert.rejects(run(steps, { open }), /was released and is back/);
 });

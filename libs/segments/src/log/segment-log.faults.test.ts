@@ -181,10 +181,7 @@ function smallDisk(t: TestContext): string | undefined {
 
 test("a full disk refuses, tears nothing, and goes on as soon as there is room", async (t) => {
   const mounted = smallDisk(t);
-  if (mounted === undefined) {
-    t.diagnostic("no file system of its own for this user: the port-level test beside stands for it");
-    return;
-  }
+  if (mounted === undefined) return t.skip("no file system of its own for this user");
   const dir = join(mounted, "log");
   mkdirSync(dir);
   writeFileSync(join(mounted, "ballast"), Buffer.alloc(700 * 1024));

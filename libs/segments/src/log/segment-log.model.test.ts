@@ -5,6 +5,7 @@ import { join } from "node:path";
 import test from "node:test";
 import fc from "fast-check";
 import type { FramePlace } from "./frame-writer.js";
+import { forgedFrames } from "../testing/forged-frames.js";
 import { openSegmentLog, type SegmentLog } from "./segment-log.js";
 
 const segmentBytes = 16 * 1024;
@@ -32,7 +33,8 @@ test("random appends, releases and reopenings keep exactly the frames that were 
       for (const next of steps) {
         if (next.do === "append") {
           const id = (++count).toString(16).padStart(32, "0");
-          const frame = { id, subject: "s", batch: Buffer.from(id), body: Buffer.alloc(next.bytes, count) };
+          const body = count % 2 === 0 ? Buffer.alloc(next.bytes, count) : forgedFrames(next.bytes);
+          const frame = { id, subject: "s", batch: Buffer.from(id), body };
           const place = await log.append(frame).catch((error: { code: string }) => {
             // Refused only when the live frames really take up all segments but one.
             assert.equal(error.code, "resource_exhausted");

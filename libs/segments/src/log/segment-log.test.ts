@@ -5,7 +5,7 @@ import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { CodedError } from "@millrace/errors";
 import { type Disk, nodeDisk } from "../disk/disk.js";
-import { frameBytes, segmentHeadBytes } from "./frame.js";
+import { frameBytes, frameHeaderBytes, segmentHeadBytes } from "./frame.js";
 import type { FramePlace } from "./frame-writer.js";
 import { openSegmentLog } from "./segment-log.js";
 
@@ -98,7 +98,7 @@ test("a flip of any byte of four frames is noticed, and the other frames survive
       writeFileSync(only(dir), flipped);
       const again = await openSegmentLog({ dir, ...sizes });
       const inField = at - frameOffset;
-      const harmless = (inField >= 6 && inField < 8) || (inField >= 52 && inField < 56);
+      const harmless = (inField >= 6 && inField < 8) || (inField >= 60 && inField < 64);
       const others = [1, 2, 3, 4].filter((n) => n !== index + 1);
       assert.deepEqual(
         idsOf(again.recovered),
@@ -106,7 +106,7 @@ test("a flip of any byte of four frames is noticed, and the other frames survive
         `byte ${inField} of frame ${index}`,
       );
       // A last frame without its header can't be told from a torn tail.
-      const tail = index === 3 && inField < 56;
+      const tail = index === 3 && inField < 64;
       assert.equal(again.damaged, harmless || tail ? 0 : 1, `byte ${inField} of frame ${index}`);
       await again.close();
     }
@@ -219,7 +219,7 @@ test("a thousand appends at once over many segments are all whole", async (t) =>
   assert.ok(new Set(places.map((place) => place.segment)).size > 5);
   const spans = places.map(({ segment, frameOffset, offset, length }) => ({
     from: segment * segmentBytes + frameOffset,
-    to: segment * segmentBytes + frameOffset + frameBytes(offset - frameOffset - 56, length),
+    to: segment * segmentBytes + frameOffset + frameBytes(offset - frameOffset - frameHeaderBytes, length),
   }));
   spans.sort((a, b) => a.from - b.from);
   for (const [at, span] of spans.entries()) assert.ok(at === 0 || (spans[at - 1]?.to ?? 0) <= span.from);

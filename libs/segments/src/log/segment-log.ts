@@ -65,7 +65,7 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Segmen
       throw coded(cause, writer);
     });
     try {
-      return await writer.write(laidOut, { file: segment.file, segment: segment.number, offset });
+      return await writer.write(laidOut, { ...segment, segment: segment.number, offset });
     } catch (cause) {
       segment.live--;
       await shelf.recycleIfDone(segment);

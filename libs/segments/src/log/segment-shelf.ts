@@ -1,10 +1,11 @@
+import { randomBytes } from "node:crypto";
 import { basename, join } from "node:path";
 import { CodedError } from "@millrace/errors";
 import { isSystemError, writeAll } from "@millrace/files";
 import { type Disk, type DiskFile, nodeDisk } from "../disk/disk.js";
 import { encodeSegmentHead, segmentHeadBytes, type WrittenBy } from "./frame.js";
 import { quarantine } from "./quarantine.js";
-import { type RecoveredFrame, scanSegment } from "./scan.js";
+import { type IsOurs, type RecoveredFrame, scanSegment } from "./scan.js";
 
 /*
  * The life of a segment file:
@@ -28,6 +29,10 @@ export interface ShelfOptions {
   onBroken?: (error: CodedError) => void;
   /** Files of the file system when absent. */
   disk?: Disk;
+  /** A number that nobody can guess, new with each call. */
+  newSalt?: () => bigint;
+  /** Whether a frame can be of this log; one that is not counts as damaged. Absent: each can. */
+  isOurs?: IsOurs;
 }
 
 /** One file while it holds frames. */
@@ -35,6 +40,8 @@ export interface Segment {
   number: number;
   path: string;
   file: DiskFile;
+  /** Of this life of the file; without meaning where its head was not sound and it holds no frame. */
+  salt: bigint;
   end: number;
   live: number;
   sealed: boolean;
@@ -60,6 +67,7 @@ export interface Shelf {
   recovered: RecoveredFrame[];
   /** Frames and gaps that were not what was written; a copy of each lies in `quarantine/`. */
   damaged: number;
+  isOurs: IsOurs;
   /** Errors: `resource_exhausted` when there is no room after `waitMs`, or the disk is full. */
   openNext(writtenBy: WrittenBy, waitMs: number): Promise<Segment>;
   /**
@@ -118,6 +126,7 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
     });
   }
   const disk = options.disk ?? nodeDisk;
+  const newSalt = options.newSalt ?? (() => randomBytes(8).readBigUInt64LE());
   await disk.makeDirectory(dir);
   const { used, free, gone, spilled } = await readNumbers(disk, dir);
   let lastNumber = Math.max(0, ...free, ...used, ...gone, ...spilled);
@@ -182,10 +191,12 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
       lastNumber += 1;
       const number = lastNumber;
       const path = segmentPath(dir, number);
-      const head = encodeSegmentHead({ segment: number, writtenBy });
+      const salt = newSalt();
+      const head = encodeSegmentHead({ segment: number, writtenBy, salt });
       const isRecycled = await recycle(path);
       const file = await prepare(disk, { dir, path, isRecycled, segmentBytes, head });
-      const segment = { number, path, file, end: segmentHeadBytes, live: 0, sealed: false, tainted: false };
+      const unused = { end: segmentHeadBytes, live: 0, sealed: false, tainted: false };
+      const segment = { number, path, file, salt, ...unused };
       shelf.segments.set(number, segment);
       await removeGone();
       return segment;
@@ -198,6 +209,7 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
     segments: new Map(),
     recovered: [],
     damaged: 0,
+    isOurs: options.isOurs ?? (() => true),
     openNext,
     recycleIfDone,
     putAway,
@@ -213,12 +225,14 @@ export async function openShelf(options: ShelfOptions): Promise<Shelf> {
     const file = await disk.open(path, "existing");
     // What the last life wrote and did not sync may be seen here and be gone after a power cut.
     await file.fdatasync();
-    const { frames, damages, end, writtenBy } = await scanSegment(file, number);
+    const { isOurs } = shelf;
+    const scanned = await scanSegment(file, { segment: number, isOurs });
+    const { frames, damages, end, writtenBy, salt } = scanned;
     shelf.damaged += damages.length;
     for (const damage of damages) await quarantine(disk, { dir, file, damage });
     shelf.recovered.push(...frames);
     const tainted = writtenBy !== "owner";
-    const segment: Segment = { number, path, file, end, live: frames.length, sealed: true, tainted };
+    const segment: Segment = { number, path, file, salt, end, live: frames.length, sealed: true, tainted };
     shelf.segments.set(number, segment);
     await recycleIfDone(segment);
   }

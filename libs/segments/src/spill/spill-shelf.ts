@@ -1,9 +1,17 @@
 import { join } from "node:path";
 import { crc32, writeAll } from "@millrace/files";
 import type { Disk } from "../disk/disk.js";
-import { decodeFrameHeader, decodeMeta, frameBytes, frameHeaderBytes } from "../log/frame.js";
+import {
+  decodeFrameHeader,
+  decodeMeta,
+  earlierBuild,
+  frameBytes,
+  frameHeaderBytes,
+  isEarlierFrame,
+} from "../log/frame.js";
 import type { FramePlace } from "../log/frame-writer.js";
-import type { RecoveredFrame } from "../log/scan.js";
+import { quarantine } from "../log/quarantine.js";
+import type { Damage, IsOurs, RecoveredFrame } from "../log/scan.js";
 import type { Segment } from "../log/segment-shelf.js";
 
 /*
@@ -20,8 +28,11 @@ export function spillName({ segment, offset }: Pick<FramePlace, "segment" | "off
 }
 
 /** A spilled frame in memory: where its parts are, if it is whole. */
-function partsOf(bytes: Buffer): { id: string; meta: Buffer; body: Buffer; bodyCrc: number } | undefined {
-  const header = decodeFrameHeader(bytes);
+function partsOf(
+  bytes: Buffer,
+  salt?: bigint,
+): { id: string; meta: Buffer; body: Buffer; bodyCrc: number } | undefined {
+  const header = decodeFrameHeader(bytes, salt);
   if (header === undefined) return undefined;
   const meta = bytes.subarray(frameHeaderBytes, frameHeaderBytes + header.metaBytes);
   const body = bytes.subarray(
@@ -43,8 +54,18 @@ export interface SpillShelf {
   /** Makes the names of all written ones last. */
   sync(): Promise<void>;
   remove(place: FramePlace): Promise<void>;
-  /** What earlier lives left, with its bytes; what is not whole is removed. */
-  recover(): Promise<{ frame: RecoveredFrame; bytes: number }[]>;
+  /**
+   * What earlier lives left, with its bytes. What is not whole is removed: its segment still had it then.
+   * What is whole and not of this log goes to quarantine, and is counted.
+   *
+   * Errors: `failed_precondition` where an earlier build wrote one.
+   */
+  recover(isOurs: IsOurs): Promise<Recovered>;
+}
+
+export interface Recovered {
+  found: { frame: RecoveredFrame; bytes: number }[];
+  damaged: number;
 }
 
 export function createSpillShelf(disk: Disk, dir: string): SpillShelf {
@@ -61,13 +82,21 @@ export function createSpillShelf(disk: Disk, dir: string): SpillShelf {
       await file.close();
     }
   };
+  const putAside = async (path: string, { segment, offset, length }: Damage): Promise<void> => {
+    const file = await disk.open(path, "existing");
+    // As a file of its own it begins at 0.
+    const whole = { ...file, read: (bytes: Uint8Array) => file.read(bytes, 0) };
+    await quarantine(disk, { dir, file: whole, damage: { segment, offset, length } });
+    await file.close();
+  };
   return {
     write: async (segment, place) => {
       await disk.makeDirectory(folder);
       const metaBytes = place.offset - place.frameOffset - frameHeaderBytes;
       const bytes = Buffer.alloc(frameBytes(metaBytes, place.length));
       await segment.file.read(bytes, place.frameOffset);
-      if (partsOf(bytes) === undefined) throw new Error(`frame of segment ${place.segment} is damaged`);
+      if (partsOf(bytes, segment.salt) === undefined)
+        throw new Error(`frame of segment ${place.segment} is damaged`);
       // What an earlier try left under this name may be half of it.
       await disk.unlink(pathOf(place));
       const file = await disk.open(pathOf(place), "create");
@@ -81,17 +110,28 @@ export function createSpillShelf(disk: Disk, dir: string): SpillShelf {
     },
     sync: () => disk.fsyncDir(folder),
     remove: (place) => disk.unlink(pathOf(place)),
-    recover: async () => {
-      const found: { frame: RecoveredFrame; bytes: number }[] = [];
+    recover: async (isOurs) => {
+      let damaged = 0;
+      const found: Recovered["found"] = [];
       for (const name of await disk.readdir(folder)) {
         const named = /^(\d+)-(\d+)\.frame$/.exec(name);
         if (named === null) continue;
         const bytes = await read(join(folder, name));
+        if (isEarlierFrame(bytes)) throw earlierBuild(`${spillDir}/${name}`);
         const parts = partsOf(bytes);
-        if (parts === undefined) await disk.unlink(join(folder, name));
-        else found.push({ frame: frameOf(parts, Number(named[1]), Number(named[2])), bytes: bytes.length });
+        const place = { segment: Number(named[1]), offset: Number(named[2]) };
+        const frame = parts && frameOf(parts, place.segment, place.offset);
+        if (frame !== undefined && isOurs(frame)) {
+          found.push({ frame, bytes: bytes.length });
+          continue;
+        }
+        if (parts !== undefined) {
+          damaged += 1;
+          await putAside(join(folder, name), { ...place, length: bytes.length });
+        }
+        await disk.unlink(join(folder, name));
       }
-      return found;
+      return { found, damaged };
     },
   };
 }
@@ -100,8 +140,10 @@ function frameOf(
   { id, meta, body, bodyCrc }: { id: string; meta: Buffer; body: Buffer; bodyCrc: number },
   segment: number,
   offset: number,
-): RecoveredFrame {
-  const { subject, batch } = decodeMeta(meta);
+): RecoveredFrame | undefined {
+  const decoded = decodeMeta(meta);
+  if (decoded === undefined) return undefined;
+  const { subject, batch } = decoded;
   const frameOffset = offset - frameHeaderBytes - meta.length;
   const place = { segment, frameOffset, offset, length: body.length, crc32: bodyCrc };
   return { id, subject, batch: Uint8Array.from(batch), place };

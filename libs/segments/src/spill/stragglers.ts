@@ -20,6 +20,8 @@ export type Held = Map<string, HeldFrame>;
 export interface Stragglers {
   /** Spilled by earlier lives, and still referred to. */
   recovered: readonly RecoveredFrame[];
+  /** Of those, what was not of this log. */
+  damaged: number;
   /** Copies aside what is old and alone in its segment. */
   spill(): Promise<void>;
   /** Nothing refers to the frame any more, wherever it lies. */
@@ -71,7 +73,7 @@ export async function openStragglers(options: StragglerOptions): Promise<Straggl
     log.shelf.count(-size);
     await shelf.remove(place);
   };
-  const found = await shelf.recover();
+  const { found, damaged } = await shelf.recover(log.shelf.isOurs);
   const fromEarlier = new Set(found.map(({ frame }) => keyOf(frame.place)));
   for (const { frame, bytes: size } of found) count(frame.place, size);
 
@@ -116,6 +118,7 @@ export async function openStragglers(options: StragglerOptions): Promise<Straggl
   };
   return {
     recovered: found.map(({ frame }) => frame),
+    damaged,
     bytes: () => bytes,
     spill: async () => {
       const all = [...bySegment(held)].flatMap(([number, frames]): Remains[] => {
