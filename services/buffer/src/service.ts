@@ -9,7 +9,7 @@ import {
   createStoredTracker,
   createStreamRegistry,
 } from "@millrace/messaging";
-import { BufferServiceService } from "@millrace/proto/buffer";
+import { type AppendRequest, BufferServiceService } from "@millrace/proto/buffer";
 import { type BuildService, createGrpcServer, type Logger, unary } from "@millrace/runtime";
 import { createBodyReader, keepReader } from "@millrace/segments";
 import { openAcceptJournal } from "./accept/accept-journal.js";
@@ -88,7 +88,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
         name: "millrace.buffer.v1.BufferService",
         definition: BufferServiceService,
         implementation: {
-          append: call("Append", appending),
+          append: call("Append", (request: AppendRequest) => appending(request)),
           appendStream: appendStreams.serve,
           lastPosition: call("LastPosition", lastPosition({ ledger, left })),
           reject: call("Reject", reject({ deadLetters, ledger })),

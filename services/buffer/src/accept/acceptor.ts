@@ -25,15 +25,22 @@ import { Batch, Lane } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import type { Component } from "@millrace/runtime";
 import { type Quota, weightOf } from "../quota/quota.js";
+import type { Aside } from "../quota/stream-quota.js";
 import type { AcceptJournal } from "./accept-journal.js";
 import type { Paths } from "./paths.js";
 
 export interface Acceptor extends Component {
   /**
    * Resolves when the batch is durable. The same interval again is accepted once; with `again` it is
-   * published again, to learn of its message.
+   * published again, to learn of its message. `aside`: what tells that it waits for room of its stream.
    */
-  accept(batch: Batch, from: { sender: string; again?: boolean }): Promise<Acceptance>;
+  accept(batch: Batch, from: AcceptedFrom): Promise<Acceptance>;
+}
+
+export interface AcceptedFrom {
+  sender: string;
+  again?: boolean;
+  aside?: Aside | undefined;
 }
 
 export interface Acceptance {
@@ -95,8 +102,8 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
 
   const acceptNew = async (incoming: Incoming): Promise<Acceptance> => {
     const { open, account } = incoming;
-    const { again, sender } = incoming;
-    const held = again ? countedAlready : await quota.take(open, incoming.stream, sender);
+    const { again, sender, aside } = incoming;
+    const held = again ? countedAlready : await quota.take(open, incoming.stream, { sender, aside });
     const published = await publish(incoming).catch((caught: unknown) => {
       // Refused, nothing is stored; after any other answer something may be, and counts until it is known.
       if (isSureRefusal(CodedError.from(caught).code)) held.giveBack();
@@ -194,7 +201,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       await rotating;
       await journal.close();
     },
-    accept: async (batch, { sender, again = false }) => {
+    accept: async (batch, { sender, again = false, aside }) => {
       checkIncoming(batch, options);
       const open = openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
       const { header } = open;
@@ -220,7 +227,7 @@ export function createAcceptor(options: AcceptorOptions): Acceptor {
       header.schemaVersion = 1;
       header.streamCreatedMs = stream.createdMs;
       header.acceptedUs = Math.round(options.now() * 1000);
-      const of = { open, batch, stream, account, again, sender };
+      const of = { open, batch, stream, account, again, sender, aside };
       const accepted = accepting.get(id) ?? acceptNew(of).finally(() => accepting.delete(id));
       accepting.set(id, accepted);
       return accepted;
@@ -244,6 +251,7 @@ interface Incoming {
   again: boolean;
   /** Who waits where its stream is full. */
   sender: string;
+  aside: Aside | undefined;
 }
 
 /** What is accepted again was counted when the earlier life was read back. */

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { test, type TestContext } from "node:test";
 import type { ClientDuplexStream } from "@grpc/grpc-js";
 import { CodedError } from "@millrace/errors";
+import { Batch } from "@millrace/proto/batch";
 import {
-  type AppendRequest,
   AppendResponse,
   type AppendStreamRequest,
   type AppendStreamResponse,
@@ -13,7 +13,10 @@ import {
   Sender,
 } from "@millrace/proto/buffer";
 import { createGrpcServer, fromStatusBytes, insecure, silentLogger } from "@millrace/runtime";
-import { createAppendStreams } from "./append-stream.js";
+import { createFakeClock, eventually } from "@millrace/runtime/testing";
+import { createLiveBytes, sinkBits } from "../quota/live-bytes.js";
+import { type Aside, createStreamQuota } from "../quota/stream-quota.js";
+import { type AppendStreamsOptions, createAppendStreams } from "./append-stream.js";
 
 const never = new AbortController().signal;
 const appended = (jetStream: string): AppendResponse => AppendResponse.fromPartial({ jetStream });
@@ -24,7 +27,7 @@ const asked = (number: number): AppendStreamRequest => ({
 });
 
 /** The server's side, with what an append does given by the test; and a call to it. */
-async function serving(t: TestContext, append: (request: AppendRequest) => Promise<AppendResponse>) {
+async function serving(t: TestContext, append: AppendStreamsOptions["append"]) {
   const streams = createAppendStreams({ append, log: silentLogger });
   const unused = (): void => assert.fail("not called");
   const names = ["append", "lastPosition", "reject", "leaseSegment", "renewLease", "endLease", "getUsage"];
@@ -153,4 +156,81 @@ test("no more are worked on at once than a connection may have calls", async (t)
   for (let number = 1; number <= 1_000; number++) call.write(asked(number));
   assert.equal(new Set((await done).map(({ number }) => number)).size, 1_000);
   assert.ok(most <= 100, `${most} at once`);
+});
+
+/** Full streams and a healthy one behind a real quota, whose clock stands still until the test moves it. */
+async function quotaServing(t: TestContext) {
+  const clock = createFakeClock();
+  const quota = createStreamQuota({
+    live: createLiveBytes(),
+    quotaOf: () => 1_000,
+    now: clock.monotonic,
+    sleep: clock.sleep,
+    roomWaitMs: 1_000,
+    waitingBytesMax: 1_000_000,
+    lineBytesMax: 1_000_000,
+    lineMax: 64,
+  });
+  const sinks = sinkBits({ results: false, store: true, search: false });
+  let taken = 0;
+  const take = async (stream: string, bytes: number, aside?: Aside): Promise<void> => {
+    taken += 1;
+    const range = {
+      tenant: "t",
+      stream,
+      source: "a",
+      createdMs: 1,
+      from: taken,
+      to: taken + 1,
+      bytes,
+      sinks,
+    };
+    const by = { sender: "gateway", quotaBytes: 1_000, heldBytes: 10, aside };
+    (await quota.take(range, by)).keep();
+  };
+  const { call } = await serving(t, async ({ batch }, aside) => {
+    await take(batch?.header?.stream ?? "", 1, aside);
+    return appended("RAW");
+  });
+  const got: AppendStreamResponse[] = [];
+  call.on("data", (response: AppendStreamResponse) => got.push(response));
+  const send = (stream: string, count: number): void => {
+    const batch = Batch.fromPartial({ header: { stream } });
+    for (let n = 0; n < count; n++) {
+      sent += 1;
+      call.write({ number: sent, append: { batch, sender: Sender.SENDER_GATEWAY }, trace: {} });
+    }
+  };
+  let sent = 0;
+  const answered = (number: number): boolean => got.some((response) => response.number === number);
+  return { clock, take, send, got, answered };
+}
+
+test("250 senders of a full stream hold up no other: 64 wait, the others are refused at once", async (t) => {
+  const { clock, take, send, got, answered } = await quotaServing(t);
+  await take("full", 1_000);
+  send("full", 250);
+  send("healthy", 1);
+  await eventually(() => answered(251), { what: "the healthy one is answered" });
+  const refused = got.filter(({ number }) => number <= 250);
+  assert.equal(refused.length, 250 - 64);
+  for (const { outcome } of refused) {
+    assert.ok(outcome?.$case === "refused");
+    const { code, subject, retryAfterMs } = fromStatusBytes(outcome.value, "append");
+    assert.deepEqual({ code, subject }, { code: "resource_exhausted", subject: "stream:full" });
+    assert.ok((retryAfterMs ?? 0) > 0, "says when to come again");
+  }
+  await clock.advance(1_000);
+  await eventually(() => got.length === 251, { what: "those that waited are answered" });
+});
+
+test("those who wait for room of five full streams take no place of another", async (t) => {
+  const { clock, take, send, got, answered } = await quotaServing(t);
+  for (let n = 1; n <= 5; n++) await take(`full-${n}`, 1_000);
+  for (let n = 1; n <= 5; n++) send(`full-${n}`, 50);
+  send("healthy", 200);
+  await eventually(() => answered(450), { what: "the last of the healthy stream is answered" });
+  assert.deepEqual([got.length, got.every(({ number }) => number > 250)], [200, true]);
+  await clock.advance(1_000);
+  await eventually(() => got.length === 450, { what: "those that waited are answered" });
 });

@@ -15,11 +15,15 @@ import {
   toStatus,
   toStatusBytes,
 } from "@millrace/runtime";
+import { createPlaces } from "../accept/places.js";
+import type { Aside } from "../quota/stream-quota.js";
 
 /*
  * Many appends over one call: a call of its own for each is a fifth of what both sides do with a small batch.
  *
  *     request ──► working, up to `inFlightMax` ──► response, by its number
+ *                   │ ▲
+ *                   └─┘ aside: waits for room of its own stream, and takes nobody's place meanwhile
  *     stop, or the caller ends its side ──► no more is read ──► what is worked on is answered ──► end
  *
  * Listed behind its server, so that it stops first: that one waits for open calls.
@@ -29,7 +33,7 @@ export interface AppendStreams extends Component {
 }
 
 export interface AppendStreamsOptions {
-  append(request: AppendRequest): Promise<AppendResponse>;
+  append(request: AppendRequest, aside: Aside): Promise<AppendResponse>;
   log: Logger;
 }
 
@@ -43,10 +47,10 @@ export function createAppendStreams({ append, log }: AppendStreamsOptions): Appe
   const open = new Set<{ end(): Promise<void> }>();
   let isStopped = false;
 
-  const answer = async (request: AppendStreamRequest): Promise<AppendStreamResponse> => {
+  const answer = async (request: AppendStreamRequest, aside: Aside): Promise<AppendStreamResponse> => {
     const { number, append: asked, trace } = request;
     try {
-      const work = (): Promise<AppendResponse> => append(asked ?? noAppend);
+      const work = (): Promise<AppendResponse> => append(asked ?? noAppend, aside);
       const appended = await inServerSpan(metadataOf(trace), rpc, work);
       return { number, outcome: { $case: "appended", value: appended } };
     } catch (caught) {
@@ -56,31 +60,32 @@ export function createAppendStreams({ append, log }: AppendStreamsOptions): Appe
   };
 
   const serve = (call: Call): void => {
-    let working = 0;
+    let unanswered = 0;
+    const places = createPlaces(call, inFlightMax);
     let isEnding = false;
     let ended = (): void => undefined;
     const whenEnded = new Promise<void>((resolve) => (ended = resolve));
     const endWhenDone = (): void => {
-      if (!isEnding || working > 0) return;
+      if (!isEnding || unanswered > 0) return;
       open.delete(stream);
       if (!call.cancelled) call.end();
       ended();
     };
     const end = (): Promise<void> => {
       isEnding = true;
-      call.pause();
+      places.close();
       endWhenDone();
       return whenEnded;
     };
     const stream = { end };
     open.add(stream);
     const take = async (request: AppendStreamRequest): Promise<void> => {
-      working += 1;
-      if (working >= inFlightMax) call.pause();
-      const response = await answer(request);
-      working -= 1;
+      unanswered += 1;
+      places.enter();
+      const response = await answer(request, places.aside);
+      unanswered -= 1;
       if (!call.cancelled) call.write(response);
-      if (!isEnding && working === inFlightMax - 1) call.resume();
+      places.leave();
       endWhenDone();
     };
     call.on("data", (received: AppendStreamRequest) => {

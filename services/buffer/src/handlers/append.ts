@@ -2,6 +2,7 @@ import { CodedError } from "@millrace/errors";
 import { idBytes } from "@millrace/envelope";
 import type { Durability } from "@millrace/messaging";
 import { type AppendRequest, type AppendResponse, Sender } from "@millrace/proto/buffer";
+import type { Aside } from "../quota/stream-quota.js";
 import type { Acceptor } from "../accept/acceptor.js";
 import type { Refusals } from "../quota/refusals.js";
 
@@ -19,7 +20,7 @@ export interface AppendParts {
 
 export const append =
   ({ acceptor, durability, refusals }: AppendParts) =>
-  async (request: AppendRequest): Promise<AppendResponse> => {
+  async (request: AppendRequest, aside?: Aside): Promise<AppendResponse> => {
     if (request.batch === undefined)
       throw new CodedError("invalid_argument", "append: no batch", { field: "batch" });
     const sender = senders[request.sender];
@@ -30,7 +31,7 @@ export const append =
       });
     }
     const stream = request.batch.header?.stream ?? "";
-    const accepting = acceptor.accept(request.batch, { sender });
+    const accepting = acceptor.accept(request.batch, { sender, aside });
     const { id, published } = await accepting.catch((caught: unknown) => {
       refusals.note({ sender, stream }, CodedError.from(caught));
       throw caught;

@@ -8,12 +8,12 @@ import { createBackpressure, type BackpressureOptions } from "./backpressure.js"
 import { createLiveBytes, type Held, sinkBits, type SourceRange, type StreamId } from "./live-bytes.js";
 import { loadRanges, saveRanges } from "./quota-file.js";
 import { createStaleRanges, type StaleRangesOptions } from "./stale-ranges.js";
-import { createStreamQuota, type Usage } from "./stream-quota.js";
+import { createStreamQuota, type Taker, type Usage } from "./stream-quota.js";
 
 /** Bounds what each stream holds from accept to its last settle. */
 export interface Quota extends Component {
-  /** Before a batch of `sender` is published. Errors: `resource_exhausted` where its stream is full. */
-  take(open: OpenBatch, stream: Stream, sender: string): Promise<Held>;
+  /** Before a batch is published. Errors: `resource_exhausted` where its stream is full. */
+  take(open: OpenBatch, stream: Stream, by: Pick<Taker, "sender" | "aside">): Promise<Held>;
   /** Counts what an earlier life accepted. */
   restore(accepted: Accepted): Promise<void>;
   /** What the last life saved. */
@@ -56,6 +56,10 @@ export const quotaBytesDefault = 256 * 1024 * 1024;
 /** Of whoever appends, this stays well below the deadline. */
 const roomWaitMs = 1_000;
 const waitingBytesMax = 64 * 1024 * 1024;
+/** Two of the largest batches, so that eight full streams have room in it. */
+const lineBytesMax = 8 * 1024 * 1024;
+/** Less than a connection may have calls: those of ingestion are one each. */
+const lineMax = 64;
 const tickMs = 50;
 const ticksPerTelling = 20;
 const ticksPerStaleRound = 100;
@@ -74,6 +78,8 @@ export function createQuota(options: QuotaOptions): Quota {
     sleep: clock.sleep,
     roomWaitMs,
     waitingBytesMax,
+    lineBytesMax,
+    lineMax,
   });
   const backpressure = createBackpressure({ ...options, lags: live.lags });
   const clearStale = createStaleRanges({ ...options, live });
@@ -133,12 +139,12 @@ export function createQuota(options: QuotaOptions): Quota {
       await running;
       await telling;
     },
-    take: async (open, stream, sender) => {
+    take: async (open, stream, { sender, aside }) => {
       const { header } = open;
       const range = rangeOf(header, stream, weightOf(open));
       if (live.isHeld(range, range)) return alreadyHeld;
-      const by = { sender, quotaBytes: bytesOf(stream), heldBytes: open.body.length };
-      return quota.take(range, by);
+      const sizes = { quotaBytes: bytesOf(stream), heldBytes: open.body.length };
+      return quota.take(range, { sender, aside, ...sizes });
     },
     restore: async ({ from, to, bytes, ...of }) => {
       const stream = await options.find(of.tenant, of.stream);

@@ -22,6 +22,8 @@ function setUp() {
     sleep: clock.sleep,
     roomWaitMs: 1_000,
     waitingBytesMax: 25,
+    lineBytesMax: 25,
+    lineMax: 3,
   });
   const settle = (stream: string, to: number): void => {
     live.settled("store", { tenant: "t", stream, source: "a" }, [{ from: 0, to }]);
@@ -71,6 +73,20 @@ describe("a stream's quota", () => {
     await clock.advance(1_000);
     await waiting;
     assert.equal(quota.usage({ tenant: "t", stream: "full" }).liveBytes, 100_000);
+  });
+
+  it("refuses at once whom the stream's line has no place for, by number or by bytes", async () => {
+    const { clock, quota } = setUp();
+    (await quota.take(range("full", 0, 100_000), gateway)).keep();
+    const small = { ...gateway, heldBytes: 1 };
+    const standing = [10, 20].map((from) =>
+      assert.rejects(quota.take(range("full", from), small), isRefusal),
+    );
+    await assert.rejects(quota.take(range("full", 30), { ...gateway, heldBytes: 24 }), isRefusal);
+    standing.push(assert.rejects(quota.take(range("full", 40), small), isRefusal));
+    await assert.rejects(quota.take(range("full", 50), small), isRefusal);
+    await clock.advance(1_000);
+    await Promise.all(standing);
   });
 
   it("of a full stream holds up no other", async () => {

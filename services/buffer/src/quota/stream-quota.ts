@@ -7,7 +7,8 @@ import type { Held, LiveBytes, SourceRange, StreamId } from "./live-bytes.js";
  *   free ──a take finds no room──► full ──below 3/4 and nobody in line, or nobody asked for 10 s──► free
  *                                   │ ▲
  *                                   └─┘ takes stand in line for room, up to `roomWaitMs`; then they are
- *                                       refused, and their sender asks again
+ *                                       refused, as are those for whom the line is too long, and
+ *                                       their sender asks again
  */
 export interface StreamQuota {
   /**
@@ -31,7 +32,12 @@ export interface Taker {
   quotaBytes: number;
   /** Memory that waits with it. */
   heldBytes: number;
+  /** Told of the time in line, for whoever counts what is worked on. */
+  aside?: Aside | undefined;
 }
+
+/** Whoever waits says so. How many do, and with how many bytes, is bounded by whoever lets them wait. */
+export type Aside = <T>(waiting: Promise<T>) => Promise<T>;
 
 export interface Usage {
   liveBytes: number;
@@ -51,6 +57,9 @@ export interface StreamQuotaOptions {
   roomWaitMs: number;
   /** Bodies in memory that wait for room, all streams together; beyond it takes are refused at once. */
   waitingBytesMax: number;
+  /** The same of one stream, and how many may stand in its line. */
+  lineBytesMax: number;
+  lineMax: number;
 }
 
 const retryAfterMs = 500;
@@ -94,11 +103,18 @@ export function createStreamQuota(options: StreamQuotaOptions): StreamQuota {
     const waiter: Waiter = { by, range, held: undefined, wake: () => over.abort() };
     full.line.push(waiter);
     waitingBytes += by.heldBytes;
-    await options.sleep(options.roomWaitMs, over.signal).catch(() => undefined);
+    const standing = options.sleep(options.roomWaitMs, over.signal).catch(() => undefined);
+    await (by.aside?.(standing) ?? standing);
     waitingBytes -= by.heldBytes;
     const at = full.line.indexOf(waiter);
     if (at >= 0) full.line.splice(at, 1);
     return waiter.held;
+  };
+
+  const isTooLong = (line: readonly Waiter[], { heldBytes }: Taker): boolean => {
+    const lineBytes = line.reduce((total, waiter) => total + waiter.by.heldBytes, heldBytes);
+    if (line.length >= options.lineMax || lineBytes > options.lineBytesMax) return true;
+    return waitingBytes + heldBytes > options.waitingBytesMax;
   };
 
   const advance = ({ of, line }: Full): void => {
@@ -116,7 +132,7 @@ export function createStreamQuota(options: StreamQuotaOptions): StreamQuota {
       const isInLine = known !== undefined && known.line.length > 0;
       if (!isInLine && live.bytes(range) < by.quotaBytes) return live.take(range);
       const full = turnAway(range, by.sender);
-      if (waitingBytes + by.heldBytes > options.waitingBytesMax) throw refusal(range);
+      if (isTooLong(full.line, by)) throw refusal(range);
       const held = await stand(full, range, by);
       if (held !== undefined) return held;
       full.senders.set(by.sender, now());
