@@ -50,6 +50,9 @@ export interface HandOptions {
 /** It sleeps, is on trial, or asks models for texts and for sentiment. */
 const listenersPerDelivery = 4;
 
+/** What a stream that stands gives back: it takes four in a second at most. */
+const standingApartMs = 20;
+
 /** It grows: nothing is missed by coming less often, up to a bound that shows when the stream goes on. */
 const jammedDelay = ({ info }: JsMsg): { firstMs: number } => ({
   firstMs: 500 * 2 ** Math.min(4, info.deliveryCount - 1),
@@ -141,9 +144,7 @@ export function createHand(of: HandOptions): Hand {
       }
       const as = await slots.enter(stream);
       if (as === "later") {
-        await giveBackLater(message, lease, () =>
-          returns.delayMs(stream, { apartMs: slots.apartMs(stream) }),
-        );
+        await giveBackLater(message, lease, () => returns.delayMs(stream, { apartMs: standingApartMs }));
         return toldAt;
       }
       if (as === "closed") {

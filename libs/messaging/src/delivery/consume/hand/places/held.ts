@@ -4,10 +4,11 @@ import type { Clock } from "@millrace/runtime";
  * Deliveries that wait unopened, since their stream has as many in hand as it may. Others lie behind them in
  * the consumer, so they must not fill up for long:
  *
- *   64 held ─► 250 ms in which fewer than 64 went on ─► the longest queues are thinned to 32 in all
+ *   64 held ─► 2 s in which fewer than 8 went on ─► the longest queues are thinned to 32 in all
  *          what a thinned stream gets beyond goes back at once, until half of what it kept has gone on
  *
- * One stream that is merely busy turns over what is held, and never gets there.
+ * Whatever is given back comes late, and its body must be kept for it: a stream of bulk batches, which takes
+ * seconds for 64, is to have nothing given back. It goes on, and those behind it have their turn soon.
  */
 export interface Held {
   count(): number;
@@ -15,8 +16,6 @@ export interface Held {
   hold(stream: string): Promise<Entry>;
   /** The oldest of the stream goes on. */
   goOn(stream: string): void;
-  /** Between those of the stream that are given back: it takes no more than half as many in that time. */
-  apartMs(stream: string): number;
   close(): void;
 }
 
@@ -26,20 +25,15 @@ export type Entry = "works" | "later" | "closed";
 /** They are references and small bodies. */
 export const heldMax = 64;
 const keptMax = heldMax / 2;
-const standMs = 250;
-const apartMsMin = 3;
-const apartMsMax = 20;
-
-interface Thinned {
-  kept: number;
-  apartMs: number;
-}
+const standMs = 2_000;
+const goneMin = 8;
 
 export function createHeld({ clock, onRoom }: { clock: Pick<Clock, "sleep">; onRoom(): void }): Held {
   const queues = new Map<string, ((as: Entry) => void)[]>();
-  const thinned = new Map<string, Thinned>();
-  /** That went on since the watch began, by stream. */
-  const gone = new Map<string, number>();
+  /** How many of a thinned stream were kept. */
+  const thinned = new Map<string, number>();
+  /** That went on in the time that is watched. */
+  let gone = 0;
   const closing = new AbortController();
   let count = 0;
   let isWatched = false;
@@ -52,18 +46,15 @@ export function createHeld({ clock, onRoom }: { clock: Pick<Clock, "sleep">; onR
       queue.pop()?.("later");
       count -= 1;
       if (queue.length === 0) queues.delete(stream);
-      const wanted = standMs / 2 / (gone.get(stream) ?? 0);
-      const apartMs = Math.min(apartMsMax, Math.max(apartMsMin, wanted));
-      thinned.set(stream, { kept: Math.max(1, queue.length), apartMs });
+      thinned.set(stream, Math.max(1, queue.length));
     }
   };
   const watch = async (): Promise<void> => {
     isWatched = true;
     while (count >= heldMax && !closing.signal.aborted) {
-      gone.clear();
+      gone = 0;
       await clock.sleep(standMs, closing.signal);
-      const went = [...gone.values()].reduce((sum, each) => sum + each, 0);
-      if (count >= heldMax && went < heldMax) thin();
+      if (count >= heldMax && gone < goneMin) thin();
     }
     isWatched = false;
     onRoom();
@@ -73,8 +64,7 @@ export function createHeld({ clock, onRoom }: { clock: Pick<Clock, "sleep">; onR
     has: (stream) => queues.has(stream),
     hold: (stream) => {
       const queue = queues.get(stream) ?? [];
-      const { kept } = thinned.get(stream) ?? { kept: Number.POSITIVE_INFINITY };
-      if (queue.length >= kept) return Promise.resolve("later");
+      if (queue.length >= (thinned.get(stream) ?? Number.POSITIVE_INFINITY)) return Promise.resolve("later");
       count += 1;
       queues.set(stream, queue);
       const entered = new Promise<Entry>((goes) => queue.push(goes));
@@ -84,12 +74,11 @@ export function createHeld({ clock, onRoom }: { clock: Pick<Clock, "sleep">; onR
     goOn: (stream) => {
       const queue = queues.get(stream) ?? [];
       count -= 1;
-      if (isWatched) gone.set(stream, (gone.get(stream) ?? 0) + 1);
+      gone += 1;
       queue.shift()?.("works");
-      if (queue.length * 2 <= (thinned.get(stream)?.kept ?? 0)) thinned.delete(stream);
+      if (queue.length * 2 <= (thinned.get(stream) ?? 0)) thinned.delete(stream);
       if (queue.length === 0) queues.delete(stream);
     },
-    apartMs: (stream) => thinned.get(stream)?.apartMs ?? apartMsMin,
     close: () => {
       closing.abort();
       for (const queue of queues.values()) for (const goes of queue) goes("closed");

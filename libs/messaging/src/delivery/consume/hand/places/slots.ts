@@ -17,8 +17,6 @@ export interface Slots {
   /** Its work goes on elsewhere: others may have its place. */
   stepAside(stream: string): void;
   stepBack(stream: string): void;
-  /** Between deliveries of the stream that are given back. */
-  apartMs(stream: string): number;
   /** Ends the waiting of those who are held. */
   close(): void;
 }
@@ -71,7 +69,6 @@ export function createSlots({ clock, inFlightMax, parallelismOf, onRoom }: Slots
       asideCount -= 1;
       change(stream, 1);
     },
-    apartMs: held.apartMs,
     close: held.close,
   };
 }
