@@ -15,6 +15,11 @@ export const crc32: Crc32 = (bytes, seed) => {
   return chosen(bytes, seed);
 };
 
+/** Of bytes that lie in parts. */
+export function crc32OfParts(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, part) => crc32(part, sum), 0);
+}
+
 function load(): Crc32 {
   try {
     return (createRequire(import.meta.url)("@node-rs/crc32") as { crc32: Crc32 }).crc32;

@@ -1,4 +1,4 @@
-export { crc32 } from "./checksum.js";
+export { crc32, crc32OfParts } from "./checksum.js";
 export { type ContentHash, contentHash, createContentHash } from "./content-hash.js";
 export {
   type DirectoryCalls,

@@ -193,7 +193,7 @@ async function failDisk(t: TestContext, { system, service, fault, faultDir }: Di
   const workload = await startWorkload({ system, stream, seed: 13, load, bulk: true });
   await sleep(500);
   await writeFile(join(faultDir, service), fault);
-  await until(() => program.unasked().length > before, `${service} ends by itself`, 10_000);
+  await until(() => program.unasked().length > before, `${service} ends by itself`, { timeoutMs: 10_000 });
   await rm(join(faultDir, service));
   const [exit] = program.unasked().slice(before);
   assert.deepEqual([exit?.code, exit?.signal], [1, null], "it says that it failed");

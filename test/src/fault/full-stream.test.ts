@@ -101,7 +101,7 @@ describe("F8: a stream that is full", () => {
     await until(
       async () => (await storedLines(system, "full")).length >= all.length,
       `${all.length} stored lines`,
-      180_000,
+      { timeoutMs: 180_000 },
     );
     await until(async () => (await liveBytes(full)) === 0, "no live bytes");
     assert.deepEqual(checkDelivery(all, await storedLines(system, "full")), clean);

@@ -49,11 +49,9 @@ describe("a writer that is stopped for longer than its lease", () => {
     await until(async () => ((await leases()) ?? 0) > 0, "its leases");
     await until(async () => (await leases()) === 0, "the end of its leases");
     process.kill(pid, "SIGCONT");
-    await until(
-      async () => (await storedLines(system, "stopped")).length >= lines,
-      `${lines} stored lines`,
-      120_000,
-    );
+    await until(async () => (await storedLines(system, "stopped")).length >= lines, `${lines} stored lines`, {
+      timeoutMs: 120_000,
+    });
     await until(async () => (await processor.status()).conservation.inFlight === 0, "nothing in flight");
     const stored = await storedLines(system, "stopped");
     assert.equal(stored.length, lines);

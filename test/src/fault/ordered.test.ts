@@ -66,7 +66,9 @@ describe("order and blocked streams, over the whole pipeline", () => {
       assert.ok(pid !== undefined, `${victim} runs`);
       process.kill(pid, "SIGKILL");
     }
-    await until(async () => (await arrivedAt("ordered")).length >= sent.length, "all are stored", 120_000);
+    await until(async () => (await arrivedAt("ordered")).length >= sent.length, "all are stored", {
+      timeoutMs: 120_000,
+    });
     const arrived = await arrivedAt("ordered");
     const history = { sent, arrived };
     assert.deepEqual([findLost(history), findDuplicated(history), findOutOfOrder(history)], [[], [], []]);

@@ -12,15 +12,15 @@ export async function storedLines(system: Pick<TestSystem, "outputDir">, stream:
   return texts.flatMap((text) => text.split("\n").slice(0, -1));
 }
 
-/** Polls until it holds; after a minute it fails and says what was waited for. */
+/** Polls until it holds; after a minute, or as told, it fails and says what was waited for. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,
-  timeoutMs = 60_000,
+  { timeoutMs = 60_000, pollMs = 50 }: { timeoutMs?: number; pollMs?: number } = {},
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 }

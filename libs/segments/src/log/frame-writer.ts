@@ -1,4 +1,4 @@
-import { crc32, isSystemError, writeAll } from "@millrace/files";
+import { crc32, crc32OfParts, isSystemError, writeAll } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
 import { type Body, partsOf } from "@millrace/envelope";
 import type { DiskFile } from "../disk/disk.js";
@@ -56,7 +56,7 @@ export async function layOut(frame: FrameToAppend): Promise<LaidOut> {
   const meta = encodeMeta(frame.subject, frame.batch);
   const body = partsOf(frame.body);
   const bodyBytes = body.reduce((sum, part) => sum + part.length, 0);
-  const bodyCrc = frame.bodyCrc32 ?? body.reduce((sum, part) => crc32(part, sum), 0);
+  const bodyCrc = frame.bodyCrc32 ?? crc32OfParts(body);
   await frame.verify?.();
   return { id: frame.id, meta, body, bodyBytes, bodyCrc, bytes: frameBytes(meta.length, bodyBytes) };
 }

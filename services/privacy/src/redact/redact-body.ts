@@ -70,8 +70,7 @@ export function isBetterCut(body: Uint8Array, findings: Findings): boolean {
 
 /** `redactBody` for few findings in a large body: what lies between them stays where it is. */
 export function cutBody(body: Uint8Array, findings: Findings, boundaries: Boundaries): CutBody {
-  if (findings.count === 0)
-    return { body, bodyBytes: body.length, ...replaceFindings(body, findings, boundaries, untouched) };
+  if (findings.count === 0) return { ...redactBody(body, findings, boundaries), bodyBytes: body.length };
   const parts: Uint8Array[] = [];
   let bodyBytes = 0;
   const put = (part: Uint8Array): void => {

@@ -7,6 +7,7 @@ import { crc32 } from "@millrace/files";
 import { CodedError } from "@millrace/errors";
 import type { MmapOptions } from "@millrace/sdk";
 import type { BenchContext } from "../bench-context.js";
+import { median } from "../percentiles.js";
 import { requireSpace } from "../pipeline/disk-rate.js";
 import { line, note, rounded, table } from "../report.js";
 import { keepResult } from "../results.js";
@@ -81,12 +82,10 @@ async function sum({ path, made, signal }: File, { threads, options }: Way): Pro
 
 function report(context: BenchContext, { bytes }: MadeFile, outcomes: readonly Outcome[]): void {
   const gbPerSecond = ({ seconds }: SumAnswer): number => bytes / 1e9 / seconds;
-  const middle = (values: readonly number[]): number =>
-    [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
-  const rate = ({ answers }: Outcome): number => middle(answers.map(gbPerSecond));
+  const rate = ({ answers }: Outcome): number => median(answers.map(gbPerSecond));
   const growth = ({ answers }: Outcome): number => Math.max(...answers.map((each) => each.rssAnonGrowthMb));
   const perGb = ({ answers }: Outcome, seconds: (answer: SumAnswer) => number): number =>
-    middle(answers.map(seconds)) / (bytes / 1e9);
+    median(answers.map(seconds)) / (bytes / 1e9);
   const checksum = checksumRate();
   line(`file:    ${bytes / 1e9} GB, chunks of ${unitBytes / 1e6} MB, CRC-32 of each, out of the page cache`);
   line(`crc32:   ${rounded(checksum, 2)} GB/s of CPU time, of memory in the cache of a core`);

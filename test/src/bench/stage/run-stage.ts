@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { adminUser, type Broker } from "@millrace/messaging";
-import { CodedError } from "@millrace/errors";
 import { type CreateOptions, createStreamProcessor } from "@millrace/sdk";
+import { until } from "../../system/observe.js";
 import type { BenchContext } from "../bench-context.js";
 import { median } from "../percentiles.js";
 import { declaredFor } from "../pipeline/cases.js";
@@ -18,7 +17,6 @@ const defaultGb = 0.6;
 /** Of each setting; they alternate, and the one in the middle counts. */
 const rounds = 5;
 const pollMs = 5;
-const acceptedMsMax = 60_000;
 
 type Setting = Pick<CreateOptions, "parallelism" | "workerThreads">;
 
@@ -115,19 +113,26 @@ async function drainOnce(
   const declared = { ...declaredFor("recycled"), ...setting };
   await using processor = await createStreamProcessor(name, system.client, declared);
   const counts = async () => (await streams.status(name)).conservation;
+  const reached = (holds: () => Promise<boolean>, what: string): Promise<void> => {
+    const check = (): Promise<boolean> => {
+      signal.throwIfAborted();
+      return holds();
+    };
+    return until(check, what, { pollMs });
+  };
   const stopped = ["privacy", "output"] as const;
   for (const service of stopped) system.signal(service, "SIGSTOP");
   try {
     await processor.addFileSource({ path: input.dir, pattern: "*.jsonl", pollInterval: "1s" });
-    await until(async () => (await counts()).in === input.lines, { what: "accepted", signal });
+    await reached(async () => (await counts()).in === input.lines, "all is accepted");
     const use = watchUse(system.stateDir);
     const begun = performance.now();
     system.signal("privacy", "SIGCONT");
-    await until(() => isFiltered(broker), { what: "filtered", signal });
+    await reached(() => isFiltered(broker), "all is filtered");
     const seconds = (performance.now() - begun) / 1e3;
     const cpuSeconds = use.stop().get("privacy")?.cpuSeconds ?? 0;
     system.signal("output", "SIGCONT");
-    await until(async () => (await counts()).out === input.lines, { what: "stored", signal });
+    await reached(async () => (await counts()).out === input.lines, "all is stored");
     await streams.delete(name);
     return { mbPerSecond: input.bytes / 1e6 / seconds, cpuPerGb: cpuSeconds / (input.bytes / 1e9) };
   } finally {
@@ -139,17 +144,4 @@ async function drainOnce(
 async function isFiltered({ manager }: Broker): Promise<boolean> {
   const { num_pending, num_ack_pending } = await manager.consumers.info("RAW", "privacy-batch");
   return num_pending === 0 && num_ack_pending === 0;
-}
-
-async function until(
-  holds: () => Promise<boolean>,
-  { what, signal }: { what: string; signal: AbortSignal },
-): Promise<void> {
-  const deadline = performance.now() + acceptedMsMax;
-  while (!(await holds())) {
-    signal.throwIfAborted();
-    if (performance.now() > deadline)
-      throw new CodedError("deadline_exceeded", `bench stage: not everything was ${what} in a minute`);
-    await sleep(pollMs);
-  }
 }

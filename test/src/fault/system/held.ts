@@ -45,7 +45,7 @@ export function watchHeld(programs: readonly Program[]): HeldWatch {
         after = heldBy(programs);
         return findGrown({ before, during, after }, heldBound).length === 0;
       };
-      await until(isBounded, "files are closed again", 10_000).catch(() => undefined);
+      await until(isBounded, "files are closed again", { timeoutMs: 10_000 }).catch(() => undefined);
       assert.deepEqual(findGrown({ before, during, after }, heldBound), []);
       for (const { program, files } of before) {
         const large = { program, files, rssAnonBytes: heldBound.rssAnonBytesMax + 1 };

@@ -140,11 +140,16 @@ test("a batch that is larger than a bus message is parked in pieces", async (t) 
   assert.deepEqual(stage.through.get("large"), texts);
 });
 
-test("PARKED is full: another stream passes, and the blocked one loses nothing", async (t) => {
+/** So many bytes for PARKED, until the test ends. */
+async function boundParked(t: TestContext, bytesMax: number): Promise<void> {
   const { streams } = bench.admin().manager;
   const { config } = await streams.info("PARKED");
   t.after(() => streams.update("PARKED", config));
-  await streams.update("PARKED", { ...config, max_bytes: 200_000 });
+  await streams.update("PARKED", { ...config, max_bytes: bytesMax });
+}
+
+test("PARKED is full: another stream passes, and the blocked one loses nothing", async (t) => {
+  await boundParked(t, 200_000);
   let isBlocked = true;
   const stage = await startStage(t, (stream) => isBlocked && stream === "blocked");
   const blocked = Array.from({ length: 300 }, (_, n) => `${n}`.padEnd(50_000, "x"));
@@ -164,10 +169,7 @@ test("PARKED is full: another stream passes, and the blocked one loses nothing",
 });
 
 test("more blocked streams than places, and PARKED is full: another stream passes", async (t) => {
-  const { streams } = bench.admin().manager;
-  const { config } = await streams.info("PARKED");
-  t.after(() => streams.update("PARKED", config));
-  await streams.update("PARKED", { ...config, max_bytes: 60_000 });
+  await boundParked(t, 60_000);
   let isBlocked = true;
   const stage = await startStage(t, (stream) => isBlocked && stream.startsWith("blocked"));
   const names = Array.from({ length: 8 }, (_, n) => `blocked${n}`);

@@ -10,9 +10,9 @@
  * The main export is a type: this file is the entry of a worker and is only run.
  */
 import { parentPort } from "node:worker_threads";
-import { type Body, partsOf } from "@millrace/envelope";
+import { partsOf } from "@millrace/envelope";
 import { type Code, CodedError, present } from "@millrace/errors";
-import { crc32 } from "@millrace/files";
+import { crc32, crc32OfParts } from "@millrace/files";
 import type { Findings } from "../../detect/scan/findings.js";
 import { createScanner, type Scanner } from "../../detect/scan/scanner.js";
 import { policyDetectors, policyWithout } from "../../policy/default-policy.js";
@@ -63,17 +63,14 @@ function scannerFor(off: readonly string[]): Scanner {
 function redact({ off, body, lengths, gapBytes, output }: RedactJob): Redacted {
   const boundaries = { lengths, gapBytes };
   const findings = scannerFor(off).scan(body, boundaries);
+  if (findings.count === 0) return { findings: ownFindings(findings), crc32: undefined };
   if (isBetterCut(body, findings)) {
-    const { body: cut } = cutBody(body, findings, boundaries);
-    return { findings: ownFindings(findings), crc32: cut === body ? undefined : sumOf(cut) };
+    const sum = crc32OfParts(partsOf(cutBody(body, findings, boundaries).body));
+    return { findings: ownFindings(findings), crc32: sum };
   }
   const { body: written, ...columns } = redactBody(body, findings, { ...boundaries, output });
   const isInPlace = written.buffer === output.buffer;
   return { ...columns, body: isInPlace ? written.length : written, crc32: crc32(written) };
-}
-
-function sumOf(body: Body): number {
-  return partsOf(body).reduce((sum, part) => crc32(part, sum), 0);
 }
 
 /** The scanner's columns are its own and longer. */
