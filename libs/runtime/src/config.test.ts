@@ -5,6 +5,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { z } from "zod";
 import { baseConfig, parseArguments, parseConfig, readConfigFile, readerConfig } from "./config.js";
+import { withIdentity } from "./identity.js";
 
 const schema = z.strictObject({
   ...baseConfig,
@@ -69,6 +70,31 @@ test("a file that is not there, or is no JSON, is refused with its path", (t) =>
   writeFileSync(path, '{ "instance": "a" }');
   assert.deepEqual(readConfigFile(path), { instance: "a" });
   assert.deepEqual(readConfigFile(undefined), {});
+});
+
+test("the names of a pod go before those of the file it shares with others", () => {
+  const reader = z.strictObject({ ...baseConfig, ...readerConfig });
+  const pod = { MILLRACE_INSTANCE: "millrace-privacy-0", MILLRACE_NODE: "millrace-privacy-0" };
+  const named = (of: z.ZodType, value: unknown, environment: Record<string, string>) => {
+    const { instance, node } = parseConfig(of, withIdentity(of, value, environment), "x.json") as {
+      instance: string;
+      node?: string;
+    };
+    return [instance, node];
+  };
+  const file = { instance: "a", node: "b" };
+  assert.deepEqual(named(reader, file, pod), ["millrace-privacy-0", "millrace-privacy-0"]);
+  assert.deepEqual(named(reader, file, {}), ["a", "b"]);
+  assert.deepEqual(named(reader, file, { MILLRACE_INSTANCE: "", MILLRACE_NODE: "c" }), ["a", "c"]);
+  // A service without a node heeds none.
+  assert.deepEqual(named(schema, {}, pod), ["millrace-privacy-0", undefined]);
+  for (const variable of ["MILLRACE_INSTANCE", "MILLRACE_NODE"]) {
+    assert.throws(() => withIdentity(reader, {}, { [variable]: "Bad Name" }), {
+      code: "invalid_argument",
+      field: variable,
+    });
+  }
+  assert.throws(() => parseConfig(reader, withIdentity(reader, [], pod), "x.json"), { field: "" });
 });
 
 test("arguments are known or refused", () => {

@@ -4,7 +4,7 @@ import { z } from "zod";
 
 /** What every service is told: who it is, where its health is served, how it stops, and the broker. */
 export const baseConfig = {
-  /** Replica name: in metrics, segment logs and leases. */
+  /** Replica name: in metrics, segment logs and leases. MILLRACE_INSTANCE goes before it. */
   instance: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
@@ -44,7 +44,10 @@ export const baseConfig = {
 
 /** Where a service is, whose bodies others may have to fetch. */
 export const nodeConfig = {
-  /** Name of this machine in ranges, as buffer and the other stages on it have it. */
+  /**
+   * Name of this machine in ranges, as buffer and the other stages on it have it. MILLRACE_NODE goes before
+   * it.
+   */
   node: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)

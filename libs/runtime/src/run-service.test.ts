@@ -78,6 +78,16 @@ test("--check-config says 0 or 2 and starts nothing", async (t) => {
   );
 });
 
+test("its replica name is what the environment says, in its logs too", async (t) => {
+  const config = configFile(t, { instance: "a" });
+  const service = run(t, ["--config", config], { MILLRACE_INSTANCE: "millrace-probe-0" });
+  await service.ready();
+  assert.match(service.out(), /"instance":"millrace-probe-0"/);
+  const bad = run(t, ["--check-config", "--config", config], { MILLRACE_INSTANCE: "Bad Name" });
+  assert.equal(await bad.exited, 2);
+  assert.match(bad.err(), /invalid_argument: read environment: MILLRACE_INSTANCE is no name: Bad Name/);
+});
+
 test("--print-schema prints the JSON schema of the settings", async (t) => {
   const service = run(t, ["--print-schema"]);
   assert.equal(await service.exited, 0);

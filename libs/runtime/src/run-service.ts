@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Clock, type Random, systemClock, systemRandom } from "./clock.js";
 import { type BaseConfig, parseArguments, parseConfig, readConfigFile } from "./config.js";
 import { createHealthServer } from "./health-server.js";
+import { withIdentity } from "./identity.js";
 import { type Component, createLifecycle, type Lifecycle } from "./lifecycle.js";
 import { createLogger, type Logger } from "./logger.js";
 import { createMetrics, type Metrics } from "./metrics.js";
@@ -53,7 +54,8 @@ export async function runService<S extends z.ZodType<BaseConfig>>(
       );
       return;
     }
-    config = parseConfig(service.config, readConfigFile(given.configPath), given.configPath ?? "(defaults)");
+    const settings = withIdentity(service.config, readConfigFile(given.configPath), process.env);
+    config = parseConfig(service.config, settings, given.configPath ?? "(defaults)");
     if (given.checkOnly) return;
   } catch (caught) {
     process.stderr.write(`${service.name}: ${CodedError.from(caught, "read config").toString()}\n`);

@@ -155,7 +155,8 @@ test("a handler that awaits for ever ends its process, and its message alone is 
   const out = Buffer.concat(await bodies("CLEAN")).toString();
   assert.equal(new Set(out.match(/other [0-9]+;/g)).size, 20);
   assert.deepEqual(new Set(out.match(/good x\/[12];/g)), new Set(["good x/1;", "good x/2;"]));
-  assert.ok(service.starts() >= 3, `its process was ended at both attempts: ${service.starts()} starts`);
+  // A machine that stands still may take one of the two attempts: those are counted, not the ended processes.
+  assert.ok(service.starts() >= 2, `its process was ended before the trial: ${service.starts()} starts`);
 });
 
 test("while a batch is on trial, the stage settles all the others", async () => {

@@ -79,6 +79,29 @@ test("a first delivery writes nothing", async () => {
   message.ack();
 });
 
+test("a begin that was stored but never answered counts once when it is tried again", async () => {
+  const { next } = await firstDelivery("unanswered");
+  (await next()).nak();
+  const message = await next();
+  const broker = await bench.connect("privacy");
+  const bucket = await broker.kv.open("ATTEMPTS", { allow_direct: true });
+  const put = bucket.put.bind(bucket);
+  let lost = 0;
+  bucket.put = async (...args) => {
+    const revision = await put(...args);
+    if (++lost > 1) return revision;
+    throw new Error("timeout");
+  };
+  broker.kv.open = async () => bucket;
+  const attempts = createAttempts(broker, "privacy");
+  await assert.rejects(attempts.begin(message), { code: "unavailable" });
+  assert.deepEqual(await attempts.begin(message), { attempt: 2, ended: 0 });
+  message.nak();
+  const third = await next();
+  assert.deepEqual(await attempts.begin(third), { attempt: 3, ended: 0 });
+  third.ack();
+});
+
 test("two that hold the same delivery are both counted", async () => {
   const { next } = await firstDelivery("three");
   (await next()).nak();

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { CodedError } from "@millrace/errors";
 import type { KV } from "@nats-io/kv";
 import type { JsMsg } from "@nats-io/jetstream";
@@ -6,15 +7,16 @@ import { buckets } from "../../../broker/streams.js";
 
 /*
  * ATTEMPTS: what is known of a batch that its first delivery did not settle. KV key
- * <stage>.<JetStream stream>.<seq>-<stored at>, value three decimal numbers:
+ * <stage>.<JetStream stream>.<seq>-<stored at>, value three decimal numbers and who wrote them:
  *
- *   <begun> <failed> <ended>
+ *   <begun> <failed> <ended> <mark>
  *
  * begun    works begun, the first delivery's left out: it is implied by the next one, so most batches are
  *          settled without an entry. Written before the work, so that one that ends its process counts.
  *          Given back unworked, the first one counts -1. From the third on a batch is tried in a child.
  * failed   errors of the data.
  * ended    works begun on it alone, after a trial, of which nobody saw the end.
+ * mark     of the write: a begin whose answer was lost is tried again, and counts once.
  *
  * A process is ended by others too, as often as they like: `begun` makes a batch suspect, and no more.
  */
@@ -58,23 +60,32 @@ export function createAttempts(broker: Broker, stage: string): Attempts {
     });
     return opening;
   };
+  /** Marks of begins that were sent and not answered. */
+  const unanswered = new WeakMap<JsMsg, string>();
   const keyOf = ({ info, seq }: JsMsg): string => `${stage}.${info.stream}.${seq}-${info.timestampNanos}`;
   const isFirst = (message: JsMsg): boolean => message.info.deliveryCount <= 1;
 
-  const change = async (message: JsMsg, by: Partial<Counts>): Promise<Counts> => {
+  const change = async (
+    message: JsMsg,
+    by: Partial<Counts>,
+    mark: string = randomUUID(),
+  ): Promise<Counts> => {
     const key = keyOf(message);
     for (let race = 1; ; race++) {
       try {
         const kv = await bucket();
         const found = await kv.get(key);
-        const before = countsOf(found?.operation === "PUT" ? found.string() : "");
+        const value = found?.operation === "PUT" ? found.string() : "";
+        const before = countsOf(value);
+        // An earlier try got through, although nobody heard of it.
+        if (value.endsWith(mark)) return before;
         const counts = {
           begun: before.begun + (by.begun ?? 0),
           failed: before.failed + (by.failed ?? 0),
           ended: Math.max(0, before.ended + (by.ended ?? 0)),
         };
-        const value = `${counts.begun} ${counts.failed} ${counts.ended}`;
-        await kv.put(key, value, { previousSeq: found?.revision ?? 0 });
+        const written = `${counts.begun} ${counts.failed} ${counts.ended} ${mark}`;
+        await kv.put(key, written, { previousSeq: found?.revision ?? 0 });
         return counts;
       } catch (cause) {
         if (/wrong last/i.test(String(cause)) && race < racesMax) continue;
@@ -85,7 +96,10 @@ export function createAttempts(broker: Broker, stage: string): Attempts {
   return {
     begin: async (message) => {
       if (isFirst(message)) return { attempt: 1, ended: 0 };
-      const { begun, ended } = await change(message, { begun: 1 });
+      const mark = unanswered.get(message) ?? randomUUID();
+      unanswered.set(message, mark);
+      const { begun, ended } = await change(message, { begun: 1 }, mark);
+      unanswered.delete(message);
       return { attempt: Math.max(1, 1 + begun), ended };
     },
     takeBack: async (message, isBegun) => {
