@@ -1,7 +1,10 @@
 export { askDurability, type Durability } from "./broker/durability.js";
 export { type Broker, type BrokerOptions, connectBroker } from "./broker/broker.js";
 export {
+  adapterUser,
   adminUser,
+  type BrokerUser,
+  brokerUsers,
   inboxPrefix,
   type Permissions,
   permissionsOf,
@@ -86,6 +89,13 @@ export {
   type Settlement,
 } from "./state/ledger.js";
 export { type LedgerWatch, watchLedger } from "./state/ledger-watch.js";
+export {
+  type ConsumerState,
+  inspectConsumer,
+  inspectQueue,
+  type QueueState,
+  waitingBatches,
+} from "./state/queue-state.js";
 export { ask, type Codec, type Endpoint, serveRequests } from "./state/requests.js";
 export { createStoredTracker, type StoredTracker } from "./state/stored-tracker.js";
 export {

@@ -52,7 +52,9 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
   const registry = await createStreamRegistry(broker);
   const store = await createStreamStore(broker);
   const buffer = createBufferClient(config.buffer.address, runtime);
-  const openCalls = createOpenCalls(config.limits.openStreamsMax);
+  const open = runtime.metrics.gauge("millrace_open_streams", "Streaming calls under way.");
+  open.set(0);
+  const openCalls = createOpenCalls(config.limits.openStreamsMax, (count) => open.set(count));
   const publishing = createPublishing({
     limits: config.limits,
     epoch: `gateway-${config.instance}-${epochName(runtime)}`,

@@ -69,6 +69,17 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
       .removeStream(tenant, name)
       .catch((caught: unknown) => runtime.fail(CodedError.from(caught, "remove stream from index")));
   });
+  const durations = runtime.metrics.histogram(
+    "millrace_search_duration_seconds",
+    "Of searches in the index, their queue included.",
+  );
+  const find = findContents({
+    index,
+    freshness,
+    registry,
+    monotonic: clock.monotonic,
+    onSearched: (seconds) => durations.observe(seconds),
+  });
   return [
     indexComponent(index),
     broker,
@@ -77,7 +88,7 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
     registry,
     ledger,
     tail,
-    serveRequests(broker, runtime, findEndpoint, findContents({ index, freshness, registry })),
+    serveRequests(broker, runtime, findEndpoint, find),
     trial,
     lane("search-high"),
     lane("search-batch"),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type NatsServer, startNats } from "../testing/nats-server.js";
-import { permissionsOf, type ServiceUser, serviceUsers } from "./permissions.js";
+import { type BrokerUser, brokerUsers, permissionsOf, type ServiceUser } from "./permissions.js";
 import { buckets, streamPlans } from "./streams.js";
 import { stageFilters } from "./subjects.js";
 
@@ -11,13 +11,13 @@ import { stageFilters } from "./subjects.js";
  * written down here a second time, on purpose, from the design: who is not named with a subject must be
  * denied.
  */
-const everyone = [...serviceUsers];
+const everyone: BrokerUser[] = [...brokerUsers];
 const withLedger = everyone.filter((user) => user !== "ingestion");
 const servers: ServiceUser[] = ["privacy", "inference", "semantic-search", "output"];
-const deadLetterWriters: ServiceUser[] = ["buffer", ...servers];
+const deadLetterWriters: BrokerUser[] = ["buffer", ...servers];
 
 /** Who may read a stream by an ephemeral consumer of its own. */
-const tails: Record<string, ServiceUser[]> = {
+const tails: Record<string, BrokerUser[]> = {
   RESULT: ["gateway", "output"],
   EVENTS: ["gateway"],
   EMBEDDINGS: ["semantic-search"],
@@ -25,21 +25,21 @@ const tails: Record<string, ServiceUser[]> = {
   KV_LEDGER: withLedger,
   KV_REPORTS: ["gateway"],
 };
-const inspects: Record<string, ServiceUser[]> = {
+const inspects: Record<string, BrokerUser[]> = {
   ...tails,
-  RAW: ["gateway", "ingestion", "buffer"],
-  CLEAN: ["gateway", "ingestion", "buffer", "privacy"],
-  ENRICHED: ["gateway", "ingestion", "buffer", "privacy", "inference"],
-  PARKED: ["gateway", "buffer", "output"],
+  RAW: ["gateway", "ingestion", "buffer", "metrics-adapter"],
+  CLEAN: ["gateway", "ingestion", "buffer", "privacy", "metrics-adapter"],
+  ENRICHED: ["gateway", "ingestion", "buffer", "privacy", "inference", "metrics-adapter"],
+  PARKED: ["gateway", "buffer", "output", "metrics-adapter"],
   KV_ATTEMPTS: [...servers, "output"],
 };
-const directs: Record<string, ServiceUser[]> = {
+const directs: Record<string, BrokerUser[]> = {
   CONTENT: ["gateway"],
   KV_CONFIG: everyone,
   KV_LEDGER: withLedger,
   KV_REPORTS: ["gateway"],
 };
-const purges: Record<string, ServiceUser[]> = {
+const purges: Record<string, BrokerUser[]> = {
   RESULT: ["gateway", "output"],
   EVENTS: ["gateway"],
   CONTENT: ["gateway"],
@@ -74,7 +74,7 @@ const allStreams = [
   ...Object.values(buckets).map((name) => `KV_${name}`),
 ];
 
-const publishing = new Map<string, readonly ServiceUser[]>([
+const publishing = new Map<string, readonly BrokerUser[]>([
   ["raw.batch.any.default.s", ["buffer"]],
   ["raw.high.p03.default.s", ["buffer"]],
   ["clean.batch.any.default.s", ["buffer", "privacy"]],
@@ -148,14 +148,14 @@ for (const stream of allStreams) {
 }
 for (const [stream, name, user] of consumers) {
   publishing.set(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, [user]);
-  publishing.set(`$JS.API.CONSUMER.INFO.${stream}.${name}`, [user]);
+  publishing.set(`$JS.API.CONSUMER.INFO.${stream}.${name}`, [user, "metrics-adapter"]);
   publishing.set(`$JS.API.CONSUMER.DELETE.${stream}.${name}`, []);
   publishing.set(`$JS.API.CONSUMER.CREATE.${stream}.${name}`, []);
   publishing.set(`$JS.ACK.${stream}.${name}.1.1.1.1.1`, [user]);
   publishing.set(`$JS.ACK._.hash.${stream}.${name}.1.1.1.1.1.x`, [user]);
 }
 
-const subscribing = new Map<string, readonly ServiceUser[]>(
+const subscribing = new Map<string, readonly BrokerUser[]>(
   [">", "raw.>", "raw.batch.any.default.s", "clean.>", "enriched.>", "result.>", "content.>", "embedding.>"]
     .concat([
       "event.>",
@@ -173,7 +173,7 @@ const subscribing = new Map<string, readonly ServiceUser[]>(
 );
 for (const user of everyone) {
   subscribing.set(`_INBOX_${user}.>`, [user]);
-  subscribing.set(`work.${user}.>`, servers.includes(user) ? [user] : []);
+  subscribing.set(`work.${user}.>`, servers.some((name) => name === user) ? [user] : []);
 }
 
 let nats: NatsServer;
@@ -183,7 +183,7 @@ before(async () => {
 after(() => nats.stop());
 
 /** Subjects of the operations that the server refused. */
-async function refusedOf(user: ServiceUser, act: (connection: NatsConnection) => void): Promise<Set<string>> {
+async function refusedOf(user: BrokerUser, act: (connection: NatsConnection) => void): Promise<Set<string>> {
   const { connection } = await nats.connect(user);
   const refused = new Set<string>();
   void (async () => {
@@ -202,13 +202,13 @@ async function refusedOf(user: ServiceUser, act: (connection: NatsConnection) =>
   return refused;
 }
 
-const refusedBy = (table: ReadonlyMap<string, readonly ServiceUser[]>, user: ServiceUser): string[] =>
+const refusedBy = (table: ReadonlyMap<string, readonly BrokerUser[]>, user: BrokerUser): string[] =>
   [...table]
     .filter(([, allowed]) => !allowed.includes(user))
     .map(([subject]) => subject)
     .sort();
 
-for (const user of serviceUsers) {
+for (const user of brokerUsers) {
   test(`${user} may publish and call exactly what the design grants it`, async () => {
     const refused = await refusedOf(user, (connection) => {
       for (const subject of publishing.keys()) connection.publish(subject, new Uint8Array());

@@ -23,6 +23,14 @@ export const serviceUsers = [
 
 export type ServiceUser = (typeof serviceUsers)[number];
 
+/** Tells an autoscaler how much waits: runs in a cluster only, and reads states, never a message. */
+export const adapterUser = "metrics-adapter";
+
+/** Everybody in the table. */
+export const brokerUsers = [...serviceUsers, adapterUser] as const;
+
+export type BrokerUser = (typeof brokerUsers)[number];
+
 /** Provisions streams and consumers, and reads what an operator reads; no service runs as it. */
 export const adminUser = "provisioner";
 
@@ -93,6 +101,10 @@ const tail = (stream: string): Grant =>
 const inspect = (...streams: string[]): Grant =>
   publishTo(...streams.map((stream) => `$JS.API.STREAM.INFO.${stream}`));
 
+/** How far the consumers of stages are: numbers only. */
+const measure = (): Grant =>
+  publishTo(...consumerPlans.map(({ stream, name }) => `$JS.API.CONSUMER.INFO.${stream}.${name}`));
+
 const purge = (...streams: string[]): Grant =>
   publishTo(...streams.map((stream) => `$JS.API.STREAM.PURGE.${stream}`));
 
@@ -111,7 +123,7 @@ const serve = (user: ServiceUser, askers: readonly ServiceUser[]): Grant => ({
 
 const ask = (...verbs: string[]): Grant => publishTo(...verbs.map((verb) => `work.${verb}`));
 
-const grants: Record<ServiceUser, readonly Grant[]> = {
+const grants: Record<BrokerUser, readonly Grant[]> = {
   gateway: [
     read(buckets.config),
     write(buckets.config, "stream.>", "source.>"),
@@ -184,9 +196,15 @@ const grants: Record<ServiceUser, readonly Grant[]> = {
     publishTo("result.>", "content.>", "event.*.*.new_data", "event.*.*.dead_letter", "dlq.clean.>"),
     serve("output", ["gateway"]),
   ],
+  [adapterUser]: [
+    measure(),
+    inspect("RAW", "CLEAN", "ENRICHED", parkedStream),
+    read(buckets.config),
+    read(buckets.ledger),
+  ],
 };
 
-export function permissionsOf(user: ServiceUser): Permissions {
+export function permissionsOf(user: BrokerUser): Permissions {
   const publish = new Set<string>();
   const subscribe = new Set<string>([`${inboxPrefix(user)}.>`]);
   for (const grant of grants[user]) {

@@ -4,10 +4,10 @@ import { assert } from "@millrace/errors";
 import { createUser, fromSeed } from "@nats-io/nkeys";
 import {
   adminUser,
+  brokerUsers,
   type Permissions,
   permissionsOf,
   permissionsOfAdmin,
-  serviceUsers,
 } from "./permissions.js";
 
 /** Public keys by user name. */
@@ -56,7 +56,7 @@ export function renderServerConfig(options: ServerConfigOptions): string {
 
 function rules(user: string): Permissions {
   if (user === adminUser) return permissionsOfAdmin();
-  const known = serviceUsers.find((name) => name === user);
+  const known = brokerUsers.find((name) => name === user);
   // An empty list would mean "anything" to the server.
   assert(known !== undefined, `${user} is in the permission table`);
   return permissionsOf(known);
@@ -71,7 +71,7 @@ export function seedFile(dir: string, user: string): string {
 export async function ensureUserKeys(dir: string): Promise<UserKeys> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const keys = new Map<string, string>();
-  for (const user of [adminUser, ...serviceUsers]) {
+  for (const user of [adminUser, ...brokerUsers]) {
     const path = seedFile(dir, user);
     let seed = await readFile(path).catch(() => undefined);
     if (seed === undefined) {

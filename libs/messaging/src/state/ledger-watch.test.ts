@@ -24,6 +24,7 @@ test("a watch tells what is stored, then each change, of stages and sources that
   const heard: string[] = [];
   const watch = watchLedger(await bench.connect("buffer"), runtime, {
     stages: ["store", "search"],
+    onCurrent: () => heard.push("current"),
     isWanted: ({ stream }) => stream === "watched",
     onEntry: (stage, { stream, source }, { settled }) => {
       assert.equal(source, "a".repeat(32));
@@ -31,11 +32,11 @@ test("a watch tells what is stored, then each change, of stages and sources that
     },
   });
   await watch.start?.();
-  await eventually(() => heard.length > 0, { what: "what was stored" });
+  await eventually(() => heard.length > 1, { what: "what was stored" });
   await settle(store, "watched", 7);
-  await eventually(() => heard.length > 1, { what: "the change" });
-  assert.deepEqual(heard, ["store watched 3", "store watched 7"]);
+  await eventually(() => heard.length > 2, { what: "the change" });
+  assert.deepEqual(heard, ["store watched 3", "current", "store watched 7"]);
   await watch.stop?.(hard);
   await settle(store, "watched", 9);
-  assert.equal(heard.length, 2);
+  assert.equal(heard.length, 3);
 });

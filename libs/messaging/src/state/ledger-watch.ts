@@ -11,6 +11,11 @@ export interface LedgerWatch {
   isWanted(of: LedgerKey): boolean;
   /** All that the stage has settled of a source: what is stored at first, then each change. */
   onEntry(stage: string, of: LedgerKey, entry: Entry): void;
+  /**
+   * Told once all is told that was stored when the watch began, and again when it begins anew. Where `stages`
+   * have nothing but others have, with the first entry of theirs.
+   */
+  onCurrent?(): void;
 }
 
 const againMs = 1_000;
@@ -22,13 +27,19 @@ export function watchLedger(broker: Broker, runtime: Runtime, watch: LedgerWatch
 
   const follow = async (): Promise<void> => {
     const bucket = await broker.kv.open(buckets.ledger, { allow_direct: true });
+    // An empty bucket has no last entry by which to tell that there are no more.
+    let isCurrent = (await bucket.status()).values === 0;
+    if (isCurrent) watch.onCurrent?.();
     const entries = await bucket.watch({ key: watch.stages.map((stage) => `${stage}.>`) });
     close = () => entries.stop();
     if (stopping.signal.aborted) close();
-    for await (const { key, operation, value } of entries) {
+    for await (const { key, operation, value, delta } of entries) {
       const [stage = "", tenant = "", stream = "", source = ""] = key.split(".");
       const of = { tenant, stream, source };
       if (operation === "PUT" && watch.isWanted(of)) watch.onEntry(stage, of, Entry.decode(value));
+      if (isCurrent || (delta ?? 0) > 0) continue;
+      isCurrent = true;
+      watch.onCurrent?.();
     }
   };
   const loop = async (): Promise<void> => {

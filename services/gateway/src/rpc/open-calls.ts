@@ -15,7 +15,10 @@ export interface OpenCalls extends Component {
   endStream(stream: string, reason: CodedError): void;
 }
 
-export function createOpenCalls(openMax: number): OpenCalls {
+export function createOpenCalls(
+  openMax: number,
+  onCount: (open: number) => void = () => undefined,
+): OpenCalls {
   const open = new Map<AbortController, string>();
   let isStopping = false;
   const stopping = (): CodedError =>
@@ -39,7 +42,12 @@ export function createOpenCalls(openMax: number): OpenCalls {
       }
       const controller = new AbortController();
       open.set(controller, stream);
-      return { signal: controller.signal, close: () => void open.delete(controller) };
+      onCount(open.size);
+      const close = (): void => {
+        open.delete(controller);
+        onCount(open.size);
+      };
+      return { signal: controller.signal, close };
     },
     endStream: (stream, reason) => {
       for (const [controller, of] of open) if (of === stream) controller.abort(reason);

@@ -8,11 +8,14 @@ export interface FindContentsParts {
   index: VectorIndex;
   freshness: Freshness;
   registry: StreamRegistry;
+  monotonic(): number;
+  /** Told how long the index took, its queue included; the wait for a position is no work of the index. */
+  onSearched(seconds: number): void;
 }
 
 /** Nearest contents to a vector, once what the caller published before can be among them. */
 export const findContents =
-  ({ index, freshness, registry }: FindContentsParts) =>
+  ({ index, freshness, registry, monotonic, onSearched }: FindContentsParts) =>
   async (request: FindRequest): Promise<FindResponse> => {
     if (request.model !== index.model) {
       throw new CodedError(
@@ -36,7 +39,9 @@ export const findContents =
       const key = { tenant: request.tenant, stream: request.afterStream, source: request.afterSource };
       await freshness.wait(key, request.afterOffset, request.waitMs);
     }
+    const begun = monotonic();
     const hits = await index.search(toSearch(request));
+    onSearched((monotonic() - begun) / 1000);
     return {
       hits: hits.map(({ id, artifact, stream, sourceId, score }) => ({
         contentId: id,
