@@ -1,6 +1,6 @@
 /**
- * Where a fetched nats-server lies: <cache>/bin/nats-server-<version>, with a note beside it that says how it
- * came and what its bytes must be:
+ * Where a fetched program lies: <cache>/bin/<name>-<version>, with a note beside it that says how it came and
+ * what its bytes must be:
  *
  *     nats-server-2.15.1        mode 755
  *     nats-server-2.15.1.json   {"sha256": "<64 hex>", "how": "PyPI wheel"}
@@ -10,18 +10,19 @@ import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { CodedError } from "@millrace/errors";
 
-export interface CachedServer {
+export interface CachedProgram {
   path: string;
   how: string;
 }
 
-export function cachedPath(cacheDir: string, version: string): string {
-  return join(cacheDir, "bin", `nats-server-${version}`);
+/** @param program name and version, such as `nats-server-2.15.1` */
+export function cachedPath(cacheDir: string, program: string): string {
+  return join(cacheDir, "bin", program);
 }
 
 /** `not_found`: nothing is cached; `data_loss`: what was there did not match its note, and is removed. */
-export async function findCached(cacheDir: string, version: string): Promise<CachedServer> {
-  const path = cachedPath(cacheDir, version);
+export async function findCached(cacheDir: string, program: string): Promise<CachedProgram> {
+  const path = cachedPath(cacheDir, program);
   const note = await readNote(`${path}.json`);
   const bytes = await readFile(path).catch(() => undefined);
   if (note === undefined || bytes === undefined) throw new CodedError("not_found", "not there yet");
@@ -34,9 +35,9 @@ export async function findCached(cacheDir: string, version: string): Promise<Cac
 /** Written aside and renamed, so that two set-ups at once never show each other half a file. */
 export async function storeCached(
   bytes: Uint8Array,
-  as: { cacheDir: string; version: string; how: string },
+  as: { cacheDir: string; program: string; how: string },
 ): Promise<string> {
-  const path = cachedPath(as.cacheDir, as.version);
+  const path = cachedPath(as.cacheDir, as.program);
   const aside = `${path}.${process.pid}.part`;
   await mkdir(join(as.cacheDir, "bin"), { recursive: true });
   await writeFile(aside, bytes, { mode: 0o755 });

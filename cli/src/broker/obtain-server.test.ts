@@ -33,7 +33,7 @@ test("an older server on PATH is passed over for the cached one", async (t) => {
   await addClient("nats-server", "echo 'nats-server: v2.9.10'");
   const path = await storeCached(genuine, {
     cacheDir: request.cacheDir,
-    version: "2.15.1",
+    program: "nats-server-2.15.1",
     how: "PyPI wheel",
   });
   assert.deepEqual(await obtainNatsServer(request), { path, version: "2.15.1", how: "cache" });
@@ -44,7 +44,7 @@ test("a damaged cached server is removed and not used", async (t) => {
   const { request, lines } = await setting(t);
   const path = await storeCached(genuine, {
     cacheDir: request.cacheDir,
-    version: "2.15.1",
+    program: "nats-server-2.15.1",
     how: "PyPI wheel",
   });
   await writeFile(path, "#!/bin/sh\necho cut");
@@ -104,7 +104,7 @@ test("a server that go built is kept only in the pinned version", async (t) => {
   await assert.rejects(obtainNatsServer(request), { code: "failed_precondition" });
   assert.match(lines[3] ?? "", /built 2\.14\.0 instead of 2\.15\.1/);
   await addClient("go", build("2.15.1"));
-  const path = cachedPath(request.cacheDir, "2.15.1");
+  const path = cachedPath(request.cacheDir, "nats-server-2.15.1");
   assert.deepEqual(await obtainNatsServer(request), { path, version: "2.15.1", how: "go install" });
   assert.deepEqual(await obtainNatsServer(request), { path, version: "2.15.1", how: "cache" });
 });

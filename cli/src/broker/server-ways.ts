@@ -55,7 +55,7 @@ async function fromPath({ env, pin, idleMs }: WayContext): Promise<FoundServer> 
 }
 
 async function fromCache({ cacheDir, pin }: WayContext): Promise<FoundServer> {
-  const { path } = await findCached(cacheDir, pin.version);
+  const { path } = await findCached(cacheDir, programName(pin.version));
   return { path, version: pin.version };
 }
 
@@ -103,7 +103,11 @@ async function fromGo(context: WayContext): Promise<FoundServer> {
     if (version !== pin.version) {
       throw new CodedError("failed_precondition", `go install built ${version} instead of ${pin.version}`);
     }
-    const path = await storeCached(await readFile(built), { cacheDir, version, how: "go install" });
+    const path = await storeCached(await readFile(built), {
+      cacheDir,
+      program: programName(version),
+      how: "go install",
+    });
     return { path, version };
   });
 }
@@ -131,7 +135,12 @@ async function keepPinned(
     throw new CodedError("data_loss", `refused: its sha256 is ${sum}, pinned is ${about.build.sha256}`);
   }
   const version = pin.version;
-  return { path: await storeCached(binary, { cacheDir, version, how: about.how }), version };
+  const program = programName(version);
+  return { path: await storeCached(binary, { cacheDir, program, how: about.how }), version };
+}
+
+function programName(version: string): string {
+  return `nats-server-${version}`;
 }
 
 function pinnedBuild({ pin, platform }: WayContext): ServerBuild {
