@@ -1,14 +1,17 @@
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { mustRun } from "./command.mjs";
 import { filesBelow } from "./packages.mjs";
 import { installed, root } from "./places.mjs";
 
 const sources = join("libs", "proto", "src", "gen");
 const image = join("libs", "proto", "image.binpb");
+const permissions = join("helm", "millrace", "files", "permissions.json");
 
 /**
- * Writes what is made from proto/: the TypeScript and the image (descriptors) that reflection serves.
+ * Writes what is made: from proto/ the TypeScript and the image (descriptors) that reflection serves, from
+ * the broker's permission table the chart's copy.
  *
  * @param {string} base the checkout, or a folder to compare it with
  */
@@ -27,9 +30,30 @@ export async function generate(base) {
   await mustRun("write the image of health", [buf, "build", health, "--output", healthImage], { cwd });
   appendFileSync(imagePath, readFileSync(healthImage));
   rmSync(healthImage);
+  await writePermissions(join(base, permissions));
 }
 
-/** The generated files that differ from what proto/ makes now; empty when all are fresh. */
+/**
+ * The broker's users, what each may do, and the consumers whose lag there is: what the chart has of
+ * libs/messaging.
+ *
+ * @param {string} path
+ */
+async function writePermissions(path) {
+  await mustRun("build libs/messaging", [installed("tsc"), "-b", "libs/messaging"], { cwd: root });
+  const built = pathToFileURL(join(root, "libs", "messaging", "dist", "index.js")).href;
+  const { adminUser, consumerPlans, permissionsOf, permissionsOfAdmin, serviceUsers } = await import(built);
+  /** @type {Record<string, unknown>} */
+  const users = { [adminUser]: permissionsOfAdmin() };
+  for (const user of serviceUsers) users[user] = permissionsOf(user);
+  /** @type {{ name: string, stage: string, stream: string }[]} */
+  const plans = consumerPlans;
+  const consumers = plans.map(({ name, stage, stream }) => ({ name, stage, stream }));
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${JSON.stringify({ users, consumers }, undefined, 2)}\n`);
+}
+
+/** The generated files that differ from what would be made now; empty when all are fresh. */
 export async function staleFiles() {
   mkdirSync(join(root, ".cache"), { recursive: true });
   const aside = mkdtempSync(join(root, ".cache", "gen-"));
@@ -40,6 +64,7 @@ export async function staleFiles() {
       ...made.map((path) => path.slice(path.indexOf(sources))),
       ...filesBelow(sources, ""),
       image,
+      permissions,
     ]);
     return [...names].filter((name) => read(join(root, name)) !== read(join(aside, name)));
   } finally {
