@@ -34,7 +34,7 @@ export async function prepareState(system: LocalSystem): Promise<PreparedState> 
       monitorPort: ports.natsMonitor,
       storeDir: join(stateDir, "nats"),
       storeBytes,
-      keys: await ensureUserKeys(system.keysDir),
+      users: await ensureUserKeys(system.keysDir),
     });
     await writeFile(brokerConfig, config, { mode: 0o600 });
   }

@@ -1,5 +1,5 @@
 export { askDurability, type Durability } from "./broker/durability.js";
-export { type Broker, type BrokerOptions, connectBroker } from "./broker/broker.js";
+export { type Broker, type BrokerOptions, connectAs, connectBroker } from "./broker/broker.js";
 export {
   adapterUser,
   adminUser,
@@ -9,6 +9,7 @@ export {
   type Permissions,
   permissionsOf,
   permissionsOfAdmin,
+  permissionTable,
   type ServiceUser,
   serviceUsers,
 } from "./broker/permissions.js";
@@ -18,6 +19,8 @@ export {
   renderServerConfig,
   seedFile,
   type ServerConfigOptions,
+  type UserEntry,
+  userEntries,
   type UserKeys,
 } from "./broker/server-config.js";
 export {

@@ -28,10 +28,26 @@ export const baseConfig = {
    * awaits for ever.
    */
   handlingMsMax: z.int().min(1_000).max(3_600_000).default(60_000),
+  /**
+   * This process's own certificate, whose DNS names hold the name of its user in the broker's permission
+   * table: what a broker at `tls://` is shown.
+   */
+  tls: z
+    .strictObject({
+      /** Certificates of the CA that issued those of all services, in PEM. */
+      caFile: z.string(),
+      /** This service's certificate, in PEM. */
+      certFile: z.string(),
+      /** Its key, in PEM. */
+      keyFile: z.string(),
+    })
+    .optional(),
   nats: z
     .strictObject({
-      /** The broker. */
+      /** The broker; `tls://` for TLS. */
       url: z.string().default("nats://127.0.0.1:4222"),
+      /** The CA of a broker at `tls://` that has another than that of `tls`. */
+      caFile: z.string().optional(),
       /** File that holds the nkey seed of this service's user. */
       seedFile: z.string().optional(),
       /** The broker's monitoring address, asked whether it syncs before it acknowledges. */

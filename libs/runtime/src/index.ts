@@ -18,5 +18,14 @@ export {
   type ServiceDefinition,
   version,
 } from "./run-service.js";
+export {
+  type KeyPair,
+  type KeyPairFiles,
+  readCertificates,
+  readKeyPair,
+  readTls,
+  type TlsFiles,
+  type TlsMaterial,
+} from "./tls/tls-files.js";
 export { createTracing } from "./tracing.js";
 export { startWatchdog } from "./watchdog.js";

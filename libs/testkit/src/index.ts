@@ -29,13 +29,19 @@ export {
   type NatsOptions,
   type NatsServer,
   natsWorkbench,
+  type PermissionsToTry,
   startNats,
+  type TriedPermissions,
+  tryPermissions,
   type Workbench,
 } from "@millrace/messaging/testing";
 export {
+  type CertificateToIssue,
+  createAuthority,
   createFakeClock,
   eventually,
   type EventuallyOptions,
   type FakeClock,
+  type TestAuthority,
   testRuntime,
 } from "@millrace/runtime/testing";

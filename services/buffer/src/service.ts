@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import {
   askDurability,
-  connectBroker,
+  connectAs,
   createDeadLetterWriter,
   createExemptions,
   createLedger,
@@ -35,7 +35,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const { log, clock } = runtime;
   const durability = await askDurability(config.nats.monitorUrl, config.nats.requireDurable);
   if (durability === "unverified") log.warn("the broker can't be verified to sync before it acknowledges");
-  const broker = await connectBroker({ ...config.nats, user: "buffer", log, onClosed: runtime.fail });
+  const broker = await connectAs("buffer", config, runtime);
   const publisher = createPublisher(broker);
   const tracker = createStoredTracker(broker, runtime);
   const ledger = await createLedger(broker, "buffer", runtime);

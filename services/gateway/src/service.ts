@@ -4,7 +4,7 @@ import {
   askDurability,
   type Broker,
   cleanEndpoint,
-  connectBroker,
+  connectAs,
   countStored,
   createPublisher,
   createStreamRegistry,
@@ -48,7 +48,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
   const { log, clock, random } = runtime;
   const durability = await askDurability(config.nats.monitorUrl, config.nats.requireDurable);
   if (durability === "unverified") log.warn("the broker can't be verified to sync before it acknowledges");
-  const broker = await connectBroker({ ...config.nats, user: "gateway", log, onClosed: runtime.fail });
+  const broker = await connectAs("gateway", config, runtime);
   const registry = await createStreamRegistry(broker);
   const store = await createStreamStore(broker);
   const buffer = createBufferClient(config.buffer.address, runtime);

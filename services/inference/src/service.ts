@@ -1,6 +1,6 @@
 import { setPriority } from "node:os";
 import {
-  connectBroker,
+  connectAs,
   consumeBatches,
   consumeOrdered,
   countDead,
@@ -33,7 +33,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     queuedTextsMax,
     onWorkerLost: (error) => log.error("model worker lost, starting another", { error: String(error) }),
   });
-  const broker = await connectBroker({ ...config.nats, user: "inference", log, onClosed: runtime.fail });
+  const broker = await connectAs("inference", config, runtime);
   const publisher = createPublisher(broker);
   const tracker = createStoredTracker(broker, runtime);
   const ledger = await createLedger(broker, "inference", runtime);

@@ -1,5 +1,5 @@
 import { limits } from "@millrace/envelope";
-import { connectBroker, createExemptions, createPublisher, createStreamRegistry } from "@millrace/messaging";
+import { connectAs, createExemptions, createPublisher, createStreamRegistry } from "@millrace/messaging";
 import type { BuildService, Runtime } from "@millrace/runtime";
 import { createLeasedWriter, inlineWriter } from "@millrace/segments";
 import type { IngestionConfig } from "./config.js";
@@ -12,8 +12,8 @@ import { createSourceRunner } from "./source/source-runner.js";
 
 /** Reads the pulled sources that streams name, and appends what they give to buffer. */
 export const ingestion: BuildService<IngestionConfig> = async (config, runtime) => {
-  const { log, clock } = runtime;
-  const broker = await connectBroker({ ...config.nats, user: "ingestion", log, onClosed: runtime.fail });
+  const { clock } = runtime;
+  const broker = await connectAs("ingestion", config, runtime);
   const registry = await createStreamRegistry(broker);
   const buffer = createBufferClient(config.bufferAddress, clock);
   const raw = appenderOf("raw", { config, buffer, runtime });

@@ -1,5 +1,5 @@
 import {
-  connectBroker,
+  connectAs,
   consumeBatches,
   consumeOrdered,
   countDead,
@@ -34,7 +34,7 @@ interface Sink {
 /** Delivers enriched batches: results for subscribers, contents of artifacts, events, and files. */
 export const output: BuildService<OutputConfig> = async (config, runtime) => {
   const { log, clock } = runtime;
-  const broker = await connectBroker({ ...config.nats, user: "output", log, onClosed: runtime.fail });
+  const broker = await connectAs("output", config, runtime);
   const publisher = createPublisher(broker);
   const results = await createLedger(broker, "results", runtime);
   const stored = await createLedger(broker, "store", runtime);

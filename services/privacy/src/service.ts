@@ -1,6 +1,6 @@
 import {
   cleanEndpoint,
-  connectBroker,
+  connectAs,
   consumeBatches,
   consumeOrdered,
   countDead,
@@ -36,7 +36,7 @@ import { filterBatch } from "./handlers/filter-batch.js";
 export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   const { log, clock, metrics, version } = runtime;
   const filters = createFilters(await readPseudonymKey(config.pseudonymKeyFile));
-  const broker = await connectBroker({ ...config.nats, user: "privacy", log, onClosed: runtime.fail });
+  const broker = await connectAs("privacy", config, runtime);
   const publisher = createPublisher(broker);
   const tracker = createStoredTracker(broker, runtime);
   const ledger = await createLedger(broker, "privacy", runtime);

@@ -1,5 +1,5 @@
 import {
-  connectBroker,
+  connectAs,
   consumeBatches,
   consumeOrdered,
   countDead,
@@ -23,15 +23,10 @@ import { createVectorIndex, type VectorIndex } from "./index/vector-index.js";
 
 /** Keeps vectors in EMBEDDINGS, tails them into an index, and searches that. */
 export const semanticSearch: BuildService<SemanticSearchConfig> = async (config, runtime) => {
-  const { log, clock } = runtime;
+  const { clock } = runtime;
   const { model, dimensions, vectorsMax } = config;
   const index = await createVectorIndex({ model, dimensions, vectorsMax });
-  const broker = await connectBroker({
-    ...config.nats,
-    user: "semantic-search",
-    log,
-    onClosed: runtime.fail,
-  });
+  const broker = await connectAs("semantic-search", config, runtime);
   const publisher = createPublisher(broker);
   const ledger = await createLedger(broker, "search", runtime);
   const registry = await createStreamRegistry(broker);

@@ -1,16 +1,26 @@
 import { readFileSync } from "node:fs";
 import { CodedError } from "@millrace/errors";
-import type { Component, Logger } from "@millrace/runtime";
+import type { BaseConfig, Component, Logger, Runtime, TlsFiles } from "@millrace/runtime";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
-import { connect, nkeyAuthenticator, type NatsConnection } from "@nats-io/transport-node";
-import { inboxPrefix } from "./permissions.js";
+import {
+  connect,
+  type ConnectionOptions,
+  nkeyAuthenticator,
+  type NatsConnection,
+} from "@nats-io/transport-node";
+import { brokerTls } from "./broker-tls.js";
+import { type BrokerUser, inboxPrefix } from "./permissions.js";
 
 export interface BrokerOptions {
   url: string;
   /** The user of the permission table; names the connection and its inbox. */
   user: string;
   seedFile?: string | undefined;
+  /** Shown to a broker at `tls://`, which knows the user by it. */
+  tls?: TlsFiles | undefined;
+  /** Of a broker whose CA is another. */
+  caFile?: string | undefined;
   log: Logger;
   /** Whether to wait for a broker that is not up yet. Default true. Errors otherwise: `unavailable`. */
   waits?: boolean;
@@ -36,33 +46,7 @@ export interface Broker extends Component {
 export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   const { log } = options;
   let connected = true;
-  const connecting = connect({
-    servers: options.url,
-    name: options.user,
-    inboxPrefix: inboxPrefix(options.user),
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 250,
-    reconnectJitter: 250,
-    // Two lost pings find a half-open socket in 20 s; the default takes minutes.
-    pingInterval: 10_000,
-    maxPingOut: 2,
-    // A stack for each request, kept for an error that hardly ever comes, is a tenth of all CPU of a sink.
-    noAsyncTraces: true,
-    waitOnFirstConnect: options.waits ?? true,
-    ignoreAuthErrorAbort: true,
-    timeout: 5_000,
-    ...(options.seedFile === undefined
-      ? {}
-      : { authenticator: nkeyAuthenticator(readSeed(options.seedFile)) }),
-  });
-  const connection = await connecting.catch((cause: unknown) => {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new CodedError("unavailable", `connect to the broker at ${options.url}: ${why}`, {
-      field: "nats.url",
-      remedy: "Start it there, or correct the address.",
-      cause,
-    });
-  });
+  const connection = await firstConnection(options);
   let closing = false;
   void (async () => {
     for await (const status of connection.status()) {
@@ -92,6 +76,58 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
       closing = true;
       await Promise.race([connection.drain(), new Promise((resolve) => setTimeout(resolve, 2_000))]);
     },
+  };
+}
+
+/** As services do: by their settings, and they end with the connection. */
+export function connectAs(
+  user: BrokerUser,
+  { nats, tls }: Pick<BaseConfig, "nats" | "tls">,
+  { log, fail }: Pick<Runtime, "log" | "fail">,
+): Promise<Broker> {
+  return connectBroker({ ...nats, tls, user, log, onClosed: fail });
+}
+
+/** Whoever waits is told once why. */
+async function firstConnection(options: BrokerOptions): Promise<NatsConnection> {
+  const { url, log } = options;
+  const given = connectionOptions(options);
+  try {
+    return await connect(given);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    if (options.waits ?? true) {
+      log.warn("the broker is not reached, trying again", { url, error: why });
+      return connect({ ...given, waitOnFirstConnect: true });
+    }
+    throw new CodedError("unavailable", `connect to the broker at ${url}: ${why}`, {
+      field: "nats.url",
+      remedy: "Start it there, or correct the address.",
+      cause,
+    });
+  }
+}
+
+function connectionOptions(options: BrokerOptions): ConnectionOptions {
+  const tls = brokerTls(options);
+  return {
+    servers: options.url,
+    name: options.user,
+    inboxPrefix: inboxPrefix(options.user),
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 250,
+    reconnectJitter: 250,
+    // Two lost pings find a half-open socket in 20 s; the default takes minutes.
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    // A stack for each request, kept for an error that hardly ever comes, is a tenth of all CPU of a sink.
+    noAsyncTraces: true,
+    ignoreAuthErrorAbort: true,
+    timeout: 5_000,
+    ...(tls === undefined ? {} : { tls }),
+    ...(options.seedFile === undefined
+      ? {}
+      : { authenticator: nkeyAuthenticator(readSeed(options.seedFile)) }),
   };
 }
 

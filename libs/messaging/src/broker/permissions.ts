@@ -217,3 +217,10 @@ export function permissionsOf(user: BrokerUser): Permissions {
 export function permissionsOfAdmin(): Permissions {
   return { publish: ["$JS.>", "$KV.>"], subscribe: [`${inboxPrefix(adminUser)}.>`] };
 }
+
+/** The whole table, by user. */
+export function permissionTable(): Record<BrokerUser | typeof adminUser, Permissions> {
+  const entries = brokerUsers.map((user): [BrokerUser, Permissions] => [user, permissionsOf(user)]);
+  const table = Object.fromEntries(entries) as Record<BrokerUser, Permissions>;
+  return { [adminUser]: permissionsOfAdmin(), ...table };
+}

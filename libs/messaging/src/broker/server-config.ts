@@ -1,14 +1,9 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { assert } from "@millrace/errors";
+import type { TlsFiles } from "@millrace/runtime";
 import { createUser, fromSeed } from "@nats-io/nkeys";
-import {
-  adminUser,
-  brokerUsers,
-  type Permissions,
-  permissionsOf,
-  permissionsOfAdmin,
-} from "./permissions.js";
+import { adminUser, brokerUsers, type Permissions, permissionTable } from "./permissions.js";
 
 /** Public keys by user name. */
 export type UserKeys = ReadonlyMap<string, string>;
@@ -21,9 +16,29 @@ export interface ServerConfigOptions {
   storeDir: string;
   /** Bytes of disk that JetStream may fill. */
   storeBytes: number;
-  keys: UserKeys;
+  /** How the broker knows its users. */
+  users: UserKeys | "certificates";
+  /** Its own certificate; users that are known by certificates need one of this CA. */
+  tls?: TlsFiles;
   pidFile?: string;
   portsDir?: string;
+}
+
+/** A user as nats-server's `authorization.users` has it. */
+export type UserEntry = { permissions: Permissions } & ({ nkey: string } | { user: string });
+
+/**
+ * The permission table for any nats-server, external ones too. Known by certificates, a user is one whose
+ * certificate has its name among its DNS names, which needs `tls.verify_and_map`.
+ */
+export function userEntries(users: UserKeys | "certificates"): UserEntry[] {
+  const table = Object.entries(permissionTable());
+  if (users === "certificates") return table.map(([user, permissions]) => ({ user, permissions }));
+  return table.map(([user, permissions]) => {
+    const nkey = users.get(user);
+    assert(nkey !== undefined, `${user} has a key`);
+    return { nkey, permissions };
+  });
 }
 
 /**
@@ -31,7 +46,8 @@ export interface ServerConfigOptions {
  * every acknowledged write synced. JSON is valid in its configuration language.
  */
 export function renderServerConfig(options: ServerConfigOptions): string {
-  const users = [...options.keys].map(([user, nkey]) => ({ nkey, permissions: rules(user) }));
+  const { tls } = options;
+  assert(options.users !== "certificates" || tls !== undefined, "certificates need TLS");
   const config = {
     server_name: "millrace-local",
     host: options.host,
@@ -39,6 +55,7 @@ export function renderServerConfig(options: ServerConfigOptions): string {
     http: `127.0.0.1:${options.monitorPort === 0 ? -1 : options.monitorPort}`,
     ...(options.pidFile === undefined ? {} : { pid_file: options.pidFile }),
     ...(options.portsDir === undefined ? {} : { ports_file_dir: options.portsDir }),
+    ...(tls === undefined ? {} : { tls: serverTls(tls, options.users === "certificates") }),
     max_payload: 1024 * 1024,
     // Acks of a window of large batches may pile up for a slow reader before it is cut.
     max_pending: 256 * 1024 * 1024,
@@ -49,17 +66,18 @@ export function renderServerConfig(options: ServerConfigOptions): string {
       max_memory_store: 64 * 1024 * 1024,
       sync_interval: "always",
     },
-    authorization: { users },
+    authorization: { users: userEntries(options.users) },
   };
   return `${JSON.stringify(config, undefined, 2)}\n`;
 }
 
-function rules(user: string): Permissions {
-  if (user === adminUser) return permissionsOfAdmin();
-  const known = brokerUsers.find((name) => name === user);
-  // An empty list would mean "anything" to the server.
-  assert(known !== undefined, `${user} is in the permission table`);
-  return permissionsOf(known);
+function serverTls({ certFile, keyFile, caFile }: TlsFiles, mapsUsers: boolean) {
+  return {
+    cert_file: certFile,
+    key_file: keyFile,
+    ca_file: caFile,
+    ...(mapsUsers ? { verify_and_map: true } : {}),
+  };
 }
 
 /** Path of a user's nkey seed. */

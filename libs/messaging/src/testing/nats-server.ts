@@ -5,12 +5,18 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { silentLogger } from "@millrace/runtime";
-import { eventually } from "@millrace/runtime/testing";
+import { present } from "@millrace/errors";
+import { silentLogger, type TlsFiles } from "@millrace/runtime";
+import { eventually, type TestAuthority } from "@millrace/runtime/testing";
 import { type Broker, connectBroker } from "../broker/broker.js";
-import { adminUser } from "../broker/permissions.js";
+import { adminUser, brokerUsers } from "../broker/permissions.js";
 import { provision } from "../broker/provisioner.js";
-import { ensureUserKeys, renderServerConfig, seedFile } from "../broker/server-config.js";
+import {
+  ensureUserKeys,
+  renderServerConfig,
+  seedFile,
+  type ServerConfigOptions,
+} from "../broker/server-config.js";
 import { findNatsServer } from "./find-server.js";
 
 export interface NatsOptions {
@@ -21,6 +27,8 @@ export interface NatsOptions {
   storeBytes?: number;
   /** False leaves the server without streams, consumers and buckets. */
   provisioned?: boolean;
+  /** Issues certificates to the server and its users, which are then known by them and have no keys. */
+  authority?: TestAuthority;
 }
 
 /** A real nats-server with the users, permissions and streams of Millrace. */
@@ -31,6 +39,8 @@ export interface NatsServer {
   readonly dir: string;
   readonly logFile: string;
   pid(): number;
+  /** What a user shows that it is, for `connectBroker`. */
+  credentialsOf(user: string): { seedFile: string } | { tls: TlsFiles };
   /** Connects as a user of the permission table. */
   connect(user: string): Promise<Broker>;
   /** SIGTERM, and the temporary directory is removed. */
@@ -55,11 +65,11 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
   const monitorPort = await freePort();
   const storeBytes = options.storeBytes ?? storeBytesDefault;
   await mkdir(dir, { recursive: true });
-  const keys = await ensureUserKeys(keysDir);
+  const { url, credentialsOf, identified } = await identify({ keysDir, port, authority: options.authority });
   const storeDir = join(dir, "store");
   await writeFile(
     configFile,
-    renderServerConfig({ host: "127.0.0.1", port, monitorPort, storeDir, storeBytes, keys }),
+    renderServerConfig({ host: "127.0.0.1", port, monitorPort, storeDir, storeBytes, ...identified }),
   );
   const monitorUrl = `http://127.0.0.1:${monitorPort}`;
   let child: ChildProcess | undefined;
@@ -86,9 +96,9 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
   };
   const connect = (user: string): Promise<Broker> =>
     connectBroker({
-      url: `nats://127.0.0.1:${port}`,
+      url,
       user,
-      seedFile: seedFile(keysDir, user),
+      ...credentialsOf(user),
       log: silentLogger,
       onClosed: () => undefined,
     });
@@ -100,7 +110,8 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
     await admin.connection.close();
   }
   return {
-    url: `nats://127.0.0.1:${port}`,
+    url,
+    credentialsOf,
     monitorUrl,
     keysDir,
     dir,
@@ -118,6 +129,39 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
       await start();
     },
     signal: (signal) => void child?.kill(signal),
+  };
+}
+
+interface Identified {
+  url: string;
+  credentialsOf: NatsServer["credentialsOf"];
+  identified: Pick<ServerConfigOptions, "users" | "tls">;
+}
+
+/** By keys, or by certificates of the authority. */
+async function identify({
+  keysDir,
+  port,
+  authority,
+}: {
+  keysDir: string;
+  port: number;
+  authority: TestAuthority | undefined;
+}): Promise<Identified> {
+  if (authority === undefined) {
+    const credentialsOf = (user: string) => ({ seedFile: seedFile(keysDir, user) });
+    return {
+      url: `nats://127.0.0.1:${port}`,
+      credentialsOf,
+      identified: { users: await ensureUserKeys(keysDir) },
+    };
+  }
+  const issued = new Map<string, TlsFiles>();
+  for (const user of [adminUser, ...brokerUsers]) issued.set(user, await authority.issue(user));
+  return {
+    url: `tls://127.0.0.1:${port}`,
+    credentialsOf: (user) => ({ tls: present(issued.get(user), `a certificate of ${user}`) }),
+    identified: { users: "certificates", tls: await authority.issue("nats") },
   };
 }
 
