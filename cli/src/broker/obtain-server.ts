@@ -12,6 +12,8 @@ export interface ServerRequest {
   /** A way is given up after this long without a byte; 20 s when absent. */
   idleMs?: number;
   signal?: AbortSignal;
+  /** Leaves out the server on PATH, which may be newer than the pin: an image holds what its tag names. */
+  pinned?: boolean;
   pin?: ServerPin;
   platform?: string;
   releaseUrl?: string;
@@ -33,6 +35,7 @@ export async function obtainNatsServer(request: ServerRequest): Promise<NatsServ
   const context = contextOf(request);
   const tried: { way: string; error: CodedError }[] = [];
   for (const way of ways) {
+    if (request.pinned === true && way.name === "PATH") continue;
     const found = await tryWay(way, context);
     if (!(found instanceof CodedError)) {
       request.log(`nats-server: ${way.name}: ${found.version} at ${found.path}`);
