@@ -196,12 +196,7 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     publishTo("result.>", "content.>", "event.*.*.new_data", "event.*.*.dead_letter", "dlq.clean.>"),
     serve("output", ["gateway"]),
   ],
-  [adapterUser]: [
-    measure(),
-    inspect("RAW", "CLEAN", "ENRICHED", parkedStream),
-    read(buckets.config),
-    read(buckets.ledger),
-  ],
+  [adapterUser]: [measure(), inspect("RAW", "CLEAN", "ENRICHED"), read(buckets.config), read(buckets.ledger)],
 };
 
 export function permissionsOf(user: BrokerUser): Permissions {

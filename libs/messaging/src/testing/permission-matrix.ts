@@ -7,7 +7,7 @@ import { buckets, streamPlans } from "../broker/streams.js";
  */
 const everyone = [...brokerUsers];
 const adapter: BrokerUser = "metrics-adapter";
-const measured = ["RAW", "CLEAN", "ENRICHED", "PARKED"];
+const measured = ["RAW", "CLEAN", "ENRICHED"];
 const withLedger = everyone.filter((user) => user !== "ingestion");
 const servers: BrokerUser[] = ["privacy", "inference", "semantic-search", "output"];
 const deadLetterWriters: BrokerUser[] = ["buffer", ...servers];
