@@ -61,5 +61,6 @@ authorization:
 {{- define "millrace.natsConfigText" -}}
 {{- $config := deepCopy .Values.nats.config -}}
 {{- include "millrace.fill" (list $config (include "millrace.natsServerConfig" . | fromYaml)) -}}
-{{- $config | toPrettyJson -}}
+{{- /* The broker knows no \u escapes; subjects hold the `>` that this function escapes. */ -}}
+{{- $config | toPrettyJson | replace "\\u003e" ">" | replace "\\u003c" "<" | replace "\\u0026" "&" -}}
 {{- end -}}
