@@ -33,9 +33,10 @@ import { keepLeases, leasesOf, openPublishers, openSides } from "./open-sides.js
  */
 export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const { log, clock } = runtime;
+  const broker = await connectAs("buffer", config, runtime);
+  // Once it answers: asked before it is up, it would seem not to sync.
   const durability = await askDurability(config.nats.monitorUrl, config.nats.requireDurable);
   if (durability === "unverified") log.warn("the broker can't be verified to sync before it acknowledges");
-  const broker = await connectAs("buffer", config, runtime);
   const publisher = createPublisher(broker);
   const tracker = createStoredTracker(broker, runtime);
   const ledger = await createLedger(broker, "buffer", runtime);

@@ -46,9 +46,10 @@ const readingTimeoutMs = 1_000;
 /** The public API: streams and sources, publish, subscribe, events, artifacts, search. */
 export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
   const { log, clock, random } = runtime;
+  const broker = await connectAs("gateway", config, runtime);
+  // Once it answers: asked before it is up, it would seem not to sync.
   const durability = await askDurability(config.nats.monitorUrl, config.nats.requireDurable);
   if (durability === "unverified") log.warn("the broker can't be verified to sync before it acknowledges");
-  const broker = await connectAs("gateway", config, runtime);
   const registry = await createStreamRegistry(broker);
   const store = await createStreamStore(broker);
   const buffer = createBufferClient(config.buffer.address, runtime);
