@@ -42,10 +42,10 @@ export async function generate(base) {
 async function writePermissions(path) {
   await mustRun("build libs/messaging", [installed("tsc"), "-b", "libs/messaging"], { cwd: root });
   const built = pathToFileURL(join(root, "libs", "messaging", "dist", "index.js")).href;
-  const { adminUser, consumerPlans, permissionsOf, permissionsOfAdmin, serviceUsers } = await import(built);
+  const { adminUser, brokerUsers, consumerPlans, permissionsOf, permissionsOfAdmin } = await import(built);
   /** @type {Record<string, unknown>} */
   const users = { [adminUser]: permissionsOfAdmin() };
-  for (const user of serviceUsers) users[user] = permissionsOf(user);
+  for (const user of brokerUsers) users[user] = permissionsOf(user);
   /** @type {{ name: string, stage: string, stream: string }[]} */
   const plans = consumerPlans;
   const consumers = plans.map(({ name, stage, stream }) => ({ name, stage, stream }));

@@ -133,7 +133,17 @@ storage: { root: /data/output }
 {{- end -}}
 
 {{- define "millrace.config.metrics-adapter" -}}
-https: { host: {{ .Values.listenAddress | quote }}, port: 6443 }
+{{- $full := include "millrace.fullname" . -}}
+namespace: {{ include "millrace.namespace" . }}
+serving:
+  host: {{ .Values.listenAddress | quote }}
+  port: 6443
+  certFile: /etc/millrace/tls/tls.crt
+  keyFile: /etc/millrace/tls/tls.key
+scrape:
+  {{- range $name, $service := dict "gateway" "gateway" "search" "semantic-search" "buffer" "buffer" }}
+  {{ $name }}: {{ include "millrace.host" (dict "root" $ "name" (printf "%s-%s-http" $full $service)) }}:7071
+  {{- end }}
 {{- end -}}
 
 {{/* (root): of the Job that makes streams and consumers. */}}

@@ -126,7 +126,7 @@ made of it.
 {{- end }}
 {{- end }}
 {{- if eq .Values.autoscaling.mode "hpa" }}
-{{- range $asked := list "gateway" "semantic-search" }}
+{{- range $asked := list "gateway" "semantic-search" "buffer" }}
 - { from: metrics-adapter, to: {{ $asked }}, port: 7071 }
 {{- end }}
 {{- end }}
