@@ -4,6 +4,13 @@ export { collect } from "./grpc/collect.js";
 export { callUnary, insecure, internalChannel, type Unary } from "./grpc/client.js";
 export { inServerSpan, logFault, metadataOf, tracedHeaders, tracedMetadata, unary } from "./grpc/unary.js";
 export { decoded } from "./grpc/decoded.js";
+export type { AskedCall, CallCheck } from "./grpc/guard.js";
+export {
+  channelCredentials,
+  internalSecurity,
+  publicSecurity,
+  type ServerSecurity,
+} from "./grpc/security.js";
 export { createRangeClient, type RangeClient } from "./grpc/range-client.js";
 export { createGrpcServer, type GrpcServer, type GrpcService } from "./grpc/server.js";
 export { fromStatus, fromStatusBytes, toStatus, toStatusBytes } from "./grpc/status.js";

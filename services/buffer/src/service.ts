@@ -10,7 +10,7 @@ import {
   createStreamRegistry,
 } from "@millrace/messaging";
 import { type AppendRequest, BufferServiceService } from "@millrace/proto/buffer";
-import { type BuildService, createGrpcServer, type Logger, unary } from "@millrace/runtime";
+import { type BuildService, createGrpcServer, internalSecurity, type Logger, unary } from "@millrace/runtime";
 import { createBodyReader, keepReader } from "@millrace/segments";
 import { openAcceptJournal } from "./accept/accept-journal.js";
 import { createAcceptor } from "./accept/acceptor.js";
@@ -82,6 +82,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const server = createGrpcServer({
     listen: config.grpc,
     healthy: () => broker.isConnected(),
+    security: internalSecurity({ tls: config.tls, allow: ["gateway", "ingestion"], log }),
     // A batch's body and its columns.
     receiveBytesMax: 4 * 1024 * 1024,
     services: [

@@ -52,7 +52,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
   if (durability === "unverified") log.warn("the broker can't be verified to sync before it acknowledges");
   const registry = await createStreamRegistry(broker);
   const store = await createStreamStore(broker);
-  const buffer = createBufferClient(config.buffer.address, runtime);
+  const buffer = createBufferClient({ address: config.buffer.address, tls: config.tls }, runtime);
   const open = runtime.metrics.gauge("millrace_open_streams", "Streaming calls under way.");
   open.set(0);
   const openCalls = createOpenCalls(config.limits.openStreamsMax, (count) => open.set(count));

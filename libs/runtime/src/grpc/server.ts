@@ -11,6 +11,7 @@ import { listenError } from "../health-server.js";
 import type { Component } from "../lifecycle.js";
 import { tolerant } from "./decoded.js";
 import { createReflection } from "./reflection.js";
+import type { ServerSecurity } from "./security.js";
 
 export interface GrpcService {
   /** Full name, as reflection and health show it: `millrace.message.v1.PublishService`. */
@@ -27,6 +28,8 @@ export interface GrpcServerOptions {
   /** Well or not, asked every second: what health/v1 answers. */
   healthy(): boolean;
   receiveBytesMax: number;
+  /** Absent: in the clear, and whoever reaches it may call. */
+  security?: ServerSecurity;
 }
 
 export interface GrpcServer extends Component {
@@ -46,7 +49,12 @@ const limits: ServerOptions = {
 };
 
 export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
-  const server = new Server({ ...limits, "grpc.max_receive_message_length": options.receiveBytesMax });
+  const { credentials = ServerCredentials.createInsecure(), interceptors = [] } = options.security ?? {};
+  const server = new Server({
+    ...limits,
+    "grpc.max_receive_message_length": options.receiveBytesMax,
+    interceptors: [...interceptors],
+  });
   const names = options.services.map((service) => service.name);
   const status = (serving: boolean) => (serving ? "SERVING" : "NOT_SERVING");
   const health = new HealthImplementation(
@@ -71,7 +79,7 @@ export function createGrpcServer(options: GrpcServerOptions): GrpcServer {
     start: async () => {
       const { host, port } = options.listen;
       bound = await new Promise<number>((resolve, reject) => {
-        server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (cause, at) =>
+        server.bindAsync(`${host}:${port}`, credentials, (cause, at) =>
           cause === null ? resolve(at) : reject(listenError(cause, options.listen, "grpc.port")),
         );
       });

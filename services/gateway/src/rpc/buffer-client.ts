@@ -3,7 +3,14 @@ import { CodedError } from "@millrace/errors";
 import type { Batch } from "@millrace/proto/batch";
 import { BufferServiceClient, type LastPositionRequest, Sender } from "@millrace/proto/buffer";
 import type { BufferUsage } from "@millrace/proto/stream";
-import { callUnary, type Component, insecure, internalChannel, type Runtime } from "@millrace/runtime";
+import {
+  callUnary,
+  channelCredentials,
+  type Component,
+  internalChannel,
+  type Runtime,
+  type TlsFiles,
+} from "@millrace/runtime";
 import { createAppendCalls } from "./append-calls.js";
 
 export interface BufferClient extends Component {
@@ -37,8 +44,11 @@ const sender = Sender.SENDER_GATEWAY;
 
 const tracer = trace.getTracer("@millrace/gateway");
 
-export function createBufferClient(address: string, { clock, log }: Runtime): BufferClient {
-  const client = new BufferServiceClient(address, insecure, internalChannel);
+export function createBufferClient(
+  { address, tls }: { address: string; tls: TlsFiles | undefined },
+  { clock, log }: Runtime,
+): BufferClient {
+  const client = new BufferServiceClient(address, channelCredentials(tls, { log }), internalChannel);
   const stopped = new AbortController();
   let servedAt = Number.NEGATIVE_INFINITY;
   const call = (attempted: string, deadlineMs: number) => ({ attempted, deadlineMs, now: clock.now() });

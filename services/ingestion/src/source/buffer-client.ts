@@ -11,10 +11,11 @@ import {
 } from "@millrace/proto/buffer";
 import {
   callUnary,
-  type Clock,
+  channelCredentials,
   type Component,
-  insecure,
   internalChannel,
+  type Runtime,
+  type TlsFiles,
   type Unary,
 } from "@millrace/runtime";
 import type { LeaseClient } from "@millrace/segments";
@@ -49,8 +50,11 @@ const asIs = (bytes: Buffer): Buffer => bytes;
 /** An append waits for a sync of the disk and of the broker; both may stall for seconds under load. */
 const deadlineMs = 20_000;
 
-export function createBufferClient(address: string, clock: Clock): BufferClient {
-  const client = new BufferServiceClient(address, insecure, internalChannel);
+export function createBufferClient(
+  { address, tls }: { address: string; tls: TlsFiles | undefined },
+  { clock, log }: Pick<Runtime, "clock" | "log">,
+): BufferClient {
+  const client = new BufferServiceClient(address, channelCredentials(tls, { log }), internalChannel);
   const { path, responseDeserialize } = BufferServiceService.append;
   const append: Unary<Buffer, AppendResponse> = (request, metadata, options, done) =>
     client.makeUnaryRequest(
