@@ -3,8 +3,8 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
-import type { Broker } from "@millrace/messaging";
-import { eventually } from "@millrace/runtime/testing";
+import { type Broker, createLedger, provision } from "@millrace/messaging";
+import { eventually, testRuntime } from "@millrace/runtime/testing";
 import { metricNames } from "./api/metric-query.js";
 import { api, type Asking, type RunningAdapter, startAdapter } from "./testing.js";
 
@@ -208,4 +208,86 @@ test("lag is that of the consumers: by stage, and by lane without the ordered pa
   await eventually(async () => (await adapter.value("lag_seconds", "stage=privacy")) === "0", {
     what: "no lag",
   });
+});
+
+test("messages and bytes are those of the LEDGER, of streams that have batches at the stage", async () => {
+  const ledger = await createLedger(buffer, "buffer", testRuntime());
+  for (const [stream, done] of [
+    ["lagging", 40],
+    ["settled", 500],
+  ] as const) {
+    const key = { tenant: "default", stream, source: "a".repeat(32) };
+    ledger.settle(key, { intervals: [{ from: 0, to: done }], done });
+    await ledger.account(key);
+  }
+  await ledger.flush();
+  assert.equal(await adapter.value("lag_messages", "stage=privacy"), "0");
+  await publish(1, "raw.batch.any.default.lagging");
+  await eventually(async () => (await adapter.value("lag_messages", "stage=privacy")) === "40", {
+    what: "40",
+  });
+  assert.equal(await adapter.value("lag_messages", "stage=store"), "0");
+  assert.match(await adapter.value("lag_messages", "stage=privacy,lane=high"), /^400 .*no label lane/);
+  assert.match(await adapter.value("lag_bytes", "stage=privacy"), /^503 .*scrape buffer: the pod at/);
+  assert.match(await adapter.value("lag_bytes", "stage=buffer"), /^503 /);
+  assert.match(await adapter.value("open_streams"), /^503 .*scrape gateway/);
+  assert.match(await adapter.value("search_p99_ms"), /^503 .*scrape search/);
+  told = [
+    'millrace_stream_live_bytes{stream="lagging"} 4000',
+    'millrace_stream_live_bytes{stream="other"} 1',
+    "millrace_open_streams 12",
+    'millrace_search_duration_seconds_bucket{le="0.01"} 0',
+    'millrace_search_duration_seconds_bucket{le="+Inf"} 0',
+  ].join("\n");
+  assert.equal(await adapter.value("lag_bytes", "stage=privacy"), "4000");
+  assert.equal(await adapter.value("lag_bytes", "stage=buffer"), "4001");
+  assert.equal(await adapter.value("open_streams"), "12");
+  await eventually(async () => (await adapter.value("search_p99_ms")) === "0", { what: "a second scrape" });
+  assert.match(await adapter.value("open_streams", "stage=store"), /^400 .*has no labels/);
+});
+
+test("while the cluster can't be asked nobody may, and it is said", async () => {
+  adapter.cluster.judge = () => {
+    throw new Error("away");
+  };
+  const { status, body } = await adapter.get(lag, { headers: { "x-remote-user": "another" } });
+  assert.equal(status, 503);
+  assert.match(
+    String(body["message"]),
+    /SubjectAccessReview: the cluster answered 500.*system:auth-delegator/,
+  );
+  adapter.cluster.judge = () => true;
+});
+
+test("a consumer that is missing makes its stage and lane unknown, and no other", async () => {
+  const admin = await adapter.nats.connect("provisioner");
+  await admin.manager.consumers.delete("CLEAN", "inference-high");
+  const gone = /^503 lag is unknown: consumer inference-high: .*is missing/;
+  await eventually(async () => gone.test(await adapter.value("lag_seconds", "stage=inference")), {
+    what: "gone",
+  });
+  assert.match(await adapter.value("lag_messages", "stage=inference"), gone);
+  assert.equal(await adapter.value("lag_seconds", "stage=inference,lane=batch"), "0");
+  assert.match(await adapter.value("lag_seconds", "stage=privacy"), /^\d+m?$/);
+  await provision(admin, { storeBytes: 512 * 1024 * 1024 });
+  await eventually(async () => (await adapter.value("lag_seconds", "stage=inference")) === "0", {
+    what: "back",
+  });
+  await admin.connection.close();
+});
+
+test("while the broker is away all lag is unknown and readyz says no; then it goes on", async () => {
+  for (const round of ["once", "and again"]) {
+    await adapter.nats.kill();
+    const away = async () => /^503 .*broker is away/.test(await adapter.value("lag_seconds", "stage=store"));
+    await eventually(away, { what: `unknown ${round}` });
+    for (const metric of ["lag_batches", "lag_messages", "oldest_age_seconds"])
+      assert.match(await adapter.value(metric, "stage=store"), /^503 /);
+    assert.equal((await adapter.get("/readyz", { as: null })).status, 503);
+    assert.equal(await adapter.value("open_streams"), "12");
+    await adapter.nats.start();
+    const back = async () => (await adapter.value("lag_seconds", "stage=store")) === "0";
+    await eventually(back, { what: `known ${round}`, deadlineMs: 30_000 });
+  }
+  assert.equal(await adapter.value("lag_batches", "stage=privacy"), "1");
 });

@@ -44,9 +44,11 @@ export async function startCluster(): Promise<TestCluster> {
     [own.certFile, own.keyFile, servers.caFile].map((file) => readFile(file, "utf8")),
   );
   const server = createServer({ cert, key }, (request, response) => {
-    void answer(cluster, request).then(([status, body]) => {
-      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
-    });
+    void answer(cluster, request)
+      .catch((): [number, object] => failure(500))
+      .then(([status, body]) => {
+        response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+      });
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -92,10 +94,11 @@ function accessTo(server: string, ca: string) {
   };
 }
 
+const failure = (code: number): [number, object] => [code, { kind: "Status", apiVersion: "v1", code }];
+
 async function answer(cluster: TestCluster, request: IncomingMessage): Promise<[number, object]> {
   const chunks: Buffer[] = [];
   for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-  const failure = (code: number): [number, object] => [code, { kind: "Status", apiVersion: "v1", code }];
   if (request.headers.authorization !== `Bearer ${token}`) return failure(401);
   const called = `${request.method} ${request.url}`;
   if (called === "GET /api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication") {

@@ -36,6 +36,7 @@ export function createSampler(options: SamplerOptions): Sampler {
   const idleMs = options.idleMs ?? idleMsDefault;
   let isStopping = false;
   let isTaking = false;
+  let isIdle = false;
   let askedAtMs = -Infinity;
   let takenAtMs = -Infinity;
   let why = "not sampled yet";
@@ -63,8 +64,8 @@ export function createSampler(options: SamplerOptions): Sampler {
       const woken = waiting;
       waiting = [];
       for (const resolve of woken) resolve();
-      const isAsked = clock.monotonic() - askedAtMs < askedForMs;
-      await clock.sleep(isAsked ? busyMs : idleMs, wake.signal);
+      isIdle = clock.monotonic() - askedAtMs >= askedForMs;
+      await clock.sleep(isIdle ? idleMs : busyMs, wake.signal);
     }
     for (const resolve of waiting) resolve();
   };
@@ -81,6 +82,7 @@ export function createSampler(options: SamplerOptions): Sampler {
     },
     ask: async () => {
       askedAtMs = clock.monotonic();
+      if (isIdle && !isTaking) wake.abort();
       if (askedAtMs - takenAtMs > freshMs && running !== undefined && !isStopping) {
         await new Promise<void>((resolve) => {
           waiting.push(resolve);
