@@ -153,6 +153,7 @@ const customSchemas: Record<string, object> = {
         secretTemplate: object,
         commonName: { type: "string", maxLength: 64 },
         dnsNames: strings,
+        ipAddresses: strings,
         duration: text,
         renewBefore: text,
         isCA: { type: "boolean" },
