@@ -61,6 +61,7 @@ export { createTrial, type MakeTryBatch, type Trial } from "./delivery/trial/tri
 export { createDeadLetterWriter, type DeadLetterWriter, type RowFailure } from "./delivery/dead-letters.js";
 export { createLaneTurns, type LaneTurns } from "./lanes/lane-turns.js";
 export { createTurnOrder, type TurnOrder } from "./lanes/turn-order.js";
+export { drainBodies } from "./delivery/drain-bodies.js";
 export { isInferred, pastFilter } from "./delivery/past-filter.js";
 export { createPublisher, type Outgoing, type Published, type Publisher } from "./delivery/publisher.js";
 export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";

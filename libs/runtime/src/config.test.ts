@@ -72,6 +72,18 @@ test("a file that is not there, or is no JSON, is refused with its path", (t) =>
   assert.deepEqual(readConfigFile(undefined), {});
 });
 
+test("an address for all other nodes has their name in its host, and a port", () => {
+  const reader = z.strictObject(readerConfig);
+  const address = "{node}.millrace-nodes.default.svc:7075";
+  assert.equal(parseConfig(reader, { peerAddress: address }, "x.json").peerAddress, address);
+  for (const peerAddress of ["buffer:7075", "{node}.nodes", "dns:///{node}:7075", "buffer:{node}:x"]) {
+    assert.throws(() => parseConfig(reader, { peerAddress }, "x.json"), {
+      field: "peerAddress",
+      message: /must be host:port with \{node\} in the host/,
+    });
+  }
+});
+
 test("the names of a pod go before those of the file it shares with others", () => {
   const reader = z.strictObject({ ...baseConfig, ...readerConfig });
   const pod = { MILLRACE_INSTANCE: "millrace-privacy-0", MILLRACE_NODE: "millrace-privacy-0" };

@@ -58,26 +58,39 @@ export const baseConfig = {
     .prefault({}),
 };
 
+/** What a node may be called; names of pods are among these. */
+export const nodeName = /^[a-z0-9][a-z0-9.-]{0,62}$/;
+
+/** Where bodies are served to other nodes. */
+export const rangeListener = z.strictObject({
+  /** The address that is listened on. */
+  host: z.string(),
+  /** 0 takes any free port. */
+  port: z.int().min(0).max(65535),
+});
+
 /** Where a service is, whose bodies others may have to fetch. */
 export const nodeConfig = {
   /**
    * Name of this machine in ranges, as buffer and the other stages on it have it. MILLRACE_NODE goes before
    * it.
    */
-  node: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/)
-    .default("local"),
+  node: z.string().regex(nodeName).default("local"),
 };
 
 /** What a stage is told that reads bodies: where it is, and where those of other nodes are fetched. */
 export const readerConfig = {
   ...nodeConfig,
   /**
-   * Where the buffers of other nodes serve the bodies that lie there: `host:port` by name of the node, of
+   * Where other nodes serve the bodies that lie there: `host:port` by name of the node, of
    * `rawRead` for privacy and of `cleanRead` for all others.
    */
   peers: z.record(z.string(), z.string().regex(/.:\d{1,5}$/, "must be host:port")).default({}),
+  /** The same for nodes that `peers` does not name: their names go in place of `{node}`. */
+  peerAddress: z
+    .string()
+    .regex(/^[^/]*\{node\}[^/]*:\d{1,5}$/, "must be host:port with {node} in the host")
+    .optional(),
 };
 
 export type BaseConfig = z.infer<z.ZodObject<typeof baseConfig, z.core.$strict>>;

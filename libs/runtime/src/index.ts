@@ -1,5 +1,14 @@
 export { backoffMs, type Clock, type Random, systemClock, systemRandom } from "./clock.js";
-export { type BaseConfig, baseConfig, nodeConfig, parseConfig, readerConfig } from "./config.js";
+export {
+  type BaseConfig,
+  baseConfig,
+  nodeConfig,
+  parseArguments,
+  parseConfig,
+  rangeListener,
+  readConfigFile,
+  readerConfig,
+} from "./config.js";
 export { collect } from "./grpc/collect.js";
 export { callUnary, insecure, internalChannel, type Unary } from "./grpc/client.js";
 export { inServerSpan, logFault, metadataOf, tracedHeaders, tracedMetadata, unary } from "./grpc/unary.js";
@@ -12,6 +21,7 @@ export {
   type ServerSecurity,
 } from "./grpc/security.js";
 export { createRangeClient, type RangeClient } from "./grpc/range-client.js";
+export { createRangeServer } from "./grpc/range-server.js";
 export { createGrpcServer, type GrpcServer, type GrpcService } from "./grpc/server.js";
 export { fromStatus, fromStatusBytes, toStatus, toStatusBytes } from "./grpc/status.js";
 export { createHealthServer, type HealthServer, listenError } from "./health-server.js";

@@ -11,10 +11,12 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { decodeBatch } from "@millrace/envelope";
 import { buildBatch } from "@millrace/envelope/testing";
+import { present } from "@millrace/errors";
 import { createBodyReader, keepReader } from "./body-reader.js";
 import { Stream } from "@millrace/proto/stream";
-import { openBodyStore } from "./body-store.js";
+import { inferredFolder, openBodyStore } from "./body-store.js";
 import { readingOf } from "./reading.js";
 
 type GivenStream = Parameters<typeof Stream.fromPartial>[0];
@@ -207,3 +209,40 @@ for (const [how, mmapBytesMax] of [
     await kept.stop();
   });
 }
+
+test("bodies of inference are found where it keeps them apart, and below the clean side", async (t) => {
+  const root = mkdtempSync(join(tmpdir(), "millrace-inferred-"));
+  const [cleanDir, ownDir] = [join(root, "clean"), join(root, "clean", inferredFolder)];
+  const bodies = await openBodyStore({
+    sideDir: ownDir,
+    folder: inferredFolder,
+    side: "clean",
+    owner: "inference-millrace-inference-0",
+    node: "local",
+    monotonic: () => 0,
+    segmentBytes: mib,
+    liveBytesMax: 8 * mib,
+  });
+  const text = "i".repeat(300_000);
+  const { bytes } = await bodies.place(buildBatch({ texts: [text] }), "enriched.y.y.n.batch.any.t.s");
+  // As the stages behind it, as its own listener, and as one that may read neither.
+  const readers = [{ clean: cleanDir }, { inferred: ownDir }, { raw: cleanDir }].map((dirs) =>
+    createBodyReader({ dirs }),
+  );
+  t.after(async () => {
+    for (const reader of readers) await reader.close();
+    await bodies.close();
+    rmSync(root, { recursive: true, force: true });
+  });
+  const [behind, own, stranger] = readers;
+  assert.equal(textOf(present(await behind?.open(bytes), "the batch")), text);
+  assert.equal(textOf(present(await own?.open(bytes), "the batch")), text);
+  await assert.rejects(present(stranger?.open(bytes), "a try"), { code: "permission_denied" });
+  const { body } = decodeBatch(bytes);
+  const range = body?.$case === "range" ? body.value : assert.fail("the body lies in a segment");
+  assert.equal(range.log, "clean/inference/inference-millrace-inference-0");
+  for (const log of ["raw/inference/x", "clean/other/x", "clean/inference/../x", "clean/inference/x/y"]) {
+    await assert.rejects(present(behind?.read({ ...range, log }), "a try"), { code: "permission_denied" });
+  }
+  await assert.rejects(present(behind?.read({ ...range, crc32: 1 }), "a try"), { code: "data_loss" });
+});

@@ -5,13 +5,24 @@ import { decodeBatch, type OpenBatch, openBatch } from "@millrace/envelope";
 import { crc32, createMapCache, type MappedFile, whyNoMaps } from "@millrace/files";
 import type { Batch, Header, SegmentRange } from "@millrace/proto/batch";
 import { createBodyPool } from "./body-pool.js";
+import { inferredFolder } from "./body-store.js";
 import { generationOffset } from "./log/frame.js";
 import { spillDir, spilledBody, spillName } from "./spill/spill-shelf.js";
 import { createReadAccounts, type ReadBytes, type Reading, readingOf } from "./reading.js";
 
+/**
+ * Where the logs of each side lie. Those of inference that it keeps in a directory of its own are of the
+ * clean side too: readers have it as a folder of that, unless they say where.
+ */
+export interface ReadDirs {
+  raw?: string;
+  clean?: string;
+  inferred?: string;
+}
+
 export interface BodyReaderOptions {
   /** Directory of each side that this service may read; raw only for privacy. */
-  dirs: { raw?: string; clean?: string };
+  dirs: ReadDirs;
   /**
    * Bytes of segments mapped at most. Absent or 0: bodies are copied. Mapped ones are read where they lie, so
    * whoever asks for it asks `stillTrue` before what came of them is published.
@@ -283,13 +294,22 @@ function generationOf({ bytes }: MappedFile): number {
   return Number(view.getBigUint64(generationOffset, true));
 }
 
-function pathOf(dirs: BodyReaderOptions["dirs"], range: SegmentRange): string {
-  const [side, owner] = range.log.split("/");
-  const dir = side === "raw" ? dirs.raw : dirs.clean;
-  if (dir === undefined || owner === undefined || !/^[a-z0-9-]+$/.test(owner)) {
+function pathOf(dirs: ReadDirs, range: SegmentRange): string {
+  const { side = "", owner = "" } = logName.exec(range.log)?.groups ?? {};
+  const dir = dirOf(dirs, side);
+  if (dir === undefined) {
     throw new CodedError("permission_denied", `read range: no access to segment log ${side}`);
   }
   return join(dir, owner, `${String(range.segment).padStart(8, "0")}.seg`);
+}
+
+const logName = new RegExp(`^(?<side>raw|clean|clean/${inferredFolder})/(?<owner>[a-z0-9-]+)$`);
+
+function dirOf({ raw, clean, inferred }: ReadDirs, side: string): string | undefined {
+  if (side === "raw") return raw;
+  if (side === "clean") return clean;
+  if (side !== `clean/${inferredFolder}`) return undefined;
+  return inferred ?? (clean === undefined ? undefined : join(clean, inferredFolder));
 }
 
 function openFiles() {

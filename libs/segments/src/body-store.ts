@@ -9,6 +9,9 @@ import { openSegmentLog, type SegmentLogOptions } from "./log/segment-log.js";
 import { type Held, openStragglers } from "./spill/stragglers.js";
 import { inlineBatch, type PlacedBatch, travelsInline, withRange } from "./placed-batch.js";
 
+/** Of the clean side: the logs of inference where it may write to nothing else there. */
+export const inferredFolder = "inference";
+
 /** Where the bodies of a service's own batches lie until nobody refers to them. */
 export interface BodyStore {
   /**
@@ -35,8 +38,10 @@ export interface BodyStore {
 }
 
 export interface BodyStoreOptions extends Omit<SegmentLogOptions, "dir"> {
-  /** Directory of one side, raw or clean. */
+  /** Directory of one side, raw or clean; or that of `folder` in it. */
   sideDir: string;
+  /** What readers have `sideDir` as, below their directory of the side. Absent: it is that. */
+  folder?: typeof inferredFolder | undefined;
   side: "raw" | "clean";
   /** Who writes: service and instance. */
   owner: string;
@@ -170,7 +175,8 @@ function isBatch(bytes: Uint8Array): boolean {
 }
 
 async function open(options: BodyStoreOptions, isLeasing: boolean) {
-  const { side, owner, node } = options;
+  const { side, owner, node, folder } = options;
+  const name = [side, folder, owner].filter((part) => part !== undefined).join("/");
   const log = await openSegmentLog({
     ...options,
     dir: join(options.sideDir, owner),
@@ -181,7 +187,7 @@ async function open(options: BodyStoreOptions, isLeasing: boolean) {
   const pins = new Map<string, Pin>();
   const appending = new Map<string, Promise<FramePlace>>();
   const placedOf = ({ id, subject, batch, place }: RecoveredFrame, messageCount: number): PlacedBatch => {
-    const range = rangeOf(place, { node, log: `${side}/${owner}` });
+    const range = rangeOf(place, { node, log: name });
     return { id, subject, bytes: withRange(batch, range), messageCount, inSegment: true };
   };
   const recoveredOf = (frames: readonly RecoveredFrame[]): PlacedBatch[] =>

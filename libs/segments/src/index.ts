@@ -1,6 +1,13 @@
 export { type BodyPool, createBodyPool } from "./body-pool.js";
-export { type BodyReader, type BodyReaderOptions, createBodyReader, keepReader } from "./body-reader.js";
 export {
+  type BodyReader,
+  type BodyReaderOptions,
+  createBodyReader,
+  keepReader,
+  type ReadDirs,
+} from "./body-reader.js";
+export {
+  inferredFolder,
   type BodyStore,
   type BodyStoreOptions,
   type LeasingBodyStore,

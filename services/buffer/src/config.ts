@@ -1,12 +1,5 @@
-import { baseConfig, nodeConfig } from "@millrace/runtime";
+import { baseConfig, nodeConfig, rangeListener } from "@millrace/runtime";
 import { z } from "zod";
-
-const rangeListener = z.strictObject({
-  /** The address that is listened on. */
-  host: z.string(),
-  /** 0 takes any free port. */
-  port: z.int().min(0).max(65535),
-});
 
 export const bufferConfig = z.strictObject({
   ...baseConfig,

@@ -6,7 +6,7 @@ import test, { type TestContext } from "node:test";
 import { decodeBatch } from "@millrace/envelope";
 import { buildBatch } from "@millrace/envelope/testing";
 import type { SegmentRange } from "@millrace/proto/batch";
-import { createRangeClient, type GrpcServer, parseConfig, systemClock } from "@millrace/runtime";
+import { createRangeClient, type GrpcServer, parseConfig } from "@millrace/runtime";
 import { testRuntime } from "@millrace/runtime/testing";
 import { createBodyReader, openBodyStore, type PlacedBatch } from "@millrace/segments";
 import { bufferConfig } from "./config.js";
@@ -58,7 +58,7 @@ async function nodeOf(t: TestContext, node: string, text: string) {
 }
 
 function clientOf(t: TestContext, peers: Record<string, string>) {
-  const client = createRangeClient(peers, systemClock);
+  const client = createRangeClient({ peers, runtime: testRuntime() });
   t.after(() => client.stop?.(never));
   return client;
 }

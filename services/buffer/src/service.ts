@@ -8,6 +8,7 @@ import {
   createPublisher,
   createStoredTracker,
   createStreamRegistry,
+  drainBodies,
 } from "@millrace/messaging";
 import { type AppendRequest, BufferServiceService } from "@millrace/proto/buffer";
 import { type BuildService, createGrpcServer, internalSecurity, type Logger, unary } from "@millrace/runtime";
@@ -103,9 +104,11 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     ],
   });
   const keeping = keepLeases(bodies, left, runtime);
-  const servers = [server, appendStreams, ...rangeServers(config, runtime, broker.isConnected)];
+  // Stopped in reverse: nothing new comes, then bodies are served until privacy is through with them.
+  const served = rangeServers(config, runtime, broker.isConnected);
+  if (served.length > 0) served.push(drainBodies([batches.raw, batches.clean], runtime));
   const base = [broker, keepReader(reader, runtime), registry, ledger, tracker, acceptor];
-  return [...base, batches.raw, batches.clean, keeping, watch, quota, ...servers];
+  return [...base, batches.raw, batches.clean, ...served, keeping, watch, quota, server, appendStreams];
 };
 
 const callsOf =

@@ -1,4 +1,4 @@
-import { baseConfig, readerConfig } from "@millrace/runtime";
+import { baseConfig, rangeListener, readerConfig } from "@millrace/runtime";
 import { z } from "zod";
 
 export const inferenceConfig = z.strictObject({
@@ -16,10 +16,20 @@ export const inferenceConfig = z.strictObject({
     /** Texts waiting, each for searches and for batches; more are refused. */
     queuedTextsMax: z.int().min(1).default(4096),
   }),
+  /**
+   * Where the bodies that it wrote are served to the stages behind it on other nodes; absent, they are not,
+   * since buffer serves the whole directory. With it a stop waits until they are settled.
+   */
+  cleanRead: rangeListener.optional(),
   segments: z
     .strictObject({
-      /** The clean side: bodies are read there, and written for the later stages. */
+      /** The clean side: bodies are read there, and written for the later stages unless `ownDir` is set. */
       cleanDir: z.string().default(".millrace/data/clean"),
+      /**
+       * Where its own bodies are written, so that it may be kept from writing to `cleanDir`. All others find
+       * them as the folder `inference` of their `cleanDir`.
+       */
+      ownDir: z.string().optional(),
       /** Of a segment file. */
       segmentBytes: z
         .int()

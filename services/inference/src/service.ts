@@ -1,5 +1,6 @@
 import { setPriority } from "node:os";
 import {
+  type BatchPublisher,
   connectAs,
   consumeBatches,
   consumeOrdered,
@@ -11,11 +12,25 @@ import {
   createStoredTracker,
   createStreamRegistry,
   createTrial,
+  drainBodies,
   embedEndpoint,
   serveRequests,
 } from "@millrace/messaging";
-import { type BuildService, type Component, createRangeClient } from "@millrace/runtime";
-import { createBodyReader, keepReader, openBodyStore } from "@millrace/segments";
+import {
+  type BuildService,
+  type Component,
+  createRangeClient,
+  createRangeServer,
+  type Runtime,
+} from "@millrace/runtime";
+import {
+  type BodyStore,
+  createBodyReader,
+  inferredFolder,
+  keepReader,
+  openBodyStore,
+  type ReadDirs,
+} from "@millrace/segments";
 import type { InferenceConfig } from "./config.js";
 import { analyseBatch } from "./handlers/analyse-batch.js";
 import { embedTexts } from "./handlers/embed-texts.js";
@@ -38,20 +53,9 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
   const tracker = createStoredTracker(broker, runtime);
   const ledger = await createLedger(broker, "inference", runtime);
   const registry = await createStreamRegistry(broker);
-  const { node, segments, peers } = config;
-  const ranges = createRangeClient(peers, clock);
-  const reader = createBodyReader({ dirs: { clean: segments.cleanDir }, node, fetch: ranges.fetch });
-  const bodies = await openBodyStore({
-    sideDir: segments.cleanDir,
-    side: "clean",
-    owner: `inference-${config.instance}`,
-    node,
-    segmentBytes: segments.segmentBytes,
-    liveBytesMax: segments.liveBytesMax,
-    monotonic: clock.monotonic,
-    roomWaitMs: 5_000,
-    onBroken: runtime.fail,
-  });
+  const ranges = createRangeClient({ ...config, runtime });
+  const reader = createBodyReader({ dirs: dirsOf(config), node: config.node, fetch: ranges.fetch });
+  const bodies = await openOwnBodies(config, runtime);
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const from = { stage: "inference", side: "clean" } as const;
   const deadLetters = createDeadLetterWriter({ publisher, ...from, now: clock.now });
@@ -90,6 +94,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     ledger,
     tracker,
     batches,
+    ...serveBodies(config, { runtime, batches, healthy: broker.isConnected }),
     serveRequests(broker, runtime, embedEndpoint, embedTexts({ pool })),
     trial,
     lane("inference-high", config.inFlight.highMax, config.inFlight.highMax),
@@ -97,6 +102,41 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     consumeOrdered({ ...options, stage: "inference" }),
   ];
 };
+
+function openOwnBodies({ instance, node, segments }: InferenceConfig, runtime: Runtime): Promise<BodyStore> {
+  const { cleanDir, ownDir, segmentBytes, liveBytesMax } = segments;
+  return openBodyStore({
+    sideDir: ownDir ?? cleanDir,
+    folder: ownDir === undefined ? undefined : inferredFolder,
+    side: "clean",
+    owner: `inference-${instance}`,
+    node,
+    segmentBytes,
+    liveBytesMax,
+    monotonic: runtime.clock.monotonic,
+    roomWaitMs: 5_000,
+    onBroken: runtime.fail,
+  });
+}
+
+const dirsOf = ({ segments: { cleanDir, ownDir } }: InferenceConfig): ReadDirs => ({
+  clean: cleanDir,
+  ...(ownDir === undefined ? {} : { inferred: ownDir }),
+});
+
+/** For stages on other nodes, until they are through with what was written here. */
+function serveBodies(
+  config: InferenceConfig,
+  of: { runtime: Runtime; batches: BatchPublisher; healthy(): boolean },
+): Component[] {
+  const { cleanRead: listen, node, tls } = config;
+  if (listen === undefined) return [];
+  const { runtime, batches, healthy } = of;
+  const reader = createBodyReader({ dirs: dirsOf(config) });
+  const { log } = runtime;
+  const server = createRangeServer({ listen, reader, side: "clean", tls, log, node, healthy });
+  return [keepReader(reader, runtime), server, drainBodies([batches], runtime)];
+}
 
 function poolComponent(pool: ModelPool): Component {
   return {

@@ -40,7 +40,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   const stored = await createLedger(broker, "store", runtime);
   const registry = await createStreamRegistry(broker);
   const { cleanDir, mmapBytesMax } = config.segments;
-  const ranges = createRangeClient(config.peers, clock);
+  const ranges = createRangeClient({ ...config, runtime });
   const reader = createBodyReader({
     dirs: { clean: cleanDir },
     node: config.node,

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { baseConfig, readerConfig } from "@millrace/runtime";
+import { baseConfig, rangeListener, readerConfig } from "@millrace/runtime";
 import { z } from "zod";
 
 export const privacyConfig = z.strictObject({
@@ -9,6 +9,11 @@ export const privacyConfig = z.strictObject({
    * File with the 32-byte key, as 64 hex digits, of pseudonyms; all replicas share it, and it never changes.
    */
   pseudonymKeyFile: z.string(),
+  /**
+   * Where the bodies that it wrote are served to the stages behind it on other nodes; absent, they are not,
+   * since buffer serves the whole directory. With it a stop waits until they are settled.
+   */
+  cleanRead: rangeListener.optional(),
   segments: z
     .strictObject({
       /** Where buffer's raw segments lie; read only. */

@@ -1,4 +1,5 @@
 import {
+  type BatchPublisher,
   cleanEndpoint,
   connectAs,
   consumeBatches,
@@ -11,12 +12,21 @@ import {
   createPublisher,
   createStoredTracker,
   createStreamRegistry,
+  drainBodies,
   readingEndpoint,
   createTrial,
   serveRequests,
   type StreamRegistry,
 } from "@millrace/messaging";
-import { type BuildService, createRangeClient, type Logger, type RangeClient } from "@millrace/runtime";
+import {
+  type BuildService,
+  type Component,
+  createRangeClient,
+  createRangeServer,
+  type Logger,
+  type RangeClient,
+  type Runtime,
+} from "@millrace/runtime";
 import {
   createBodyPool,
   createBodyReader,
@@ -41,7 +51,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   const tracker = createStoredTracker(broker, runtime);
   const ledger = await createLedger(broker, "privacy", runtime);
   const registry = await createStreamRegistry(broker);
-  const ranges = createRangeClient(config.peers, clock);
+  const ranges = createRangeClient({ ...config, runtime });
   const reader = createReader(config, registry, ranges);
   const bodies = await openBodyStore({
     sideDir: config.segments.cleanDir,
@@ -97,6 +107,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     ledger,
     tracker,
     batches,
+    ...serveBodies(config, { runtime, batches, healthy: broker.isConnected }),
     serveRequests(broker, runtime, cleanEndpoint, cleanTexts({ filters, registry })),
     serveRequests(broker, runtime, readingEndpoint("privacy"), tellReading(reader)),
     { name: "filter-pool", stop: redaction.pool.close },
@@ -106,6 +117,19 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     consumeOrdered({ ...options, stage: "privacy" }),
   ];
 };
+
+/** For stages on other nodes, until they are through with what was written here. */
+function serveBodies(
+  { cleanRead: listen, node, tls, segments }: PrivacyConfig,
+  of: { runtime: Runtime; batches: BatchPublisher; healthy(): boolean },
+): Component[] {
+  if (listen === undefined) return [];
+  const { runtime, batches, healthy } = of;
+  const reader = createBodyReader({ dirs: { clean: segments.cleanDir } });
+  const { log } = runtime;
+  const server = createRangeServer({ listen, reader, side: "clean", tls, log, node, healthy });
+  return [keepReader(reader, runtime), server, drainBodies([batches], runtime)];
+}
 
 /** Raw bodies of this node from the disk, those of others over the network. */
 function createReader(

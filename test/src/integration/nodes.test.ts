@@ -6,7 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { prepareState } from "@millrace/cli/local";
 import type { ServiceUser } from "@millrace/messaging";
 import { SegmentRange } from "@millrace/proto/batch";
-import { createRangeClient, systemClock } from "@millrace/runtime";
+import { createRangeClient, silentLogger, systemClock } from "@millrace/runtime";
 import { connect, createStreamProcessor, type MillraceClient } from "@millrace/sdk";
 import { freePort, type NatsServer, type ServiceProcess, startNats, startService } from "@millrace/testkit";
 import { describeSystem } from "../system/describe-system.js";
@@ -93,7 +93,10 @@ describe("stages on two nodes", () => {
 
   it("neither listener of a node hands out anything of the other side", async () => {
     const ask = async (port: number, log: string): Promise<string> => {
-      const ranges = createRangeClient({ one: `127.0.0.1:${port}` }, systemClock);
+      const ranges = createRangeClient({
+        peers: { one: `127.0.0.1:${port}` },
+        runtime: { clock: systemClock, log: silentLogger },
+      });
       const range = SegmentRange.create({ node: "one", log, segment: 1, offset: 4096, length: 64 });
       const code = await ranges.fetch(range).then(
         () => "ok",

@@ -23,8 +23,8 @@ function protoServices(files: readonly SourceFile[]): ProtoService[] {
     });
 }
 
-/** gateway serves the public API, buffer the internal one. */
-const servers = /^services\/(gateway|buffer)\/src\//;
+/** gateway serves the public API, buffer the internal one, and ranges whoever wrote them. */
+const servers = /^(services\/(gateway|buffer)\/src|libs\/runtime\/src\/grpc)\//;
 
 function serverFiles(files: readonly SourceFile[]): SourceFile[] {
   return files.filter((file) => servers.test(file.path) && !isTest(file));

@@ -37,6 +37,8 @@ export async function provision(broker: Broker, options: ProvisionOptions): Prom
   for (const bucket of Object.values(buckets)) {
     const ttl = bucket === buckets.attempts ? { ttl: attemptsAgeMs } : {};
     await broker.kv.create(bucket, { history: 1, replicas, max_bytes: share, allow_direct: true, ...ttl });
+    // One that is there already is opened as it is.
+    await broker.manager.streams.update(`KV_${bucket}`, { num_replicas: replicas, max_bytes: share });
   }
 }
 

@@ -36,6 +36,8 @@ export interface BatchPublisher extends Component {
   publish(open: SendableBatch, subject: string, verify?: () => void | Promise<void>): Promise<Published>;
   /** Resolves when what the last life left is on the bus, or is nobody's any more; also at a stop. */
   untilRecovered(): Promise<void>;
+  /** Bodies in segments to which messages refer, or may. */
+  heldBodies(): number;
 }
 
 const keepMs = 1_000;
@@ -94,6 +96,7 @@ export function createBatchPublisher(
   return {
     name: "batch-publisher",
     untilRecovered: recovery.untilOver,
+    heldBodies: () => referenced.size,
     start: async () => {
       recovery.begin();
       keeping = keepUp();
