@@ -16,12 +16,31 @@ export const gatewayConfig = z.strictObject({
   /** The public API. */
   grpc: z
     .strictObject({
-      /** The address that is listened on; there is no authentication yet, so keep it on loopback. */
+      /** The address that is listened on; keep it on loopback without `auth` and `tls`. */
       host: z.string().default("127.0.0.1"),
       /** 0 takes any free port. */
       port: port.default(7070),
+      /** The certificate that callers see; absent: in the clear. Renewed files are used without a restart. */
+      tls: z
+        .strictObject({
+          /** The certificate and what leads to its CA, in PEM. */
+          certFile: z.string(),
+          /** Its key, in PEM. */
+          keyFile: z.string(),
+        })
+        .optional(),
     })
     .prefault({}),
+  /** With it each call but health needs a token. */
+  auth: z
+    .strictObject({
+      /**
+       * `{"tokens":[{"name":"app","sha256":"<hex of the token>","role":"user"}]}`; role `privacy` may exempt
+       * streams from the filter. Read anew when it changes.
+       */
+      tokensFile: z.string(),
+    })
+    .optional(),
   buffer: z
     .strictObject({
       /** Where buffer's internal API is reached. */
@@ -31,8 +50,8 @@ export const gatewayConfig = z.strictObject({
   privacy: z
     .strictObject({
       /**
-       * Callers hold the privacy role: they may exempt streams from the filter. Until callers are
-       * authenticated it is all of them or none.
+       * Where callers are not asked who they are (no `auth`): all of them hold the privacy role, and may
+       * exempt streams from the filter.
        */
       exemptAllowed: z.boolean().default(false),
     })

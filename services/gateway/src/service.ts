@@ -26,8 +26,15 @@ import {
 } from "@millrace/messaging";
 import { descriptorImage } from "@millrace/proto";
 import { Event } from "@millrace/proto/event";
-import { backoffMs, type BuildService, createGrpcServer, type Runtime } from "@millrace/runtime";
+import {
+  backoffMs,
+  type BuildService,
+  createGrpcServer,
+  publicSecurity,
+  type Runtime,
+} from "@millrace/runtime";
 import { context } from "@opentelemetry/api";
+import { createCallers } from "./auth/callers.js";
 import type { GatewayConfig } from "./config.js";
 import type { ArtifactParts } from "./handlers/get-artifact.js";
 import type { StatusParts } from "./handlers/get-status.js";
@@ -46,6 +53,7 @@ const readingTimeoutMs = 1_000;
 /** The public API: streams and sources, publish, subscribe, events, artifacts, search. */
 export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
   const { log, clock, random } = runtime;
+  const callers = createCallers(config, runtime);
   const broker = await connectAs("gateway", config, runtime);
   // Once it answers: asked before it is up, it would seem not to sync.
   const durability = await askDurability(config.nats.monitorUrl, config.nats.requireDurable);
@@ -88,7 +96,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     ...onBroker(broker),
     find: registry.find,
     revisionForNew: (of, name) => revisionForNew(broker, of, name),
-    exemptAllowed: config.privacy.exemptAllowed,
+    mayExempt: callers.mayExempt,
     lastPosition: buffer.lastPosition,
     appendOnce: buffer.appendOnce,
     storage,
@@ -100,8 +108,10 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     now: clock.now,
     sleep: clock.sleep,
   };
+  const { tls } = config.grpc;
   const server = createGrpcServer({
     listen: config.grpc,
+    security: publicSecurity({ tls, field: "grpc.tls", check: callers.check, log }),
     services: apiServices(api),
     descriptorImage,
     healthy: () => {
@@ -111,7 +121,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     // A frame of PublishStream is at most 4 MiB; its tags and the odd attribute go on top.
     receiveBytesMax: 4 * 1024 * 1024 + 64 * 1024,
   });
-  return [broker, registry, buffer, publishing, server, openCalls];
+  return [broker, registry, buffer, publishing, callers.component, server, openCalls];
 };
 
 /** What the handlers need of the broker, each by the one call that does it. */

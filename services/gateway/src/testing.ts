@@ -1,4 +1,4 @@
-import { credentials, type ServiceError } from "@grpc/grpc-js";
+import { type ChannelCredentials, credentials, type ServiceError } from "@grpc/grpc-js";
 import type { Broker } from "@millrace/messaging";
 import { freePort, type NatsServer, startNats } from "@millrace/messaging/testing";
 import { Stream, StreamServiceClient } from "@millrace/proto/stream";
@@ -40,20 +40,30 @@ export function answer<R>(call: (done: Done<R>) => unknown): Promise<R> {
 /** Bytes in, bytes out. */
 export const identity = (bytes: Buffer): Buffer => bytes;
 
-export async function startGateway(): Promise<RunningGateway> {
+export interface GatewayToStart {
+  /** Settings beside those of where everything is. */
+  config?: Readonly<Record<string, unknown>>;
+  /** Of `grpc`, beside the port. */
+  grpc?: Readonly<Record<string, unknown>>;
+  secure?: ChannelCredentials;
+}
+
+export async function startGateway(asked: GatewayToStart = {}): Promise<RunningGateway> {
+  const { config = {}, grpc = {}, secure = insecure } = asked;
   const nats = await startNats();
   const output = await nats.connect("output");
   const given = {
     nats: { url: nats.url, monitorUrl: nats.monitorUrl, seedFile: `${nats.keysDir}/gateway.nk` },
-    grpc: { port: 0 },
+    grpc: { port: 0, ...grpc },
     buffer: { address: `127.0.0.1:${await freePort()}` },
+    ...config,
   };
   const components = await gateway(parseConfig(gatewayConfig, given, "test"), testRuntime());
   const lifecycle = createLifecycle(components, silentLogger);
   await lifecycle.start();
   const server = components.find(({ name }) => name === "grpc-server") as GrpcServer;
   const address = `127.0.0.1:${server.port()}`;
-  const streams = new StreamServiceClient(address, insecure);
+  const streams = new StreamServiceClient(address, secure);
   return {
     address,
     lifecycle,

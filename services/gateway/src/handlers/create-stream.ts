@@ -1,6 +1,7 @@
 import { CodedError } from "@millrace/errors";
 import type { StreamStore } from "@millrace/messaging";
 import type { CreateStreamRequest, CreateStreamResponse, Stream } from "@millrace/proto/stream";
+import type { UnaryCall } from "../rpc/unary-call.js";
 import { announceExemption, type ExemptionParts } from "../stream/exemption.js";
 import { completeSettings, isSameSettings } from "../stream/stream-settings.js";
 
@@ -15,7 +16,10 @@ const tries = 3;
 
 export const createStream =
   (parts: CreateStreamParts) =>
-  async (request: CreateStreamRequest): Promise<CreateStreamResponse> => {
+  async (
+    request: CreateStreamRequest,
+    { metadata }: Pick<UnaryCall, "metadata">,
+  ): Promise<CreateStreamResponse> => {
     const { tenant, store, revisionForNew, now } = parts;
     const settings = completeSettings(request.stream);
     for (let tried = 1; ; tried++) {
@@ -23,7 +27,7 @@ export const createStream =
       if (known !== undefined) return existing(known.stream, settings);
       const stream = { ...settings, createdMs: Math.floor(now()) };
       const revision = await revisionForNew(tenant, settings.name);
-      await announceExemption(parts, { tenant, before: undefined, after: stream, revision });
+      await announceExemption(parts, { tenant, before: undefined, after: stream, revision, metadata });
       try {
         await store.put(tenant, stream, revision);
         return { stream, created: true };

@@ -6,6 +6,7 @@ import {
   StreamState,
   type UpdateStreamRequest,
 } from "@millrace/proto/stream";
+import type { UnaryCall } from "../rpc/unary-call.js";
 import { announceExemption, endsExemption, type ExemptionParts } from "../stream/exemption.js";
 import { requireStream } from "../stream/stream-name.js";
 import { completeSettings } from "../stream/stream-settings.js";
@@ -22,9 +23,9 @@ export interface UpdateStreamParts extends ExemptionParts {
  */
 export const updateStream =
   (parts: UpdateStreamParts) =>
-  async (request: UpdateStreamRequest): Promise<{ stream: Stream }> => {
+  async (request: UpdateStreamRequest, { metadata }: Asking): Promise<{ stream: Stream }> => {
     const settings = completeSettings(request.stream);
-    const named = { name: settings.name, field: "stream.name" };
+    const named = { name: settings.name, field: "stream.name", metadata };
     const stream = await change(parts, named, ({ state, createdMs, ordered }) => {
       if (ordered !== settings.ordered) {
         // What is under way would be overtaken by what comes after the change.
@@ -40,24 +41,31 @@ export const updateStream =
 
 export const pauseStream =
   (parts: UpdateStreamParts) =>
-  async ({ name }: PauseStreamRequest): Promise<{ stream: Stream }> => {
+  async ({ name }: PauseStreamRequest, { metadata }: Asking): Promise<{ stream: Stream }> => {
     const state = StreamState.STREAM_STATE_PAUSED;
-    return { stream: await change(parts, { name, field: "name" }, (stream) => ({ ...stream, state })) };
+    return {
+      stream: await change(parts, { name, field: "name", metadata }, (stream) => ({ ...stream, state })),
+    };
   };
 
 export const resumeStream =
   (parts: UpdateStreamParts) =>
-  async ({ name }: PauseStreamRequest): Promise<{ stream: Stream }> => {
+  async ({ name }: PauseStreamRequest, { metadata }: Asking): Promise<{ stream: Stream }> => {
     const state = StreamState.STREAM_STATE_ACTIVE;
-    return { stream: await change(parts, { name, field: "name" }, (stream) => ({ ...stream, state })) };
+    return {
+      stream: await change(parts, { name, field: "name", metadata }, (stream) => ({ ...stream, state })),
+    };
   };
+
+/** Of the call: who asks. */
+type Asking = Pick<UnaryCall, "metadata">;
 
 /** A write that met another one is made again on top of it. */
 const tries = 3;
 
 async function change(
   parts: UpdateStreamParts,
-  { name, field }: { name: string; field: string },
+  { name, field, metadata }: { name: string; field: string } & Asking,
   make: (stream: Stream) => Stream,
 ): Promise<Stream> {
   const { tenant, store, sleep } = parts;
@@ -66,7 +74,7 @@ async function change(
     const before = await requireStream(async () => known?.stream, { tenant, name }, field);
     const after = make(before);
     const revision = known?.revision ?? 0;
-    await announceExemption(parts, { tenant, before, after, revision });
+    await announceExemption(parts, { tenant, before, after, revision, metadata });
     try {
       await store.put(tenant, after, revision);
       if (endsExemption({ before, after })) await sleep(exemptionEndMs);

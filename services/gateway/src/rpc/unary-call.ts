@@ -1,4 +1,4 @@
-import type { handleUnaryCall, ServerUnaryCall } from "@grpc/grpc-js";
+import type { handleUnaryCall, Metadata, ServerUnaryCall } from "@grpc/grpc-js";
 import { CodedError } from "@millrace/errors";
 import { type Clock, decoded, inServerSpan, type Logger, toStatus } from "@millrace/runtime";
 
@@ -13,6 +13,8 @@ export interface UnaryCall {
   remainingMs(): number;
   /** Aborted when the caller has gone or the deadline has passed. */
   signal: AbortSignal;
+  /** Says who calls. */
+  metadata: Metadata;
 }
 
 export interface Serving {
@@ -68,6 +70,7 @@ function bounded<Q, R>(call: ServerUnaryCall<Q, R>, clock: Clock, rpc: string) {
   const unaryCall: UnaryCall = {
     remainingMs: () => Math.max(0, deadlineAt - clock.now()),
     signal: ended.signal,
+    metadata: call.metadata,
   };
   return { unaryCall, expired, release: () => ended.abort() };
 }

@@ -1,3 +1,4 @@
+import type { Metadata } from "@grpc/grpc-js";
 import { CodedError } from "@millrace/errors";
 import { deriveId } from "@millrace/envelope";
 import type { Event } from "@millrace/proto/event";
@@ -5,8 +6,8 @@ import type { Stream } from "@millrace/proto/stream";
 import type { Logger } from "@millrace/runtime";
 
 export interface ExemptionParts {
-  /** Whether callers hold the privacy role. */
-  exemptAllowed: boolean;
+  /** Whether the caller holds the privacy role. */
+  mayExempt(metadata: Metadata): boolean;
   /** Resolves when the event is stored. */
   tellEvent(tenant: string, event: Event): Promise<void>;
   now(): number;
@@ -20,6 +21,8 @@ export interface StreamChange {
   after: Stream;
   /** Of what is there before: names the change, so that a repeat tells it once. */
   revision: number;
+  /** Of the call that asks for it. */
+  metadata: Metadata;
 }
 
 const isExempt = (stream: Stream | undefined): boolean => stream?.privacy?.exempt === true;
@@ -34,13 +37,13 @@ export function endsExemption({ before, after }: Pick<StreamChange, "before" | "
  * and needs no role. Errors: `permission_denied`.
  */
 export async function announceExemption(parts: ExemptionParts, change: StreamChange): Promise<void> {
-  const { tenant, before, after, revision } = change;
+  const { tenant, before, after, revision, metadata } = change;
   const exempt = isExempt(after);
   if (exempt === isExempt(before)) return;
-  if (exempt && !parts.exemptAllowed) {
+  if (exempt && !parts.mayExempt(metadata)) {
     throw new CodedError("permission_denied", `exempt stream ${after.name}: that takes the privacy role`, {
       field: "stream.privacy.exempt",
-      remedy: "Leave it out, or set privacy.exemptAllowed in gateway's config, which stands for the role.",
+      remedy: "Leave it out, or call with a token of role privacy (without auth: privacy.exemptAllowed).",
     });
   }
   const { name, createdMs } = after;
