@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { request } from "node:https";
 import { type NatsServer, startNats } from "@millrace/messaging/testing";
-import { createLifecycle, type Lifecycle, parseConfig, silentLogger } from "@millrace/runtime";
-import { eventually, testRuntime } from "@millrace/runtime/testing";
+import { createLifecycle, type Lifecycle, parseConfig, silentLogger, type TlsFiles } from "@millrace/runtime";
+import { eventually, type TestAuthority, testRuntime } from "@millrace/runtime/testing";
 import type { ApiServer } from "./api-server.js";
 import { metricsAdapterConfig } from "./config.js";
 import { metricsAdapter } from "./service.js";
@@ -75,6 +75,17 @@ export async function startAdapter(scrape: Record<string, string> = {}): Promise
   };
 }
 
+/** Certificates by authority and name: issued twice, one would be written while it is read. */
+const issuedBy = new WeakMap<TestAuthority, Map<string, Promise<TlsFiles>>>();
+
+function issueOnce(authority: TestAuthority, name: string): Promise<TlsFiles> {
+  const known = issuedBy.get(authority) ?? new Map<string, Promise<TlsFiles>>();
+  issuedBy.set(authority, known);
+  const issued = known.get(name) ?? authority.issue(name);
+  known.set(name, issued);
+  return issued;
+}
+
 async function ask(
   cluster: TestCluster,
   port: number,
@@ -82,7 +93,7 @@ async function ask(
   { as = "front-proxy-client", isForeign = false, method = "GET", headers = {} }: Asking,
 ): Promise<Answer> {
   const authority = isForeign ? cluster.servers : cluster.proxies;
-  const issued = as === null ? undefined : await authority.issue(as);
+  const issued = as === null ? undefined : await issueOnce(authority, as);
   const client =
     issued === undefined
       ? {}
