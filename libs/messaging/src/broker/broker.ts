@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { CodedError } from "@millrace/errors";
-import type { BaseConfig, Component, Logger, Runtime, TlsFiles } from "@millrace/runtime";
+import type { BaseConfig, Clock, Component, Logger, Runtime, TlsFiles } from "@millrace/runtime";
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import {
@@ -11,6 +11,7 @@ import {
 } from "@nats-io/transport-node";
 import { brokerTls } from "./broker-tls.js";
 import { type BrokerUser, inboxPrefix } from "./permissions.js";
+import { lastProvisioned } from "./streams.js";
 
 export interface BrokerOptions {
   url: string;
@@ -29,6 +30,8 @@ export interface BrokerOptions {
    */
   onClosed(error: CodedError): void;
 }
+
+const provisionedPollMs = 250;
 
 /** One connection to the broker, shared by all that a service does on it. */
 export interface Broker extends Component {
@@ -79,13 +82,29 @@ export async function connectBroker(options: BrokerOptions): Promise<Broker> {
   };
 }
 
-/** As services do: by their settings, and they end with the connection. */
-export function connectAs(
+/** As services do: by their settings, when all is provisioned; and they end with the connection. */
+export async function connectAs(
   user: BrokerUser,
   { nats, tls }: Pick<BaseConfig, "nats" | "tls">,
-  { log, fail }: Pick<Runtime, "log" | "fail">,
+  { log, fail, clock }: Pick<Runtime, "log" | "fail" | "clock">,
 ): Promise<Broker> {
-  return connectBroker({ ...nats, tls, user, log, onClosed: fail });
+  const broker = await connectBroker({ ...nats, tls, user, log, onClosed: fail });
+  await untilProvisioned(broker, clock);
+  return broker;
+}
+
+/** Where pods start in any order, what a service needs may come after it. Whoever waits is told once why. */
+async function untilProvisioned({ manager, log }: Broker, clock: Pick<Clock, "sleep">): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await manager.streams.info(`KV_${lastProvisioned}`);
+      return;
+    } catch (cause) {
+      const error = cause instanceof Error ? cause.message : String(cause);
+      if (tries === 0) log.warn("the broker is not provisioned, waiting", { error });
+    }
+    await clock.sleep(provisionedPollMs);
+  }
 }
 
 /** Whoever waits is told once why. */

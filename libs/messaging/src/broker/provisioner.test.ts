@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { AckPolicy } from "@nats-io/jetstream";
+import { silentLogger, systemClock } from "@millrace/runtime";
+import { eventually } from "@millrace/runtime/testing";
 import { type NatsServer, startNats } from "../testing/nats-server.js";
-import type { Broker } from "./broker.js";
+import { type Broker, connectAs } from "./broker.js";
 import { askDurability } from "./durability.js";
 import { adminUser } from "./permissions.js";
 import { provision } from "./provisioner.js";
@@ -29,6 +31,20 @@ async function picture() {
   }
   return streams;
 }
+
+test("a service that comes before its streams waits until all of them are there", async () => {
+  const waiting = "the broker is not provisioned, waiting";
+  const warnings: string[] = [];
+  const log = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+  const config = { nats: { url: nats.url, requireDurable: false, ...nats.credentialsOf("privacy") } };
+  const connecting = connectAs("privacy", config, { log, clock: systemClock, fail: assert.fail });
+  await eventually(() => warnings.includes(waiting), { what: "it says that it waits" });
+  await provision(admin, { storeBytes: 512 * mib });
+  const broker = await connecting;
+  await broker.manager.consumers.info("RAW", "privacy-high");
+  assert.deepEqual(warnings, [waiting]);
+  await broker.stop?.(AbortSignal.timeout(1_000));
+});
 
 test("provisioning twice makes every stream, consumer and bucket once", async () => {
   await provision(admin, { storeBytes: 512 * mib });

@@ -212,15 +212,18 @@ export function consumerConfig(of: ConsumerPlan): Partial<ConsumerConfig> {
 }
 
 export const buckets = {
-  /** Streams, sources and policies: watched, so changes are live. */
-  config: "CONFIG",
   /** What is settled, per stage and source. */
   ledger: "LEDGER",
   /** What sources report of themselves; one value a source. */
   reports: "REPORTS",
   /** How often the work on a batch was begun, from its second delivery on. */
   attempts: "ATTEMPTS",
+  /** Streams, sources and policies: watched, so changes are live. */
+  config: "CONFIG",
 } as const;
+
+/** Made after everything else, and read by every service: once it is there, all is. */
+export const lastProvisioned = buckets.config;
 
 /** Longest life of a count: a batch that is not settled by then is counted anew. */
 export const attemptsAgeMs = 7 * 24 * 3_600_000;
