@@ -1,6 +1,7 @@
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { chartFiles, generateChart } from "./chart/generate-chart.mjs";
 import { mustRun } from "./command.mjs";
 import { filesBelow } from "./packages.mjs";
 import { installed, root } from "./places.mjs";
@@ -59,12 +60,14 @@ export async function staleFiles() {
   const aside = mkdtempSync(join(root, ".cache", "gen-"));
   try {
     await generate(aside);
+    await generateChart(aside);
     const made = filesBelow(join(aside.slice(root.length + 1), sources), "");
     const names = new Set([
       ...made.map((path) => path.slice(path.indexOf(sources))),
       ...filesBelow(sources, ""),
       image,
       permissions,
+      ...chartFiles,
     ]);
     return [...names].filter((name) => read(join(root, name)) !== read(join(aside, name)));
   } finally {
