@@ -123,6 +123,11 @@ function pod({ kind, metadata }: KubeObject, parts: Pick<Pod, "labels" | "spec" 
   return { owner: `${kind}/${metadata.name}`, kind, service: parts.labels[component] ?? "", ...parts };
 }
 
+/** Jobs, and the pod of `helm test`: they hold nothing, and nobody waits for them to be ready. */
+export function endsByItself({ kind, spec }: Pod): boolean {
+  return kind === "Job" || spec.restartPolicy === "Never";
+}
+
 export function containersOf({ spec }: Pod): Container[] {
   return [...(spec.initContainers ?? []), ...spec.containers];
 }

@@ -15,13 +15,12 @@ export const namespace = "streams";
 export interface Rendering {
   /** Values over the chart's own, as a user's file holds them. */
   values?: unknown;
-  /** Files of the chart that come before `values`: `values-small.yaml`. */
-  files?: readonly string[];
+  /** Another folder than the chart's own. */
+  chart?: string;
   helm?: HelmMajor;
   kubeVersion?: string;
   /** What the cluster serves beyond Kubernetes itself. */
   apis?: readonly string[];
-  notes?: boolean;
 }
 
 export interface HelmRun {
@@ -55,19 +54,18 @@ export function parseObjects(text: string): KubeObject[] {
 
 /** Runs `helm template` or `helm lint` on the chart; a refusal is a result, not an error. */
 export async function helm(command: "template" | "lint", rendering: Rendering): Promise<HelmRun> {
-  const { values = {}, files = [], helm: major = 4, kubeVersion, apis = [] } = rendering;
+  const { values = {}, chart = chartFolder, helm: major = 4, kubeVersion, apis = [] } = rendering;
   const { helm: paths } = await tools();
   const folder = await mkdtemp(join(tmpdir(), "millrace-chart-"));
   try {
     const file = join(folder, "values.json");
     await writeFile(file, JSON.stringify(values));
-    const named = command === "template" ? [release, chartFolder] : [chartFolder, "--strict"];
+    const named = command === "template" ? [release, chart] : [chart, "--strict"];
     const args = [
       command,
       ...named,
       "--namespace",
       namespace,
-      ...files.flatMap((name) => ["--values", join(chartFolder, name)]),
       "--values",
       file,
       ...(kubeVersion === undefined ? [] : ["--kube-version", kubeVersion]),
