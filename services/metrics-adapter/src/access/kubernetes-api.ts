@@ -98,9 +98,10 @@ function openAccess(kubeconfig: string | undefined): KubeConfig {
 }
 
 function refused(what: string, cause: unknown): CodedError {
-  const why =
-    cause instanceof ApiException ? `the cluster answered ${cause.code}` : "the cluster does not answer";
-  return new CodedError("unavailable", `${what}: ${why}`, {
+  if (!(cause instanceof ApiException)) {
+    return new CodedError("unavailable", `${what}: the cluster does not answer`, { cause });
+  }
+  return new CodedError("unavailable", `${what}: the cluster answered ${cause.code}`, {
     remedy: "Its service account needs system:auth-delegator and extension-apiserver-authentication-reader.",
     cause,
   });

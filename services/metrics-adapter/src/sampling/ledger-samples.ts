@@ -25,14 +25,17 @@ export function createLedgerSamples(options: LedgerSamplesOptions): LedgerSample
   const { streamOf, ledger } = options;
   let subjects = new Map<string, readonly string[]>();
   const waiting = (stage: string) => waitingStreams(stage, subjects.get(streamOf.get(stage) ?? "") ?? []);
-  const check = (): void => {
+  const checkBroker = (): void => {
     if (!options.isConnected()) throw new CodedError("unavailable", "lag is unknown: the broker is away");
+  };
+  const check = (): void => {
+    checkBroker();
     if (!options.isCurrent())
       throw new CodedError("unavailable", "lag is unknown: the LEDGER is not read yet");
   };
   return {
     take: async () => {
-      check();
+      checkBroker();
       const taken = [...new Set(streamOf.values())].map(
         async (name): Promise<[string, readonly string[]]> => {
           return [name, [...(await options.waitingBatches(name)).keys()]];
