@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { connect, type MillraceClient } from "@millrace/sdk";
+import { CodedError } from "@millrace/errors";
+import { connect, type ConnectOptions, type MillraceClient } from "@millrace/sdk";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Output } from "../output.js";
 
@@ -13,8 +15,10 @@ export interface World {
 
 export interface ClientOptions {
   address: string;
-  authToken?: string;
   tls?: boolean;
+  caFile?: string;
+  serverName?: string;
+  tokenFile?: string;
   json?: boolean;
 }
 
@@ -24,29 +28,52 @@ export function withClientOptions(command: Command): Command {
     .addOption(
       new Option("--address <host:port>", "the gateway").env("MILLRACE_ADDRESS").default("127.0.0.1:7070"),
     )
+    .option("--tls", "connect by TLS, trusting the CAs of Node")
     .addOption(
-      new Option("--auth-token <token>", "sent with each call; better given by the environment").env(
-        "MILLRACE_AUTH_TOKEN",
+      new Option("--ca-file <path>", "connect by TLS, trusting the certificates in this file").env(
+        "MILLRACE_CA_FILE",
       ),
     )
-    .option("--tls", "connect by TLS")
+    .option("--server-name <name>", "the name that the gateway's certificate has, where it is another")
+    .option("--token-file <path>", "the token that is sent with each call; default: that in MILLRACE_TOKEN")
     .option("--json", "print one JSON object a line");
 }
 
 /** Runs with a client, and closes it. */
 export async function withClient(
-  { address, authToken, tls }: ClientOptions,
+  options: ClientOptions,
   { output }: World,
   run: (client: MillraceClient) => Promise<void>,
 ): Promise<void> {
   const tell = (_fields: object, message: string): void => output.notice(message);
+  const token = tokenOf(options);
+  const tls = tlsOf(options);
   await using client = connect({
-    address,
-    ...(authToken !== undefined && { token: authToken }),
+    address: options.address,
+    ...(token !== undefined && { token }),
     ...(tls !== undefined && { tls }),
     logger: { info: tell, warn: tell, error: tell },
   });
   await run(client);
+}
+
+function tlsOf({ tls, caFile, serverName }: ClientOptions): ConnectOptions["tls"] {
+  if (caFile === undefined && serverName === undefined) return tls;
+  return { ...(caFile !== undefined && { caFile }), ...(serverName !== undefined && { serverName }) };
+}
+
+/** Never an argument: those of a process are seen by all users of a machine. */
+function tokenOf({ tokenFile }: ClientOptions): string | undefined {
+  if (tokenFile === undefined) return process.env["MILLRACE_TOKEN"] || undefined;
+  try {
+    return readFileSync(tokenFile, "utf8").trim();
+  } catch (cause) {
+    throw new CodedError("not_found", `read --token-file: ${tokenFile} cannot be read`, {
+      field: "--token-file",
+      remedy: "Name a file that holds the token.",
+      cause,
+    });
+  }
 }
 
 /** Collects an option that may be given several times. */

@@ -1,19 +1,10 @@
-import { credentials } from "@grpc/grpc-js";
-import { type Channel, type ChannelOptions, openChannel } from "./rpc/channel.js";
+import { type Channel, openChannel } from "./rpc/channel.js";
 import { type Environment, type Logger, systemEnvironment, warningLogger } from "./rpc/environment.js";
 import { invalidArgument } from "./rpc/millrace-error.js";
+import { type TlsOptions, toSecurity } from "./rpc/tls.js";
 import { search, type SearchOptions, type SearchResult } from "./stream/search.js";
 import { createStreams, type Streams } from "./stream/streams.js";
 import { checkBoolean, checkCount, checkKeys, checkText } from "./units/checks.js";
-
-/** PEM texts or their bytes. */
-export interface TlsOptions {
-  /** Certificates to trust. Default: those of Node. */
-  ca?: string | Uint8Array;
-  /** Ours, where the server asks for one. */
-  certificate?: string | Uint8Array;
-  key?: string | Uint8Array;
-}
 
 export interface ConnectOptions {
   /** `host:port` of the gateway. Default `127.0.0.1:7070`. */
@@ -58,10 +49,9 @@ export function connectIn(environment: Environment, options: ConnectOptions = {}
   if (token !== undefined) checkToken(token, { address, tls });
   checkBoolean(idempotency, "idempotency");
   checkCount(deadlineMs, "deadlineMs", [1, 600_000]);
-  const secure = toCredentials(tls ?? false);
   const channel = openChannel({
     address,
-    ...(secure !== undefined && { credentials: secure }),
+    ...toSecurity(tls ?? false),
     ...(token !== undefined && { token }),
     deadlineMs,
     idempotency,
@@ -97,18 +87,4 @@ function checkToken(token: unknown, { address, tls }: Peer): void {
   if (isLocal || tls !== undefined) return;
   const remedy = "Set tls to true, or to false to send it in the clear.";
   throw invalidArgument("tls", `is unset, and ${address} would get the token in the clear`, remedy);
-}
-
-const tlsKeys = ["ca", "certificate", "key"] as const;
-
-function toCredentials(tls: boolean | TlsOptions): ChannelOptions["credentials"] {
-  if (tls === false) return undefined;
-  if (tls === true) return credentials.createSsl();
-  checkKeys(tls, tlsKeys, "tls");
-  const { ca, certificate, key } = tls;
-  if ((certificate === undefined) !== (key === undefined)) {
-    throw invalidArgument("tls", "has only one of certificate and key", "Give both, or neither.");
-  }
-  const toBytes = (pem: string | Uint8Array | undefined) => (pem === undefined ? null : Buffer.from(pem));
-  return credentials.createSsl(toBytes(ca), toBytes(key), toBytes(certificate));
 }

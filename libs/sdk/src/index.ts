@@ -1,4 +1,5 @@
-export { connect, type ConnectOptions, type MillraceClient, type TlsOptions } from "./connect.js";
+export { connect, type ConnectOptions, type MillraceClient } from "./connect.js";
+export type { TlsOptions } from "./rpc/tls.js";
 export {
   type Chunk,
   type MappedFile,

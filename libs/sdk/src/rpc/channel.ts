@@ -52,6 +52,7 @@ export interface Channel {
 export interface ChannelOptions {
   address: string;
   credentials?: ChannelCredentials;
+  serverName?: string;
   token?: string;
   deadlineMs: number;
   idempotency: boolean;
@@ -80,7 +81,9 @@ export function openChannel(options: ChannelOptions): Channel {
   const client = new Client(
     options.address,
     options.credentials ?? credentials.createInsecure(),
-    channelLimits,
+    options.serverName === undefined
+      ? channelLimits
+      : { ...channelLimits, "grpc.ssl_target_name_override": options.serverName },
   );
   const closing = new AbortController();
   // Each stream and handler listens for the end of the channel.

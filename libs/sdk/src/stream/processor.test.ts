@@ -294,6 +294,18 @@ test("a token does not leave the machine in the clear by oversight", () => {
   void connect({ address: "gateway.example:7070", token: "t", tls: false }).close();
 });
 
+test("settings of TLS that are bad are told by the field", () => {
+  const bad: [object, string, RegExp][] = [
+    [{ caFile: "/nowhere/ca.crt" }, "tls.caFile", /cannot be read/],
+    [{ caFile: "package.json" }, "tls.caFile", /no certificate/],
+    [{ ca: "no PEM" }, "tls.ca", /no certificate/],
+    [{ ca: "a", caFile: "b" }, "tls", /both ca and caFile/],
+    [{ serverName: "" }, "tls.serverName", /empty/],
+    [{ key: "k" }, "tls", /only one of/],
+  ];
+  for (const [tls, field, message] of bad) assert.throws(() => connect({ tls }), { field, message });
+});
+
 test("a closed client refuses calls", async () => {
   await using gateway = await startGateway();
   const client = gateway.connect();
