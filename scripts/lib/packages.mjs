@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { root } from "./places.mjs";
 
 const groups = ["libs", "services"];
-const single = ["cli", "examples", "test"];
+const single = ["cli", "examples", "e2e", "test"];
 
 /** The folders of the workspace's packages, relative to the checkout; `test` comes last. */
 export function packageFolders() {

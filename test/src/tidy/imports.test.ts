@@ -20,6 +20,7 @@ const directions: Readonly<Record<string, readonly string[]>> = {
   testkit: ["errors", "proto", "envelope", "runtime", "messaging", "segments", "sdk"],
   cli: ["errors", "proto", "envelope", "runtime", "messaging", "sdk", "examples"],
   examples: ["errors", "sdk"],
+  e2e: ["cli", "messaging", "sdk", "testkit"],
 };
 
 /**
@@ -174,12 +175,12 @@ keep({
 });
 
 keep({
-  name: "the environment is read in libs/runtime, the command and scripts only",
+  name: "the environment is read in libs/runtime, the command, scripts and e2e only",
   remedy: "Make it a config field, or take it as a parameter.",
   find: (files) =>
     files
       .filter((file) => isTypeScript(file) && !isTest(file))
-      .filter(({ path }) => !/^(libs\/runtime|libs\/testkit|cli|test)\/|\/testing(\/|\.ts)/.test(path))
+      .filter(({ path }) => !/^(libs\/runtime|libs\/testkit|cli|e2e|test)\/|\/testing(\/|\.ts)/.test(path))
       .flatMap((file) => matches(file, /\bprocess\s*\.\s*env\b/, "code")),
   caught: [[sourceFile("services/a/src/config.ts", "const port = process.env.PORT;")]],
   passed: [[sourceFile("services/a/src/config.ts", '// process.env\nconst name = "process.env";')]],

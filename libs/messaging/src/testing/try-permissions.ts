@@ -12,7 +12,7 @@ export interface TriedPermissions {
 
 export interface PermissionsToTry {
   /** Connected as that user; closed at the end. */
-  broker: Broker;
+  broker: Pick<Broker, "connection">;
   user: BrokerUser;
   /**
    * Only what must be refused. What may be done is done, and some of it writes, deletes and purges: the whole
