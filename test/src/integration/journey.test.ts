@@ -8,6 +8,10 @@ import { storedLines, until } from "../system/observe.js";
 
 const noModels = { enrichments: { embeddings: false, sentiment: false } } as const;
 
+async function metricsOf(port: number): Promise<string> {
+  return await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+}
+
 describe("a message's journey", () => {
   let system: TestSystem;
   before(async () => {
@@ -126,6 +130,12 @@ describe("a message's journey", () => {
     });
     assert.equal(hits.length, 3);
     assert.equal(hits[0]?.text, texts[1]);
+    // What the metrics adapter reads of both services.
+    const { http } = system.described.ports;
+    const searched = await metricsOf(http["semantic-search"]);
+    assert.match(searched, /^millrace_search_duration_seconds_count\{.*\} [1-9]/m);
+    assert.match(searched, /^millrace_search_duration_seconds_bucket\{le="\+Inf",.*\} [1-9]/m);
+    assert.match(await metricsOf(http.gateway), /^millrace_open_streams\{.*\} \d+$/m);
   });
 
   it("adds text to an artifact and answers with its analyses", async () => {
