@@ -82,6 +82,47 @@ test("two writers of one account add up", async () => {
   assert.deepEqual([entry?.done, entry?.dead, entry?.dropped], [20, 10, { a: 10, b: 10 }]);
 });
 
+test("what two writers settled counts once, and the second one is told of it", async () => {
+  const [one, two] = await Promise.all(
+    [1, 2].map(async () => createLedger(await bench.connect("buffer"), "buffer", testRuntime())),
+  );
+  if (one === undefined || two === undefined) assert.fail();
+  await two.account(key("both"));
+  one.settle(key("both"), { intervals: [{ from: 0, to: 10 }], done: 10 });
+  await one.flush();
+  const told: unknown[] = [];
+  const onElsewhere = (intervals: unknown): void => void told.push(intervals);
+  two.settle(key("both"), { intervals: [{ from: 5, to: 15 }], done: 10, onElsewhere });
+  await two.flush();
+  const entry = await storedEntry("both");
+  assert.deepEqual([entry?.settled, entry?.done], [[{ from: 0, to: 15 }], 15]);
+  assert.deepEqual(told, [[{ from: 5, to: 10 }]]);
+});
+
+test("what may be there by an own write that was never answered is not said to be another's", async () => {
+  const broker = await bench.connect("buffer");
+  const bucket = await broker.kv.open("LEDGER", { allow_direct: true });
+  const put = bucket.put.bind(bucket);
+  let lose = true;
+  bucket.put = async (...args) => {
+    const revision = await put(...args);
+    if (!lose) return revision;
+    lose = false;
+    throw new Error("timeout");
+  };
+  broker.kv.open = async () => bucket;
+  const ledger = await createLedger(broker, "buffer", testRuntime());
+  const onElsewhere = (): void => assert.fail("it is ours");
+  ledger.settle(key("own"), { intervals: [{ from: 0, to: 4 }], done: 4, onElsewhere });
+  await assert.rejects(ledger.flush(), { code: "unavailable" });
+  const other = await createLedger(await bench.connect("buffer"), "buffer", testRuntime());
+  other.settle(key("own"), { intervals: [{ from: 4, to: 6 }], done: 2 });
+  await other.flush();
+  await ledger.flush();
+  const entry = await storedEntry("own");
+  assert.deepEqual([entry?.settled, entry?.done], [[{ from: 0, to: 6 }], 6]);
+});
+
 test("a write that was stored but never answered is not counted twice", async () => {
   const broker = await bench.connect("buffer");
   let lose = false;

@@ -30,6 +30,11 @@ export interface Settlement {
   done?: number;
   dead?: number;
   dropped?: Readonly<Record<string, number>>;
+  /**
+   * Told, before the write that covers it is done, which of its positions another replica had settled first:
+   * what was made of them counts for nothing.
+   */
+  onElsewhere?(intervals: readonly Interval[]): void;
 }
 
 export interface Account {
@@ -65,13 +70,20 @@ interface Book {
   revision: number;
   settled: IntervalSet;
   counts: Counts;
-  /** Counts as last stored, to find what this process added when another wrote in between. */
-  stored: Counts;
+  /** What this process added since it last wrote, to add it to what another wrote in between. */
+  pending: Pending[];
   dirty: boolean;
   /**
    * What writes held that were never answered: found in the bucket, one was ours and must not be added again.
    */
-  unanswered: { bytes: Uint8Array; counts: Counts }[];
+  unanswered: { bytes: Uint8Array; sent: number }[];
+}
+
+interface Pending {
+  /** Its positions that nobody had settled, as far as this process knew. */
+  fresh: Interval[];
+  counts: Counts;
+  onElsewhere: Settlement["onElsewhere"];
 }
 
 interface Counts {
@@ -102,16 +114,16 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
     // Asked first: a broker that does not answer would be sent one write after the other, and store any.
     if (book.unanswered.length > 0) await merge(bucket, book);
     book.dirty = false;
-    const counts: Counts = { ...book.counts, dropped: new Map(book.counts.dropped) };
+    const sent = book.pending.length;
     const bytes = encodeBook(book, runtime.clock.now());
     try {
       book.revision = await bucket.put(book.key, bytes, { previousSeq: book.revision });
-      book.stored = counts;
+      book.pending.splice(0, sent);
       book.unanswered = [];
     } catch (caught) {
       book.dirty = true;
       if (/wrong last/i.test(String(caught))) return await merge(bucket, book);
-      book.unanswered.push({ bytes, counts });
+      book.unanswered.push({ bytes, sent });
       throw new CodedError("unavailable", "write ledger: no answer from the broker", { cause: caught });
     }
   };
@@ -207,13 +219,19 @@ export const countDead =
   };
 
 function apply(book: Book, settlement: Settlement): void {
-  book.settled.addAll(settlement.intervals);
-  book.counts.done += settlement.done ?? 0;
-  book.counts.dead += settlement.dead ?? 0;
-  for (const [reason, count] of Object.entries(settlement.dropped ?? {})) {
-    book.counts.dropped.set(reason, (book.counts.dropped.get(reason) ?? 0) + count);
-  }
+  const { intervals, done = 0, dead = 0, dropped = {}, onElsewhere } = settlement;
+  const counts = { done, dead, dropped: new Map(Object.entries(dropped)) };
+  const fresh = intervals.flatMap((interval) => book.settled.missing(interval));
+  book.pending.push({ fresh, counts, onElsewhere });
+  book.settled.addAll(intervals);
+  addCounts(book.counts, counts);
   book.dirty = true;
+}
+
+function addCounts(to: Counts, more: Counts): void {
+  to.done += more.done;
+  to.dead += more.dead;
+  for (const [reason, count] of more.dropped) to.dropped.set(reason, (to.dropped.get(reason) ?? 0) + count);
 }
 
 async function readBook(bucket: KV, key: string): Promise<Book> {
@@ -228,7 +246,7 @@ async function readBook(bucket: KV, key: string): Promise<Book> {
     revision: found?.revision ?? 0,
     settled: createIntervalSet(entry.settled),
     counts: countsOf(entry),
-    stored: countsOf(entry),
+    pending: [],
     dirty: false,
     unanswered: [],
   };
@@ -248,23 +266,42 @@ async function merge(bucket: KV, book: Book): Promise<void> {
   );
   if (found !== null && ours !== undefined) {
     book.revision = found.revision;
-    book.stored = ours.counts;
+    book.pending.splice(0, ours.sent);
     book.unanswered = [];
     return;
   }
   const other = await readBook(bucket, book.key);
-  const added = (now: number, before: number): number => now - before;
-  other.counts.done += added(book.counts.done, book.stored.done);
-  other.counts.dead += added(book.counts.dead, book.stored.dead);
-  for (const [reason, count] of book.counts.dropped) {
-    const more = added(count, book.stored.dropped.get(reason) ?? 0);
-    other.counts.dropped.set(reason, (other.counts.dropped.get(reason) ?? 0) + more);
+  // One of ours may be in what the other wrote on top of it: that is no reason to throw anything away.
+  const doubtful = Math.max(0, ...book.unanswered.map(({ sent }) => sent));
+  for (const [at, pending] of book.pending.entries()) {
+    const elsewhere = withoutElsewhere(pending, other.settled);
+    if (elsewhere.length > 0 && at >= doubtful) pending.onElsewhere?.(elsewhere);
+    addCounts(other.counts, pending.counts);
   }
   book.revision = other.revision;
-  book.stored = other.stored;
   book.counts = other.counts;
+  book.unanswered = [];
   book.settled.addAll(other.settled.intervals());
 }
+
+/** Takes out of it what another settled first, and its share of the counts; answers what that was. */
+function withoutElsewhere(pending: Pending, settled: IntervalSet): Interval[] {
+  const elsewhere = pending.fresh.flatMap((interval) => settled.overlap(interval));
+  const before = sizeOf(pending.fresh);
+  if (elsewhere.length === 0 || before === 0) return [];
+  const share = 1 - sizeOf(elsewhere) / before;
+  const { done, dead, dropped } = pending.counts;
+  pending.counts = {
+    done: Math.round(done * share),
+    dead: Math.round(dead * share),
+    dropped: new Map([...dropped].map(([reason, count]) => [reason, Math.round(count * share)])),
+  };
+  pending.fresh = pending.fresh.flatMap((interval) => settled.missing(interval));
+  return elsewhere;
+}
+
+const sizeOf = (intervals: readonly Interval[]): number =>
+  intervals.reduce((sum, { from, to }) => sum + to - from, 0);
 
 function countsOf(entry: Entry): Counts {
   return { done: entry.done, dead: entry.dead, dropped: new Map(Object.entries(entry.dropped)) };

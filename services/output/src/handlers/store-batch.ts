@@ -16,7 +16,9 @@ export const storeBatch =
     if (stream === undefined) return { dropped: "stream_deleted" };
     if (stream.outputs?.storage === undefined) return { dropped: "storage_removed" };
     // A disk may stand still for as long as it likes: that is no fault of the batch.
-    const rejected = await pace.waits(stores.store(enriched, stream));
+    const rejected = await pace.waits(
+      stores.store(enriched, stream, { isRedelivered: pace.isRedelivered === true }),
+    );
     const error = new CodedError("invalid_argument", "store lines: the content holds a line feed", {
       field: "stream.outputs.storage.format",
       remedy: "Use STORAGE_FORMAT_RECORDS for such content.",

@@ -5,6 +5,7 @@ import { splitIds } from "./id-window.js";
 import { openRetainedParts } from "./retained-parts.js";
 import { createSettledSources, type LoadSettled } from "./settled-sources.js";
 import { commit, type OpenSink, rollback, rollIfDue, spoolsOf, stage, type Staged } from "./sink-work.js";
+import { committedByOthers } from "./spool/others.js";
 import { type Disk, nodeDisk, sharingDirectorySyncs } from "./spool/disk.js";
 import { createLayout } from "./spool/layout.js";
 import type { Part, StoredEntry } from "./spool/part.js";
@@ -52,6 +53,11 @@ export interface StorageSink {
   readonly recovery: Recovery;
   /** `verify` throws where the body changed while it was read; nothing of it is staged then. */
   stage(open: OpenBatch, verify?: () => void): Promise<Staged>;
+  /**
+   * Counts as settled what other writers have committed of the source and not published: theirs may be gone
+   * before they told the ledger. To be called before a batch is staged that somebody may have had before.
+   */
+  heedOthers(source: string): Promise<void>;
   commit(): Promise<StoredEntry[]>;
   rollback(): Promise<void>;
   discard(source: string, intervals: readonly Interval[]): Promise<void>;
@@ -92,6 +98,10 @@ export async function openStorageSink(options: StorageSinkOptions): Promise<Stor
   return {
     recovery,
     stage: (open, verify) => sink.inTurn(() => stage(sink, open, verify)),
+    heedOthers: async (source) => {
+      const others = await committedByOthers(context, source);
+      await sink.inTurn(async () => (await sink.sources.of(source)).addAll(others));
+    },
     commit: () => commit(sink),
     rollback: () => sink.inTurn(() => rollback(sink)),
     discard: async (source, intervals) => {

@@ -1,5 +1,5 @@
 import { CodedError } from "@millrace/errors";
-import { findingName, type OpenBatch } from "@millrace/envelope";
+import { findingName, type Interval, type OpenBatch } from "@millrace/envelope";
 import type { Ledger } from "@millrace/messaging";
 import { StorageFormat, type Stream } from "@millrace/proto/stream";
 import type { Runtime } from "@millrace/runtime";
@@ -12,9 +12,14 @@ export interface Store {
   /**
    * Resolves when the batch's rows are synced and in the ledger, with the rows that the format can't hold.
    */
-  store(open: OpenBatch): Promise<number[]>;
+  store(open: OpenBatch, again: Again): Promise<number[]>;
   /** Once no batch is on its way into it. `isLast`: what is stored is published too, whatever its age. */
   close(isLast: boolean): Promise<void>;
+}
+
+export interface Again {
+  /** It may have been worked on before, by a replica that is gone. */
+  isRedelivered: boolean;
 }
 
 export interface StoreOptions {
@@ -31,6 +36,8 @@ interface OpenStore {
   stream: string;
   sink: StorageSink;
   waiting: { resolve(): void; reject(error: unknown): void }[];
+  /** Committed here, and settled first by another replica: taken out again before a part is published. */
+  elsewhere: { source: string; intervals: readonly Interval[] }[];
   isClosing: boolean;
   /** Ends the loop's wait. */
   wake(): void;
@@ -48,6 +55,7 @@ export async function openStore(options: StoreOptions, tenant: string, stream: S
     stream: stream.name,
     sink: await openSink(options, tenant, stream),
     waiting: [],
+    elsewhere: [],
     isClosing: false,
     wake: () => undefined,
     rolling: undefined,
@@ -55,7 +63,7 @@ export async function openStore(options: StoreOptions, tenant: string, stream: S
   await catchUp(options.ledger, store);
   const running = run(options, store);
   return {
-    store: (batch) => storeIn(options, store, batch),
+    store: (batch, again) => storeIn(options, store, batch, again),
     close: async (isLast) => {
       store.isClosing = true;
       store.wake();
@@ -80,7 +88,7 @@ function openSink(
     format: settings?.format === StorageFormat.STORAGE_FORMAT_LINES ? "lines" : "records",
     loadSettled: async (source) =>
       (await ledger.account({ tenant, stream: stream.name, source })).settled.intervals(),
-    // One writer a stream in this release, so the ledger's intervals are all its own.
+    // Whoever has a redelivered batch looks into the journals of others first, so what is here is ours.
     settledElsewhere: () => [],
     findingName,
     now: runtime.clock.now,
@@ -107,7 +115,9 @@ async function storeIn(
   { config, ledger, stillTrue }: StoreOptions,
   store: OpenStore,
   batch: OpenBatch,
+  { isRedelivered }: Again,
 ): Promise<number[]> {
+  if (isRedelivered) await store.sink.heedOthers(batch.header.source);
   const staged = await store.sink.stage(batch, () => stillTrue(batch));
   if (staged.repeated.length > 0) {
     const dropped = { repeated_key: staged.repeated.length };
@@ -146,10 +156,16 @@ async function commit({ ledger, runtime }: StoreOptions, store: OpenStore): Prom
   const waiting = store.waiting.splice(0);
   try {
     for (const entry of await sink.commit()) {
-      const { intervals, messages } = entry;
-      ledger.settle({ tenant, stream, source: entry.source }, { intervals, done: messages });
+      const { source, intervals, messages } = entry;
+      const onElsewhere = (first: readonly Interval[]): void =>
+        void store.elsewhere.push({ source, intervals: first });
+      ledger.settle({ tenant, stream, source }, { intervals, done: messages, onElsewhere });
     }
     await ledger.flush();
+    for (let first = store.elsewhere[0]; first !== undefined; first = store.elsewhere[0]) {
+      await sink.discard(first.source, first.intervals);
+      store.elsewhere.shift();
+    }
     for (const waiter of waiting) waiter.resolve();
     return true;
   } catch (caught) {

@@ -3,7 +3,7 @@ import type { OpenBatch } from "@millrace/envelope";
 import type { StreamRegistry } from "@millrace/messaging";
 import { Storage, type Stream } from "@millrace/proto/stream";
 import type { Component } from "@millrace/runtime";
-import { openStore, type Store, type StoreOptions } from "./store.js";
+import { type Again, openStore, type Store, type StoreOptions } from "./store.js";
 import { asStreamBlock } from "./stream-block.js";
 
 /** The files of all streams: a store each, none of which waits for another. */
@@ -11,7 +11,7 @@ export interface Stores extends Component {
   /**
    * Resolves when the batch's rows are synced and in the ledger, with the rows that the format can't hold.
    */
-  store(open: OpenBatch, stream: Stream): Promise<number[]>;
+  store(open: OpenBatch, stream: Stream, again?: Again): Promise<number[]>;
 }
 
 export interface StoresOptions extends StoreOptions {
@@ -91,13 +91,14 @@ export function createStores(options: StoresOptions): Stores {
     name: "stores",
     stop: async () => {
       await Promise.all(retiring.values());
-      await Promise.all([...stores.values()].map(async ({ opened }) => (await opened).close(false)));
+      // All that is stored is published: this replica may not come back.
+      await Promise.all([...stores.values()].map(async ({ opened }) => (await opened).close(true)));
     },
-    store: async (batch, stream) => {
+    store: async (batch, stream, again = { isRedelivered: false }) => {
       const entry = open(batch.header.tenant, stream);
       entry.users += 1;
       try {
-        return await (await entry.opened).store(batch);
+        return await (await entry.opened).store(batch, again);
       } catch (caught) {
         throw asStreamBlock(caught);
       } finally {

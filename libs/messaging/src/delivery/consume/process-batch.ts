@@ -3,6 +3,7 @@ import { idText, type OpenBatch, selectRows } from "@millrace/envelope";
 import type { JsMsg } from "@nats-io/jetstream";
 import { laneToken } from "../../broker/subjects.js";
 import type { RowFailure } from "../dead-letters.js";
+import { parkedStream } from "../../broker/streams.js";
 import { handleInTime, type Pace } from "./hand/handling.js";
 import type { Lease } from "./hand/lease.js";
 import type { Meters } from "./hand/meters.js";
@@ -70,7 +71,10 @@ async function passOn(
 ): Promise<void> {
   const done = await options.turns?.take(laneToken(piece.header.lane));
   const what = `batch ${idText(piece.header.id)} of ${piece.header.stream}`;
-  const handle = (pace: Pace): Promise<Outcome> => options.handle(piece, delivery.signal, pace);
+  const { info, subject } = delivery.message;
+  const isRedelivered = info.deliveryCount > 1 || subject.startsWith(`${parkedStream.toLowerCase()}.`);
+  const handle = (pace: Pace): Promise<Outcome> =>
+    options.handle(piece, delivery.signal, { ...pace, isRedelivered });
   const outcome = await handleInTime(options.runtime, what, handle).finally(done);
   const verify = (): void | Promise<void> => {
     requireLease(delivery.lease);

@@ -7,6 +7,8 @@ export interface Pace {
   goesOn(): void;
   /** Meanwhile no time counts: for what may be away for as long as it likes, such as a disk. */
   waits<T>(work: Promise<T>): Promise<T>;
+  /** Told: the batch may have been worked on before, by a process that is gone. */
+  isRedelivered?: boolean;
 }
 
 /** Where nobody looks at the time. */
