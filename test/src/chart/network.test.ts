@@ -199,7 +199,7 @@ test("every pod of the release is under the default, however it is named", () =>
   }
 });
 
-test("a broker outside is reached at its port, by those who use it, and by nothing else of the release", async () => {
+test("a broker outside is reached at its port, and nothing else outside is", async () => {
   const external = { url: "tls://nats.example:4333" };
   const values = { autoscaling: { mode: "none" }, nats: { enabled: false, external } };
   const objects = await render({ values });
