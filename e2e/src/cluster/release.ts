@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { obtainHelm } from "@millrace/cli/kubernetes";
 import { chart, root, type Settings } from "../settings.js";
-import { mustRun } from "./command.js";
+import { mustRun, run } from "./command.js";
 import type { KubeObject, Kubectl } from "./kubectl.js";
 
 export type Profile = "small" | "production";
@@ -28,8 +28,9 @@ export async function createRelease(settings: Settings, kubectl: Kubectl): Promi
   const helm = await helmOf(settings);
   const { kubeconfig, namespace } = settings;
   const base = ["--kubeconfig", kubeconfig, "--namespace", namespace];
-  const run = (args: readonly string[]): Promise<string> => mustRun(helm, [...args, ...base]);
-  let installed: Profile | undefined;
+  const runHelm = (args: readonly string[]): Promise<string> => mustRun(helm, [...args, ...base]);
+  // What an earlier run has kept is gone on with.
+  let installed = await profileOf([helm, "get", "values", releaseName, "--output", "json", ...base]);
   const valuesOf = async (profile: Profile): Promise<string[]> => {
     const files = ["every-profile.yaml", `${profile}.yaml`].map((name) => join(root, "e2e", "values", name));
     const addresses = (await nodeAddresses(kubectl)).map(
@@ -42,25 +43,33 @@ export async function createRelease(settings: Settings, kubectl: Kubectl): Promi
   const release: Omit<Release, "profile"> = {
     async ensure(profile) {
       if (installed === profile) return;
-      if (installed !== undefined) await release.uninstall();
       await release.install(profile);
     },
     async install(profile) {
+      if (installed !== undefined) await release.uninstall();
       await prepareNamespace(kubectl, namespace);
       const began = performance.now();
       const waits = ["--wait", "--timeout", "3m"];
-      await run(["install", releaseName, chart, ...waits, ...(await valuesOf(profile))]);
+      // Also one that never became ready has to be removed.
       installed = profile;
+      await runHelm(["install", releaseName, chart, ...waits, ...(await valuesOf(profile))]);
       return (performance.now() - began) / 1000;
     },
     async upgrade(values = {}) {
       const set = Object.entries(values).flatMap(([key, value]) => ["--set-string", `${key}=${value}`]);
       const waits = ["--wait", "--timeout", "10m"];
-      await run(["upgrade", releaseName, chart, ...waits, ...(await valuesOf(installed ?? "small")), ...set]);
+      await runHelm([
+        "upgrade",
+        releaseName,
+        chart,
+        ...waits,
+        ...(await valuesOf(installed ?? "small")),
+        ...set,
+      ]);
     },
-    notes: () => run(["get", "notes", releaseName]),
+    notes: () => runHelm(["get", "notes", releaseName]),
     async uninstall() {
-      await run(["uninstall", releaseName, "--wait", "--timeout", "3m"]);
+      await runHelm(["uninstall", releaseName, "--wait", "--timeout", "3m"]);
       installed = undefined;
       const left = await untilQuiet(kubectl);
       // The next release is to be a new one: its volumes and keys too.
@@ -69,6 +78,14 @@ export async function createRelease(settings: Settings, kubectl: Kubectl): Promi
     },
   };
   return Object.defineProperty(release, "profile", { get: () => installed }) as Release;
+}
+
+/** Of the release that is there; undefined where none is. */
+async function profileOf([helm = "", ...args]: readonly string[]): Promise<Profile | undefined> {
+  const { code, stdout } = await run(helm, args);
+  if (code !== 0) return undefined;
+  const values = JSON.parse(stdout) as { profile?: Profile } | null;
+  return values?.profile ?? "small";
 }
 
 /** The default waits five minutes before it takes a pod away: longer than a short run. */
