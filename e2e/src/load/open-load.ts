@@ -7,6 +7,8 @@ export interface OpenLoad {
   readonly sent: Sent[];
   /** When each message should have been sent, by `performance.now`. */
   readonly intendedMs: ReadonlyMap<string, number>;
+  /** When each was acknowledged, likewise. */
+  readonly acknowledgedMs: ReadonlyMap<string, number>;
   /** Messages whose outcome was an error, by what it said. */
   readonly refusals: Map<string, number>;
   /** Ends it, and waits for what has no outcome yet. */
@@ -29,6 +31,7 @@ export function startLoad(processor: StreamProcessor, options: LoadOptions): Ope
   const { ratePerSecond, first = 0, textOf = (id) => id } = options;
   const sent: Sent[] = [];
   const intendedMs = new Map<string, number>();
+  const acknowledgedMs = new Map<string, number>();
   const refusals = new Map<string, number>();
   const open = new Set<Promise<void>>();
   let isOver = false;
@@ -38,7 +41,10 @@ export function startLoad(processor: StreamProcessor, options: LoadOptions): Ope
     sent.push(one);
     intendedMs.set(id, atMs);
     const outcome = processor.publish({ text: textOf(id), sourceId: "load" }).then(
-      () => void (one.acknowledged = true),
+      () => {
+        one.acknowledged = true;
+        acknowledgedMs.set(id, performance.now());
+      },
       (error: unknown) => {
         const what = error instanceof Error ? error.message : String(error);
         refusals.set(what, (refusals.get(what) ?? 0) + 1);
@@ -58,6 +64,7 @@ export function startLoad(processor: StreamProcessor, options: LoadOptions): Ope
   return {
     sent,
     intendedMs,
+    acknowledgedMs,
     refusals,
     async stop() {
       isOver = true;

@@ -66,7 +66,7 @@ export const rollStep: Step = {
 };
 
 async function underLoad(
-  { settings, kubectl }: Context,
+  { settings, kubectl, checks }: Context,
   { stream, p99Ms }: { stream: string; p99Ms: number },
   disturb: () => Promise<void>,
 ): Promise<string> {
@@ -99,6 +99,14 @@ async function underLoad(
     const arrived = arrivals.firstMs.get(id);
     return arrived === undefined ? [] : [arrived - atMs];
   });
+  tellSlowest(
+    checks,
+    [...load.intendedMs].map(([id, atMs]) => ({
+      second: Math.floor((atMs - began) / 1000),
+      acknowledged: (load.acknowledgedMs.get(id) ?? Number.NaN) - atMs,
+      arrived: (arrivals.firstMs.get(id) ?? Number.NaN) - atMs,
+    })),
+  );
   const acknowledged = load.sent.filter((one) => one.acknowledged).length;
   const acknowledgedMin = settings.rollRate * loadSeconds * 0.9;
   const wrong = judgeRun({ sent: load.sent, stored, latencies }, { p99Ms, acknowledgedMin });
@@ -108,6 +116,31 @@ async function underLoad(
     `${load.sent.length} sent, ${acknowledged} acknowledged, ${refused} not, 0 lost, 0 twice; ` +
     `p50 ${Math.round(percentile(latencies, 0.5))} ms, p99 ${Math.round(percentile(latencies, 0.99))} ms`
   );
+}
+
+interface Timed {
+  /** Of the load, in which it was due. */
+  second: number;
+  acknowledged: number;
+  arrived: number;
+}
+
+const slowMs = 1_000;
+
+/** In which seconds messages took long, and whether to be taken or to be delivered. */
+function tellSlowest({ say }: Context["checks"], all: readonly Timed[]): void {
+  const seconds = new Map<number, Timed[]>();
+  // One that never came is slow too.
+  for (const one of all.filter(({ arrived }) => !(arrived < slowMs))) {
+    seconds.set(one.second, [...(seconds.get(one.second) ?? []), one]);
+  }
+  for (const [second, slow] of seconds) {
+    const longest = (of: "acknowledged" | "arrived") => Math.round(Math.max(...slow.map((one) => one[of])));
+    say(
+      `second ${second}: ${slow.length} took up to ${longest("arrived")} ms, ` +
+        `until acknowledged ${longest("acknowledged")} ms`,
+    );
+  }
 }
 
 /** Messages that were accepted, once none of them is under way. */
