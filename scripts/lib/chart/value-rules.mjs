@@ -52,6 +52,7 @@ export const valueRules = {
   "nats.replicas": { enum: [1, 3, null] },
   "nats.external.url": { pattern: "^((nats|tls|wss?)://.+)?$" },
   "nats.external.monitorUrl": { pattern: "^(https?://.+)?$" },
+  "nats.preStopSeconds": { minimum: 0, maximum: 40 },
   "nats.external.replicas": { minimum: 1, maximum: 5 },
   // Sources are not shared out: a second reader would read each file once more.
   "ingestion.replicas": { enum: [1, null] },
