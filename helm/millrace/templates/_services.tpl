@@ -141,8 +141,8 @@ made of it.
 {{- fail (printf "profile is %q: set it to small or production" .Values.profile) -}}
 {{- end -}}
 {{- include "millrace.fill" (list .Values (fromYaml $text)) -}}
-{{- include "millrace.refuse" . -}}
 {{- $_ := set .Values "prepared" (dict "services" (include "millrace.services" . | fromYaml)) -}}
+{{- include "millrace.refuse" . -}}
 {{- end -}}
 {{- end -}}
 
@@ -176,6 +176,13 @@ made of it.
 {{- fail "nats.enabled is false: set nats.external.url to the broker's address" -}}
 {{- end -}}
 {{- if and .Values.volumes.shared (gt (int .Values.buffer.replicas) 1) -}}
-{{- fail "buffer.replicas must be 1 where volumes.shared is true: a node has one buffer. Set profile=production" -}}
+{{- fail "buffer.replicas must be 1 where volumes.shared is true: a node has one buffer. For several take profile=production and leave volumes.shared to it" -}}
+{{- end -}}
+{{- range $service, $facts := .Values.prepared.services -}}
+{{- with (get $.Values $facts.key).autoscaling -}}
+{{- if gt (int .minReplicas) (int .maxReplicas) -}}
+{{- fail (printf "%s.autoscaling.minReplicas is above maxReplicas: %v, %v" $facts.key .minReplicas .maxReplicas) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

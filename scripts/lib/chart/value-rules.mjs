@@ -10,6 +10,9 @@ const size = { type: ["string", "null"], pattern: "^[0-9]+(\\.[0-9]+)?([EPTGMk]i
 const quantities = { type: "object", additionalProperties: quantity };
 const count = { type: ["integer", "null"], minimum: 1 };
 const texts = { type: "object", additionalProperties: { type: "string" } };
+/** By these, objects are found by selectors: with another value a workload is refused, or unreachable. */
+const selecting = "^(app\\.kubernetes\\.io/(name|instance|component)|millrace/.*)$";
+const labels = { ...texts, patternProperties: { [selecting]: { not: {} } } };
 const duration = { type: "string", pattern: "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$" };
 const objects = { type: "array", items: { type: "object" } };
 /** @param {string} service */
@@ -98,9 +101,9 @@ export const valueRules = {
   "*.networkPolicy.ingress": objects,
   "*.networkPolicy.egress": objects,
   "*.nodeSelector": texts,
-  "*.podLabels": texts,
+  "*.podLabels": labels,
   "*.podAnnotations": texts,
-  commonLabels: texts,
+  commonLabels: labels,
 };
 
 /**

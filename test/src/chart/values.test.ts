@@ -29,6 +29,9 @@ const refused: [values: Record<string, unknown>, named: RegExp][] = [
   [{ privacy: { heapPercent: 120 } }, /privacy.heapPercent/],
   [{ privacy: { resources: { limit: {} } } }, /limit\b/],
   [{ privacy: { resources: { limits: { memory: "1 GB" } } } }, /privacy.resources.limits.memory/],
+  [{ privacy: { autoscaling: { minReplicas: 5, maxReplicas: 2 } } }, /privacy\.autoscaling\.minReplicas/],
+  [{ commonLabels: { "app.kubernetes.io/component": "x" } }, /commonLabels/],
+  [{ privacy: { podLabels: { "app.kubernetes.io/name": "x" } } }, /privacy.podLabels/],
   [{ preStopSeconds: -1 }, /preStopSeconds/],
   // Settings of the services, by their own schemas.
   [{ config: { logLevel: "loud" } }, /config.logLevel/],

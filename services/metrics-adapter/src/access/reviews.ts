@@ -35,11 +35,14 @@ export function createReviews({ review, monotonic }: ReviewsOptions): Reviews {
       if (known !== undefined && now < known.untilMs) return known.verdict;
       const verdict = review(user, attributes);
       kept.delete(key);
-      kept.set(key, { untilMs: now + keptMs, verdict });
+      const entry = { untilMs: now + keptMs, verdict };
+      kept.set(key, entry);
       const [oldest] = kept.keys();
       if (kept.size > keptMax && oldest !== undefined) kept.delete(oldest);
       // What failed says nothing about the next one.
-      verdict.catch(() => kept.delete(key));
+      verdict.catch(() => {
+        if (kept.get(key) === entry) kept.delete(key);
+      });
       return verdict;
     },
   };
