@@ -10,7 +10,7 @@ const load = { stream: 1_500, unary: 150, keyed: 100, file: 1_500, spreadMs: 3_0
 /** The broker waits half as long for an ack. */
 const stoppedMs = 20_000;
 
-// Output runs once: a stream's files have one writer.
+// Several of the other services: test/src/integration/pods.test.ts.
 const replicated = ["privacy"] as const;
 
 describe("one of two replicas stands still and the other takes its work", () => {
