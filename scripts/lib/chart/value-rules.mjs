@@ -55,7 +55,7 @@ export const valueRules = {
   "nats.replicas": { enum: [1, 3, null] },
   "nats.external.url": { pattern: "^((nats|tls|wss?)://.+)?$" },
   "nats.external.monitorUrl": { pattern: "^(https?://.+)?$" },
-  "nats.preStopSeconds": { minimum: 0, maximum: 40 },
+  "nats.preStopSeconds": { minimum: 0, maximum: 600 },
   "nats.external.replicas": { minimum: 1, maximum: 5 },
   // Sources are not shared out: a second reader would read each file once more.
   "ingestion.replicas": { enum: [1, null] },
@@ -79,7 +79,6 @@ export const valueRules = {
   "autoscaling.mode": { enum: ["hpa", "keda", "none"] },
   "autoscaling.keda.lagThreshold": { minimum: 1 },
   "autoscaling.keda.pollingInterval": { minimum: 1 },
-  "autoscaling.keda.cooldownPeriod": { minimum: 0 },
   "gateway.ingress.hosts": { items: { type: "string" } },
   "gateway.service.type": { enum: ["ClusterIP", "NodePort", "LoadBalancer"] },
   "provisioner.backoffLimit": { minimum: 0 },

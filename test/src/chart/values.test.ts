@@ -32,6 +32,7 @@ const refused: [values: Record<string, unknown>, named: RegExp][] = [
   [{ privacy: { autoscaling: { minReplicas: 5, maxReplicas: 2 } } }, /privacy\.autoscaling\.minReplicas/],
   [{ commonLabels: { "app.kubernetes.io/component": "x" } }, /commonLabels/],
   [{ privacy: { podLabels: { "app.kubernetes.io/name": "x" } } }, /privacy.podLabels/],
+  [{ gateway: { ingress: { enabled: true } } }, /gateway\.ingress\.hosts/],
   [{ preStopSeconds: -1 }, /preStopSeconds/],
   // Settings of the services, by their own schemas.
   [{ config: { logLevel: "loud" } }, /config.logLevel/],
