@@ -21,7 +21,7 @@ export function scaleEvents(samples: readonly Sample[]): ScaleEvent[] {
  * Each edge of the load may turn the direction of scaling once: up when load comes, down when it has gone.
  * More is flapping: replicas that come and go while nothing outside has changed.
  *
- * @param edgesMs moments at which the load changed; the first is its begin
+ * @param edgesMs moments at which the load came and went by turns; the first is its begin
  */
 export function findFlapping(samples: readonly Sample[], edgesMs: readonly number[]): string[] {
   if (samples.length === 0) return ["nothing was observed"];
@@ -33,7 +33,9 @@ export function findFlapping(samples: readonly Sample[], edgesMs: readonly numbe
       const before = within[at - 1];
       return before !== undefined && Math.sign(event.to - event.from) !== Math.sign(before.to - before.from);
     });
-    if (turns.length <= 1) return [];
+    const wanted = edge % 2 === 0 ? 1 : -1;
+    const isOneAsWanted = turns.every(({ from, to }) => Math.sign(to - from) === wanted);
+    if (turns.length <= 1 && isOneAsWanted) return [];
     const told = within
       .map(({ from, to, atMs }) => `${from}→${to} after ${seconds(atMs - begin)}`)
       .join(", ");

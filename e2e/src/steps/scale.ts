@@ -48,6 +48,10 @@ export const scaleStep: Step = {
       });
       await checks.check("every message was accounted for throughout", async () => {
         expectNone("looks found the account unbalanced", unbalanced);
+        // Most looks have an answer, or nothing was watched.
+        const least = (settings.minutes * 60_000 * 0.8) / balanceLookMs;
+        if (looks.answered() < least) throw new Error(`${looks.answered()} looks of ${least} had an answer`);
+        return `${looks.answered()} looks`;
       });
     } finally {
       looks.abort();
@@ -126,16 +130,23 @@ async function scalesBack(watch: ScaleWatch): Promise<string> {
   return `${fullName}-${scaledService} has ${replicas}`;
 }
 
-function watchBalance(processor: StreamProcessor, unbalanced: string[]): AbortController {
+const balanceLookMs = 2_000;
+
+function watchBalance(
+  processor: StreamProcessor,
+  unbalanced: string[],
+): { abort(): void; answered(): number } {
   const abort = new AbortController();
+  let answered = 0;
   void (async () => {
     while (!abort.signal.aborted) {
       const status = await processor.status().catch(() => undefined);
+      if (status !== undefined) answered += 1;
       if (status !== undefined && !status.conservation.balanced) {
         unbalanced.push(JSON.stringify(status.conservation));
       }
-      await sleep(2_000);
+      await sleep(balanceLookMs);
     }
   })();
-  return abort;
+  return { abort: () => abort.abort(), answered: () => answered };
 }

@@ -73,7 +73,6 @@ const customSchemas: Record<string, object> = {
           ["name"],
         ),
         pollingInterval: whole,
-        cooldownPeriod: whole,
         minReplicaCount: whole,
         maxReplicaCount: { type: "integer", minimum: 1 },
         advanced: closed(
@@ -90,6 +89,7 @@ const customSchemas: Record<string, object> = {
             {
               type: { const: "nats-jetstream" },
               name: text,
+              useCachedMetrics: { type: "boolean" },
               metricType: { enum: ["AverageValue", "Value"] },
               // KEDA reads strings only.
               metadata: closed(

@@ -93,15 +93,18 @@ export async function connectAs(
   return broker;
 }
 
-/** Where pods start in any order, what a service needs may come after it. Whoever waits is told once why. */
+/** Where pods start in any order, what a service needs may come after it. Each reason to wait is told once. */
 async function untilProvisioned({ manager, log }: Broker, clock: Pick<Clock, "sleep">): Promise<void> {
-  for (let tries = 0; ; tries++) {
+  const remedy = "Run the provisioner; on a broker of your own, apply the permission table.";
+  let told = "";
+  for (;;) {
     try {
       await manager.streams.info(`KV_${lastProvisioned}`);
       return;
     } catch (cause) {
       const error = cause instanceof Error ? cause.message : String(cause);
-      if (tries === 0) log.warn("the broker is not provisioned, waiting", { error });
+      if (error !== told) log.warn("the broker is not provisioned, waiting", { error, remedy });
+      told = error;
     }
     await clock.sleep(provisionedPollMs);
   }

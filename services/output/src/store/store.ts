@@ -67,8 +67,9 @@ export async function openStore(options: StoreOptions, tenant: string, stream: S
     close: async (isLast) => {
       store.isClosing = true;
       store.wake();
-      await running;
-      if (isLast) await store.sink.rollAll();
+      const isTold = await running;
+      // What the ledger may not know is published by recovery, which tells it first.
+      if (isLast && isTold) await store.sink.rollAll();
       await store.sink.close();
     },
   };
@@ -133,7 +134,7 @@ async function storeIn(
 }
 
 /** Commits until the store is closed. While there is much to store, one commit follows the other. */
-async function run(options: StoreOptions, store: OpenStore): Promise<void> {
+async function run(options: StoreOptions, store: OpenStore): Promise<boolean> {
   const { commitBytes, commitIntervalMs } = options.config;
   const sleep = async (ms: number): Promise<void> => {
     const woken = new Promise<void>((resolve) => (store.wake = resolve));
@@ -147,7 +148,7 @@ async function run(options: StoreOptions, store: OpenStore): Promise<void> {
     if (isWritten) store.rolling ??= rollIfDue(options, store).finally(() => (store.rolling = undefined));
   }
   await store.rolling;
-  await commit(options, store);
+  return await commit(options, store);
 }
 
 /** False where the ledger may not know yet what the files hold: nothing of it is to be published. */
