@@ -93,7 +93,7 @@ export async function connectAs(
   return broker;
 }
 
-/** Where pods start in any order, what a service needs may come after it. Each reason to wait is told once. */
+/** Where pods start in any order, what a service needs may come after it. Each reason is told once. */
 async function untilProvisioned({ manager, log }: Broker, clock: Pick<Clock, "sleep">): Promise<void> {
   const remedy = "Run the provisioner; on a broker of your own, apply the permission table.";
   let told = "";
