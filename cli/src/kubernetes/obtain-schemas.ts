@@ -13,7 +13,7 @@ import { sha256 } from "../broker/binary-cache.js";
 import { fetchPackage } from "../models/fetch-package.js";
 import type { PackageSource } from "../models/manifest.js";
 import { findEntry } from "../supply/archive.js";
-import { inScratch } from "./obtain-helm.js";
+import { inScratch } from "../supply/scratch.js";
 
 export interface SchemaPin {
   source: PackageSource;

@@ -16,6 +16,23 @@ async function storedEntry(stream: string, stage = "buffer"): Promise<Entry | un
   return found === null ? undefined : Entry.decode(found.value);
 }
 
+/** What is returned makes the next write one that is stored and never answered. */
+async function losingAnswers(broker: Broker): Promise<() => void> {
+  const bucket = await broker.kv.open("LEDGER", { allow_direct: true });
+  const put = bucket.put.bind(bucket);
+  let lose = false;
+  bucket.put = async (...args) => {
+    const revision = await put(...args);
+    if (!lose) return revision;
+    lose = false;
+    throw new Error("timeout");
+  };
+  broker.kv.open = async () => bucket;
+  return () => {
+    lose = true;
+  };
+}
+
 test("what is settled is written within one tick of 100 ms, and read back by the next life", async () => {
   const clock = createFakeClock();
   const runtime = testRuntime({ clock });
@@ -101,16 +118,8 @@ test("what two writers settled counts once, and the second one is told of it", a
 
 test("what may be there by an own write that was never answered is not said to be another's", async () => {
   const broker = await bench.connect("buffer");
-  const bucket = await broker.kv.open("LEDGER", { allow_direct: true });
-  const put = bucket.put.bind(bucket);
-  let lose = true;
-  bucket.put = async (...args) => {
-    const revision = await put(...args);
-    if (!lose) return revision;
-    lose = false;
-    throw new Error("timeout");
-  };
-  broker.kv.open = async () => bucket;
+  const loseNext = await losingAnswers(broker);
+  loseNext();
   const ledger = await createLedger(broker, "buffer", testRuntime());
   const onElsewhere = (): void => assert.fail("it is ours");
   ledger.settle(key("own"), { intervals: [{ from: 0, to: 4 }], done: 4, onElsewhere });
@@ -125,20 +134,11 @@ test("what may be there by an own write that was never answered is not said to b
 
 test("a write that was stored but never answered is not counted twice", async () => {
   const broker = await bench.connect("buffer");
-  let lose = false;
-  const bucket = await broker.kv.open("LEDGER", { allow_direct: true });
-  const put = bucket.put.bind(bucket);
-  bucket.put = async (...args) => {
-    const revision = await put(...args);
-    if (!lose) return revision;
-    lose = false;
-    throw new Error("timeout");
-  };
-  broker.kv.open = async () => bucket;
+  const loseNext = await losingAnswers(broker);
   const ledger = await createLedger(broker, "buffer", testRuntime());
   ledger.settle(key("lost"), { intervals: [{ from: 0, to: 1 }], done: 1 });
   await ledger.flush();
-  lose = true;
+  loseNext();
   ledger.settle(key("lost"), { intervals: [{ from: 1, to: 2 }], done: 1 });
   await assert.rejects(ledger.flush(), { code: "unavailable" });
   ledger.settle(key("lost"), { intervals: [{ from: 2, to: 3 }], done: 1 });
