@@ -1,5 +1,4 @@
 import { runQuietly } from "./lib/command.mjs";
-import { staleFiles } from "./lib/generate.mjs";
 import { installed } from "./lib/places.mjs";
 import { runMain, seconds } from "./lib/progress.mjs";
 import { setUp } from "./lib/setup.mjs";
@@ -35,6 +34,8 @@ const checks = [
 ];
 
 async function freshness() {
+  // It uses a package, which a fresh clone has only once it is set up.
+  const { staleFiles } = await import("./lib/generate.mjs");
   const stale = await staleFiles();
   return stale.length === 0 ? undefined : `run npm run gen; these differ:\n${stale.join("\n")}`;
 }
