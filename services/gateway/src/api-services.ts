@@ -6,19 +6,24 @@ import { SearchServiceService } from "@millrace/proto/search";
 import { SourceServiceService } from "@millrace/proto/source";
 import { StreamServiceService } from "@millrace/proto/stream";
 import type { GrpcService } from "@millrace/runtime";
-import { type AddTextParts, addText } from "./handlers/add-text.js";
-import { type CreateStreamParts, createStream } from "./handlers/create-stream.js";
-import { type DeleteStreamParts, deleteStream } from "./handlers/delete-stream.js";
-import { getContent, getOrCreateArtifact } from "./handlers/get-artifact.js";
-import { getStatus, type StatusParts } from "./handlers/get-status.js";
+import { type AddTextParts, addText } from "./handlers/content/add-text.js";
+import { type CreateStreamParts, createStream } from "./handlers/stream/create-stream.js";
+import { type DeleteStreamParts, deleteStream } from "./handlers/stream/delete-stream.js";
+import { getContent, getOrCreateArtifact } from "./handlers/content/get-artifact.js";
+import { getStatus, type StatusParts } from "./handlers/stream/get-status.js";
 import { addSource, listSources, removeSource, type SourceParts } from "./handlers/manage-sources.js";
-import { publishMessage } from "./handlers/publish-message.js";
-import { type PublishStreamParts, publishStream } from "./handlers/publish-stream.js";
-import { type ReplayParts, replayStream } from "./handlers/replay-stream.js";
-import { getStream, listStreams } from "./handlers/read-streams.js";
-import { type SearchParts, searchText } from "./handlers/search-text.js";
-import { type SubscribeParts, subscribeResults } from "./handlers/subscribe-results.js";
-import { pauseStream, resumeStream, updateStream, type UpdateStreamParts } from "./handlers/update-stream.js";
+import { publishMessage } from "./handlers/message/publish-message.js";
+import { type PublishStreamParts, publishStream } from "./handlers/message/publish-stream.js";
+import { type ReplayParts, replayStream } from "./handlers/message/replay-stream.js";
+import { getStream, listStreams } from "./handlers/stream/read-streams.js";
+import { type SearchParts, searchText } from "./handlers/content/search-text.js";
+import { type SubscribeParts, subscribeResults } from "./handlers/message/subscribe-results.js";
+import {
+  pauseStream,
+  resumeStream,
+  updateStream,
+  type UpdateStreamParts,
+} from "./handlers/stream/update-stream.js";
 import { type WatchParts, watchEvents } from "./handlers/watch-events.js";
 import { serveStream } from "./rpc/server-stream.js";
 import { serveUnary } from "./rpc/unary-call.js";

@@ -36,9 +36,9 @@ import {
 import { context } from "@opentelemetry/api";
 import { createCallers } from "./auth/callers.js";
 import type { GatewayConfig } from "./config.js";
-import type { ArtifactParts } from "./handlers/get-artifact.js";
-import type { StatusParts } from "./handlers/get-status.js";
-import type { SearchParts } from "./handlers/search-text.js";
+import type { ArtifactParts } from "./handlers/content/get-artifact.js";
+import type { StatusParts } from "./handlers/stream/get-status.js";
+import type { SearchParts } from "./handlers/content/search-text.js";
 import { createPublishing } from "./publish/publishing.js";
 import { type Api, apiServices } from "./api-services.js";
 import { openStoredParts } from "./replay/stored-parts.js";

@@ -18,7 +18,7 @@ keep({
         "src/main.ts": new RegExp(`^services/${name}/src/main\\.ts$`),
         "src/config.ts": new RegExp(`^services/${name}/src/config\\.ts$`),
         "src/service.ts": new RegExp(`^services/${name}/src/service\\.ts$`),
-        "src/handlers/": new RegExp(`^services/${name}/src/handlers/[^/]+\\.ts$`),
+        "src/handlers/": new RegExp(`^services/${name}/src/handlers/.+\\.ts$`),
         "README.md": new RegExp(`^services/${name}/README\\.md$`),
       };
       return Object.entries(parts)

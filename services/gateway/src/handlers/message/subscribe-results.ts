@@ -2,10 +2,10 @@ import { CodedError } from "@millrace/errors";
 import type { Tailed } from "@millrace/messaging";
 import { StartAt, type SubscribeRequest, type SubscribeResponse } from "@millrace/proto/message";
 import type { Stream } from "@millrace/proto/stream";
-import type { ResponseWriter } from "../rpc/server-stream.js";
-import { type FindStream, requireStream } from "../stream/stream-name.js";
-import { followTail } from "../subscribe/follow-tail.js";
-import { createResultReader, type ResultReaderOptions } from "../subscribe/result-reader.js";
+import type { ResponseWriter } from "../../rpc/server-stream.js";
+import { type FindStream, requireStream } from "../../stream/stream-name.js";
+import { followTail } from "../../subscribe/follow-tail.js";
+import { createResultReader, type ResultReaderOptions } from "../../subscribe/result-reader.js";
 
 export interface SubscribeParts {
   tenant: string;

@@ -1,6 +1,6 @@
 import type { StreamRegistry, StreamStore } from "@millrace/messaging";
 import type { DeleteStreamRequest, DeleteStreamResponse } from "@millrace/proto/stream";
-import { requireStream } from "../stream/stream-name.js";
+import { requireStream } from "../../stream/stream-name.js";
 
 export interface DeleteStreamParts {
   tenant: string;

@@ -2,9 +2,9 @@ import { CodedError } from "@millrace/errors";
 import { type AddTextRequest, type AddTextResponse, StoredContent } from "@millrace/proto/artifact";
 import { Priority } from "@millrace/proto/message";
 import type { Stream } from "@millrace/proto/stream";
-import type { UnaryCall } from "../rpc/unary-call.js";
+import type { UnaryCall } from "../../rpc/unary-call.js";
 import { type ArtifactParts, artifactOf, artifactStream, type ContentOf } from "./get-artifact.js";
-import { type PublishParts, publishWithin } from "./publish-message.js";
+import { type PublishParts, publishWithin } from "../message/publish-message.js";
 
 export interface AddTextParts extends ArtifactParts, PublishParts {}
 

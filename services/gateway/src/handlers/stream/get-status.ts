@@ -7,9 +7,15 @@ import type {
 } from "@millrace/proto/stream";
 import type { SourceReport } from "@millrace/proto/source";
 import type { ReadingResponse } from "@millrace/proto/work";
-import { conserve, type LedgerEntry, sinkCounts, sinksOf, sourceStatuses } from "../stream/conservation.js";
-import { describeDataPath } from "../stream/data-path.js";
-import { type FindStream, requireStream } from "../stream/stream-name.js";
+import {
+  conserve,
+  type LedgerEntry,
+  sinkCounts,
+  sinksOf,
+  sourceStatuses,
+} from "../../stream/conservation.js";
+import { describeDataPath } from "../../stream/data-path.js";
+import { type FindStream, requireStream } from "../../stream/stream-name.js";
 
 export interface StatusParts {
   tenant: string;

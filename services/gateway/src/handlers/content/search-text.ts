@@ -2,9 +2,9 @@ import { CodedError } from "@millrace/errors";
 import { StoredContent } from "@millrace/proto/artifact";
 import type { Hit, SearchRequest, SearchResponse } from "@millrace/proto/search";
 import type { EmbedResponse, FindRequest, Found } from "@millrace/proto/work";
-import type { UnaryCall } from "../rpc/unary-call.js";
-import { type CheckedSearch, checkSearch, sourceOfAfter } from "../search/search-request.js";
-import { type FindStream, requireStream } from "../stream/stream-name.js";
+import type { UnaryCall } from "../../rpc/unary-call.js";
+import { type CheckedSearch, checkSearch, sourceOfAfter } from "../../search/search-request.js";
+import { type FindStream, requireStream } from "../../stream/stream-name.js";
 import type { ContentOf } from "./get-artifact.js";
 
 export interface SearchParts {

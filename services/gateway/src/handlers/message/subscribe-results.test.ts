@@ -14,7 +14,7 @@ import {
 } from "@millrace/proto/message";
 import { fromStatus } from "@millrace/runtime";
 import { eventually } from "@millrace/runtime/testing";
-import { answer, insecure, type RunningGateway, startGateway } from "../testing.js";
+import { answer, insecure, type RunningGateway, startGateway } from "../../testing.js";
 
 let running: RunningGateway;
 let address: string;

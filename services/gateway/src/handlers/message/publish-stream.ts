@@ -3,19 +3,19 @@ import { CodedError } from "@millrace/errors";
 import type { PublishStreamRequest, PublishStreamResponse } from "@millrace/proto/message";
 import type { Stream } from "@millrace/proto/stream";
 import { decoded } from "@millrace/runtime";
-import { checkEpoch, epochSource, type Epochs } from "../publish/epochs.js";
-import { toRow } from "../publish/outgoing-row.js";
-import type { PendingBudget } from "../publish/pending-budget.js";
+import { checkEpoch, epochSource, type Epochs } from "../../publish/epochs.js";
+import { toRow } from "../../publish/outgoing-row.js";
+import type { PendingBudget } from "../../publish/pending-budget.js";
 import {
   createPublishSession,
   creditsMax,
   type PublishSession,
   roomFor,
-} from "../publish/publish-session.js";
-import { checkActive, closingOf } from "../publish/publisher.js";
-import { eachRequest, serveDuplex } from "../rpc/duplex-call.js";
-import type { StreamServing } from "../rpc/server-stream.js";
-import { type FindStream, requireStream } from "../stream/stream-name.js";
+} from "../../publish/publish-session.js";
+import { checkActive, closingOf } from "../../publish/publisher.js";
+import { eachRequest, serveDuplex } from "../../rpc/duplex-call.js";
+import type { StreamServing } from "../../rpc/server-stream.js";
+import { type FindStream, requireStream } from "../../stream/stream-name.js";
 
 type Call = ServerDuplexStream<PublishStreamRequest, PublishStreamResponse>;
 

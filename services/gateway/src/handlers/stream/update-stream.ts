@@ -6,10 +6,10 @@ import {
   StreamState,
   type UpdateStreamRequest,
 } from "@millrace/proto/stream";
-import type { UnaryCall } from "../rpc/unary-call.js";
-import { announceExemption, endsExemption, type ExemptionParts } from "../stream/exemption.js";
-import { requireStream } from "../stream/stream-name.js";
-import { completeSettings } from "../stream/stream-settings.js";
+import type { UnaryCall } from "../../rpc/unary-call.js";
+import { announceExemption, endsExemption, type ExemptionParts } from "../../stream/exemption.js";
+import { requireStream } from "../../stream/stream-name.js";
+import { completeSettings } from "../../stream/stream-settings.js";
 
 export interface UpdateStreamParts extends ExemptionParts {
   tenant: string;

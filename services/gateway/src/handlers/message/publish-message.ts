@@ -1,8 +1,8 @@
 import type { PublishRequest, PublishResponse, StreamedMessage } from "@millrace/proto/message";
-import type { Published, Publisher, Target } from "../publish/publisher.js";
-import { unknownOutcome } from "../publish/push-source.js";
-import type { UnaryCall } from "../rpc/unary-call.js";
-import { type FindStream, requireStream } from "../stream/stream-name.js";
+import type { Published, Publisher, Target } from "../../publish/publisher.js";
+import { unknownOutcome } from "../../publish/push-source.js";
+import type { UnaryCall } from "../../rpc/unary-call.js";
+import { type FindStream, requireStream } from "../../stream/stream-name.js";
 
 export interface PublishParts {
   tenant: string;

@@ -9,9 +9,9 @@ import {
   StoredContent,
 } from "@millrace/proto/artifact";
 import type { Stream } from "@millrace/proto/stream";
-import { checkSourceId } from "../publish/outgoing-row.js";
-import type { UnaryCall } from "../rpc/unary-call.js";
-import { type FindStream, requireStream } from "../stream/stream-name.js";
+import { checkSourceId } from "../../publish/outgoing-row.js";
+import type { UnaryCall } from "../../rpc/unary-call.js";
+import { type FindStream, requireStream } from "../../stream/stream-name.js";
 
 export interface ContentOf {
   tenant: string;

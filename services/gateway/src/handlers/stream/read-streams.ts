@@ -5,8 +5,8 @@ import type {
   ListStreamsRequest,
   ListStreamsResponse,
 } from "@millrace/proto/stream";
-import { pageOf } from "../stream/page.js";
-import { requireStream } from "../stream/stream-name.js";
+import { pageOf } from "../../stream/page.js";
+import { requireStream } from "../../stream/stream-name.js";
 
 /** Reads the bucket itself, so that a stream is shown as it was last written. */
 export const getStream =

@@ -1,9 +1,9 @@
 import { CodedError } from "@millrace/errors";
 import type { StreamStore } from "@millrace/messaging";
 import type { CreateStreamRequest, CreateStreamResponse, Stream } from "@millrace/proto/stream";
-import type { UnaryCall } from "../rpc/unary-call.js";
-import { announceExemption, type ExemptionParts } from "../stream/exemption.js";
-import { completeSettings, isSameSettings } from "../stream/stream-settings.js";
+import type { UnaryCall } from "../../rpc/unary-call.js";
+import { announceExemption, type ExemptionParts } from "../../stream/exemption.js";
+import { completeSettings, isSameSettings } from "../../stream/stream-settings.js";
 
 export interface CreateStreamParts extends ExemptionParts {
   tenant: string;
