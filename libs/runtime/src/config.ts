@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { CodedError } from "@millrace/errors";
 import { z } from "zod";
+import { isAllowEntry } from "./egress/egress.js";
 
 /** What every service is told: who it is, where its health is served, how it stops, and the broker. */
 export const baseConfig = {
@@ -91,6 +92,24 @@ export const readerConfig = {
     .string()
     .regex(/^[^/]*\{node\}[^/]*:\d{1,5}$/, "must be host:port with {node} in the host")
     .optional(),
+};
+
+/** What a service is told that reaches hosts which users name, with credentials that the operator keeps. */
+export const egressConfig = {
+  egress: z
+    .strictObject({
+      /**
+       * Names of hosts, addresses and networks (`10.1.0.0/16`) that a user's URL may lead to though they are
+       * not public, and without TLS. A name does not cover link-local addresses: list those themselves.
+       */
+      allowPrivate: z
+        .array(z.string().refine(isAllowEntry, "must be a host's name, an address or a network"))
+        .max(256)
+        .default([]),
+    })
+    .prefault({}),
+  /** Directory of the secrets that settings name, one a file; none: settings can name none. */
+  secretsDir: z.string().optional(),
 };
 
 export type BaseConfig = z.infer<z.ZodObject<typeof baseConfig, z.core.$strict>>;

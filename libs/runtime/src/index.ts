@@ -2,6 +2,7 @@ export { backoffMs, type Clock, type Random, systemClock, systemRandom } from ".
 export {
   type BaseConfig,
   baseConfig,
+  egressConfig,
   nodeConfig,
   parseArguments,
   parseConfig,
@@ -9,6 +10,7 @@ export {
   readConfigFile,
   readerConfig,
 } from "./config.js";
+export { createEgress, type Egress, type EgressTarget } from "./egress/egress.js";
 export { collect } from "./grpc/collect.js";
 export { callUnary, insecure, internalChannel, type Unary } from "./grpc/client.js";
 export { inServerSpan, logFault, metadataOf, tracedHeaders, tracedMetadata, unary } from "./grpc/unary.js";
@@ -44,5 +46,6 @@ export {
   type TlsFiles,
   type TlsMaterial,
 } from "./tls/tls-files.js";
+export { createSecrets, hiddenText, secretName, type Secrets, shownValue } from "./secrets/secrets.js";
 export { createTracing } from "./tracing.js";
 export { startWatchdog } from "./watchdog.js";

@@ -1,9 +1,10 @@
 import { limits } from "@millrace/envelope";
-import { baseConfig, nodeConfig } from "@millrace/runtime";
+import { baseConfig, egressConfig, nodeConfig } from "@millrace/runtime";
 import { z } from "zod";
 
 export const ingestionConfig = z.strictObject({
   ...baseConfig,
+  ...egressConfig,
   ...nodeConfig,
   /** Where buffer is reached. */
   bufferAddress: z.string().default("127.0.0.1:7073"),

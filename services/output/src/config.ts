@@ -1,8 +1,9 @@
-import { baseConfig, readerConfig } from "@millrace/runtime";
+import { baseConfig, egressConfig, readerConfig } from "@millrace/runtime";
 import { z } from "zod";
 
 export const outputConfig = z.strictObject({
   ...baseConfig,
+  ...egressConfig,
   ...readerConfig,
   segments: z
     .strictObject({

@@ -56,6 +56,18 @@ export interface FileSource {
   repeat: number;
 }
 
+/** A setting that may be a credential. */
+export interface Value {
+  kind:
+    | //
+    /** Kept with the settings and never answered again: shown as ***. */
+    { $case: "text"; value: string }
+    | //
+    /** Name of a file in the service's directory of secrets (secretsDir), read again at each use. */
+    { $case: "secret"; value: string }
+    | undefined;
+}
+
 /** What ingestion says of a source, as KV value. */
 export interface SourceReport {
   id: string;
@@ -282,6 +294,87 @@ export const FileSource: MessageFns<FileSource> = {
       : undefined;
     message.sourceId = object.sourceId ?? "";
     message.repeat = object.repeat ?? 0;
+    return message;
+  },
+};
+
+function createBaseValue(): Value {
+  return { kind: undefined };
+}
+
+export const Value: MessageFns<Value> = {
+  encode(message: Value, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.kind?.$case) {
+      case "text":
+        writer.uint32(10).string(message.kind.value);
+        break;
+      case "secret":
+        writer.uint32(18).string(message.kind.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Value {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseValue();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = { $case: "text", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = { $case: "secret", value: reader.string() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Value>): Value {
+    return Value.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Value>): Value {
+    const message = createBaseValue();
+    switch (object.kind?.$case) {
+      case "text": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "text", value: object.kind.value };
+        }
+        break;
+      }
+      case "secret": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "secret", value: object.kind.value };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
