@@ -24,7 +24,8 @@ export type {
   ArtifactSearchOptions,
   StoredContent,
 } from "./stream/artifact.js";
-export type { FileSourceOptions, SourceHandle, SourceStatus } from "./stream/file-source.js";
+export type { FileSourceOptions } from "./stream/file-source.js";
+export type { SourceHandle, SourceStatus } from "./stream/source-handle.js";
 export type { CreateOptions, ProcessorOptions, StreamOptions } from "./stream/options.js";
 export {
   attachStreamProcessor,

@@ -11,7 +11,14 @@ import { type CreateStreamParts, createStream } from "./handlers/stream/create-s
 import { type DeleteStreamParts, deleteStream } from "./handlers/stream/delete-stream.js";
 import { getContent, getOrCreateArtifact } from "./handlers/content/get-artifact.js";
 import { getStatus, type StatusParts } from "./handlers/stream/get-status.js";
-import { addSource, listSources, removeSource, type SourceParts } from "./handlers/manage-sources.js";
+import {
+  addSource,
+  pauseSource,
+  removeSource,
+  resumeSource,
+  type SourceParts,
+} from "./handlers/source/manage-sources.js";
+import { getSource, listSources, type ReadSourceParts } from "./handlers/source/read-sources.js";
 import { publishMessage } from "./handlers/message/publish-message.js";
 import { type PublishStreamParts, publishStream } from "./handlers/message/publish-stream.js";
 import { type ReplayParts, replayStream } from "./handlers/message/replay-stream.js";
@@ -36,6 +43,7 @@ export interface Api
     PublishStreamParts,
     Omit<ReplayParts, "tailResults" | "resultBounds" | "sleep">,
     SearchParts,
+    ReadSourceParts,
     SourceParts,
     StatusParts,
     UpdateStreamParts {
@@ -87,6 +95,9 @@ function streamServices(api: Api): GrpcService[] {
         addSource: serveUnary(`${sources}/AddSource`, api, addSource(api)),
         removeSource: serveUnary(`${sources}/RemoveSource`, api, removeSource(api)),
         listSources: serveUnary(`${sources}/ListSources`, api, listSources(api)),
+        getSource: serveUnary(`${sources}/GetSource`, api, getSource(api)),
+        pauseSource: serveUnary(`${sources}/PauseSource`, api, pauseSource(api)),
+        resumeSource: serveUnary(`${sources}/ResumeSource`, api, resumeSource(api)),
       },
     },
   ];

@@ -5,7 +5,7 @@ import { Client, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { ArtifactServiceClient } from "@millrace/proto/artifact";
 import { PublishRequest, PublishServiceClient } from "@millrace/proto/message";
 import { SearchRequest, SearchServiceClient } from "@millrace/proto/search";
-import { Source, SourceServiceClient } from "@millrace/proto/source";
+import { type GetSourceResponse, Source, SourceServiceClient, SourceState } from "@millrace/proto/source";
 import { Stream } from "@millrace/proto/stream";
 import { fromStatus } from "@millrace/runtime";
 import { eventually } from "@millrace/runtime/testing";
@@ -109,7 +109,7 @@ test("status shows the conservation of an empty stream", async () => {
   );
 });
 
-test("sources are added once, listed and removed", async () => {
+test("sources are added once, listed, paused, resumed and removed", async () => {
   await create("files");
   const sources = new SourceServiceClient(address, insecure);
   const source = Source.fromPartial({ stream: "files", kind: { $case: "file", value: { path: "/in" } } });
@@ -119,6 +119,22 @@ test("sources are added once, listed and removed", async () => {
   const list = () => answer<{ sources: Source[] }>((done) => sources.listSources({ stream: "files" }, done));
   await eventually(async () => (await list()).sources.length === 1, { what: "it is listed" });
   const id = first?.id ?? "";
+  const request = { stream: "files", id };
+  const state = async () => {
+    const { report } = await answer<GetSourceResponse>((done) => sources.getSource(request, done));
+    return report?.state;
+  };
+  assert.equal(await state(), SourceState.SOURCE_STATE_UNSPECIFIED);
+  await answer((done) => sources.pauseSource(request, done));
+  assert.equal(await state(), SourceState.SOURCE_STATE_PAUSED);
+  // Adding it again does not resume it.
+  assert.equal((await add()).source?.paused, true);
+  await answer((done) => sources.resumeSource(request, done));
+  assert.equal(await state(), SourceState.SOURCE_STATE_UNSPECIFIED);
+  await assert.rejects(
+    answer((done) => sources.pauseSource({ stream: "files", id: "0".repeat(32) }, done)),
+    { code: "not_found", field: "id" },
+  );
   await answer((done) => sources.removeSource({ stream: "files", id }, done));
   await eventually(async () => (await list()).sources.length === 0, { what: "it is gone" });
   await assert.rejects(

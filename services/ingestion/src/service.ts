@@ -1,12 +1,12 @@
-import { limits } from "@millrace/envelope";
 import { connectAs, createExemptions, createPublisher, createStreamRegistry } from "@millrace/messaging";
 import type { BuildService, Runtime } from "@millrace/runtime";
 import { createLeasedWriter, inlineWriter } from "@millrace/segments";
 import type { IngestionConfig } from "./config.js";
-import { appendFrame } from "./handlers/append-frame.js";
-import { rejectLine } from "./handlers/reject-line.js";
+import { appendBatch } from "./handlers/append-batch.js";
+import { rejectRows } from "./handlers/reject-rows.js";
 import { type Appender, createAppender } from "./source/appender.js";
 import { type BufferClient, createBufferClient } from "./source/buffer-client.js";
+import { sourceKinds } from "./source/source-kinds.js";
 import { createSourceReports } from "./source/source-reports.js";
 import { createSourceRunner } from "./source/source-runner.js";
 
@@ -23,13 +23,13 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
   const runner = createSourceRunner({
     registry,
     runtime,
-    files: filesOf(config),
+    kinds: sourceKinds({ config, runtime }),
     lastPosition: async (of) => {
       await endEarlierLeases();
       return buffer.lastPosition(of);
     },
-    append: appendFrame({ raw, clean, exemptions, now: clock.now }),
-    reject: rejectLine({ buffer, now: clock.now }),
+    append: appendBatch({ raw, clean, exemptions }),
+    reject: rejectRows({ buffer, now: clock.now }),
   });
   const reports = await createSourceReports(broker, createPublisher(broker), runner, runtime);
   return [broker, buffer, raw, clean, registry, runner, reports];
@@ -47,12 +47,6 @@ function once(work: () => Promise<void>): () => Promise<void> {
     });
     return done;
   };
-}
-
-/** A body that travels to buffer over gRPC is one request. */
-function filesOf({ files, segments }: IngestionConfig): IngestionConfig["files"] {
-  const isWritten = segments.rawDir !== undefined && segments.cleanDir !== undefined;
-  return isWritten ? files : { ...files, frameBytesMax: limits.batchBytesMax };
 }
 
 /** On buffer's node bulk bodies go to segments that buffer leases, and only where they lie is told to it. */

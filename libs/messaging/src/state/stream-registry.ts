@@ -49,6 +49,7 @@ export interface StreamStore {
   put(tenant: string, stream: Stream, revision: number): Promise<void>;
   get(tenant: string, name: string): Promise<{ stream: Stream; revision: number } | undefined>;
   remove(tenant: string, name: string): Promise<void>;
+  getSource(tenant: string, stream: string, id: string): Promise<Source | undefined>;
   putSource(tenant: string, source: Source): Promise<void>;
   removeSource(tenant: string, stream: string, id: string): Promise<void>;
 }
@@ -156,6 +157,12 @@ export async function createStreamStore(broker: Broker): Promise<StreamStore> {
       return { stream: Stream.decode(found.value), revision: found.revision };
     },
     remove: async (tenant, name) => bucket.delete(streamKey(tenant, name)),
+    getSource: async (tenant, stream, id) => {
+      const found = await bucket.get(sourceKeyOf(tenant, stream, id)).catch((cause: unknown) => {
+        throw new CodedError("unavailable", "look up source: no answer from the broker", { cause });
+      });
+      return found?.operation === "PUT" ? Source.decode(found.value) : undefined;
+    },
     putSource: async (tenant, source) => {
       await bucket.put(sourceKeyOf(tenant, source.stream, source.id), Source.encode(source).finish());
     },

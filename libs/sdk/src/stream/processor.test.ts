@@ -262,7 +262,12 @@ test("a file source has an id, a status and an end", async () => {
   assert.equal(source.id, "source-1");
   const state = await source.status();
   assert.deepEqual([state.state, state.files, state.lastError], ["failed", 2, "permission denied"]);
+  assert.deepEqual([state.holder, state.lagMessages], ["ingestion-0", undefined]);
+  await source.pause();
+  await source.resume();
   await source.remove();
+  const asked = gateway.state.calls.slice(-3).map(({ method }) => method);
+  assert.deepEqual(asked, ["pauseSource", "resumeSource", "removeSource"]);
   await assert.rejects(processor.addFileSource({ path: "" }), { field: "path" });
   await assert.rejects(processor.addFileSource({ path: "/d", pollInterval: "soon" }), {
     field: "pollInterval",

@@ -8,7 +8,7 @@ import { createHandlers, type Handlers } from "../receive/handlers.js";
 import { subscribe, type SubscribeOptions, type Subscription } from "../receive/subscription.js";
 import { MillraceError } from "../rpc/millrace-error.js";
 import { type Artifact, getOrCreateArtifact } from "./artifact.js";
-import { addFileSource, type FileSourceOptions, type SourceHandle } from "./file-source.js";
+import { addFileSource, type FileSourceOptions } from "./file-source.js";
 import {
   checkCreateOptions,
   checkName,
@@ -21,6 +21,7 @@ import {
 import { replay, type ReplayOptions, type ReplayProgress } from "./replay.js";
 import { search, type SearchOptions, type SearchResult } from "./search.js";
 import { describeDifferences, type StreamInfo, toStreamInfo } from "./settings.js";
+import type { SourceHandle } from "./source-handle.js";
 import type { StreamStatus } from "./streams.js";
 
 export interface ProcessorStatus extends StreamStatus {

@@ -2,7 +2,7 @@ import { type handleUnaryCall, status } from "@grpc/grpc-js";
 import type { ArtifactServiceServer, StoredContent } from "@millrace/proto/artifact";
 import type { PublishServiceServer } from "@millrace/proto/message";
 import type { SearchServiceServer } from "@millrace/proto/search";
-import { SourceState, type SourceServiceServer } from "@millrace/proto/source";
+import { SourceReport, SourceState, type SourceServiceServer } from "@millrace/proto/source";
 import { Stream, type StreamServiceServer, StreamState } from "@millrace/proto/stream";
 import { refusal } from "./refusal.js";
 import { takeFailure } from "./serve-streams.js";
@@ -45,18 +45,14 @@ export function serveUnary(served: Served): UnaryServices {
       removeSource: answer("removeSource", () => ({})),
       listSources: answer("listSources", ({ stream }) => ({
         sources: state.sources,
-        reports: [
-          {
-            id: "source-1",
-            stream,
-            state: SourceState.SOURCE_STATE_FAILED,
-            files: 2,
-            lagBytes: 512,
-            lastError: "permission denied",
-            timeMs: 1_700_000_000_000,
-          },
-        ],
+        reports: [reportIn(stream)],
       })),
+      getSource: answer("getSource", ({ stream }) => ({
+        source: state.sources[0],
+        report: reportIn(stream),
+      })),
+      pauseSource: answer("pauseSource", () => ({ source: state.sources[0] })),
+      resumeSource: answer("resumeSource", () => ({ source: state.sources[0] })),
     },
     artifacts: artifactService(answer),
     search: {
@@ -157,3 +153,15 @@ function streamService({ state }: Served, answer: Answer): StreamServiceServer {
     })),
   };
 }
+
+const reportIn = (stream: string): SourceReport =>
+  SourceReport.fromPartial({
+    id: "source-1",
+    stream,
+    state: SourceState.SOURCE_STATE_FAILED,
+    files: 2,
+    lagBytes: 512,
+    lastError: "permission denied",
+    timeMs: 1_700_000_000_000,
+    holder: "ingestion-0",
+  });

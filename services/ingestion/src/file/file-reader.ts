@@ -1,6 +1,6 @@
 import { assert, CodedError } from "@millrace/errors";
 import type { Block, BlockShare } from "./block-pool.js";
-import type { FramedItem, LineFramer } from "./line-framer.js";
+import type { FramedItem, LineFramer } from "./lines/line-framer.js";
 
 /** What the reader needs of an open file; a FileHandle is one. */
 export interface FileBytes {

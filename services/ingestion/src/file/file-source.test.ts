@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { CodedError } from "@millrace/errors";
 import { compilePattern, scanDirectory } from "@millrace/files";
 import { checkFileSource } from "./file-source.js";
-import { defaultFrameLimits } from "./line-framer.js";
+import { defaultFrameLimits } from "./lines/line-framer.js";
 import { createPool, eventually, setUp } from "./testing.js";
 
 test("files are read in the order of their names, to their ends", async (t) => {
@@ -24,7 +24,13 @@ test("files are read in the order of their names, to their ends", async (t) => {
     appended.map(({ name }) => name),
     ["a.jsonl", "b.jsonl"],
   );
-  assert.deepEqual(source.status(), { state: "running", files: 3, lagBytes: 0, lastError: undefined });
+  assert.deepEqual(source.status(), {
+    state: "running",
+    position: "9 bytes of 3 files",
+    files: 3,
+    lagBytes: 0,
+    lastError: undefined,
+  });
 });
 
 test("lines appended while polling follow, and nothing is read twice", async (t) => {
@@ -219,7 +225,13 @@ test("a file that vanished is finished", async (t) => {
   await eventually("drained", () => source.drained());
   await unlink(path("a.jsonl"));
   await eventually("forgotten", () => source.status().files === 0);
-  assert.deepEqual(source.status(), { state: "running", files: 0, lagBytes: 0, lastError: undefined });
+  assert.deepEqual(source.status(), {
+    state: "running",
+    position: "0 bytes of 0 files",
+    files: 0,
+    lagBytes: 0,
+    lastError: undefined,
+  });
 });
 
 test("a directory that vanishes fails the source until it is back", async (t) => {

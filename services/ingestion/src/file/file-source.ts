@@ -8,7 +8,8 @@ import {
   pauseMs,
   type RetryPolicy,
   type Timers,
-} from "./append-window.js";
+} from "../source/append-window.js";
+import type { SourceReader, SourceReaderStatus } from "../source/source-reader.js";
 import type { BlockPool, BlockShare } from "./block-pool.js";
 import { sourceKey } from "./file-identity.js";
 import { type FileBytes, type LeasedItem, readFrames } from "./file-reader.js";
@@ -18,7 +19,7 @@ import {
   type Frame,
   type FrameLimits,
   type Rejection,
-} from "./line-framer.js";
+} from "./lines/line-framer.js";
 import { repeatFile } from "./repeat/repeated-file.js";
 import { checkRoot, openFile, refusal } from "./root.js";
 import {
@@ -41,30 +42,22 @@ import {
  * Order is kept per file. A file's error is told and leaves the other files alone; an append that is refused
  * is sent again with the same bytes until it is taken.
  */
-export interface FileSource {
+export interface FileSource extends SourceReader {
   /** Polls until `close`; throws if the pattern is invalid. A directory that can't be read is tried again. */
   start(): void;
+  /** An error names paths. */
   status(): FileSourceStatus;
   /**
    * Whether every file that the last scan saw is read to its end and appended. Files that can't be read are
    * left out: `status().lastError` tells of them.
    */
   drained(): boolean;
-  /** Stops reading and waits for the appends in flight. */
-  close(): Promise<void>;
 }
 
-export interface FileSourceStatus {
-  /**
-   * `failed`: the directory can't be read or an append is refused for a reason that waiting may not cure.
-   * `waiting`: an append is refused by what is full or away, as `lastError` says; nothing has failed.
-   */
-  state: "running" | "waiting" | "failed";
+export interface FileSourceStatus extends SourceReaderStatus {
   files: number;
   /** Bytes of the files that are not appended yet. */
   lagBytes: number;
-  /** Names paths; an error is gone from here when what failed goes again. */
-  lastError: string | undefined;
 }
 
 /** The file that a frame comes from. Only `key` may leave ingestion as it is: a name is personal data too. */
@@ -172,8 +165,10 @@ class PolledDirectory implements FileSource {
     const error = failed ?? fileFailed ?? this.#entryErrors[0];
     const lastError = error ?? refused[0];
     const going = error === undefined && lastError !== undefined ? "waiting" : "running";
+    const appended = files.reduce((sum, file) => sum + file.appendedTo, 0);
     return {
       state: failed === undefined ? going : "failed",
+      position: `${appended} bytes of ${files.length} ${files.length === 1 ? "file" : "files"}`,
       files: files.length,
       lagBytes: files.reduce((sum, file) => sum + Math.max(0, file.size - file.appendedTo), 0),
       lastError: lastError?.toString(),

@@ -6,7 +6,7 @@ import type { TestContext } from "node:test";
 import type { CodedError } from "@millrace/errors";
 import { type BlockPool, createBlockPool } from "./block-pool.js";
 import { createFileSource, type FileSourceTuning, type SourceFile } from "./file-source.js";
-import { defaultFrameLimits, type Frame } from "./line-framer.js";
+import { defaultFrameLimits, type Frame } from "./lines/line-framer.js";
 
 interface Appended {
   key: string;

@@ -1,7 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import { CodedError } from "@millrace/errors";
 import { truncated } from "./file-reader.js";
-import type { LineFramer } from "./line-framer.js";
+import type { LineFramer } from "./lines/line-framer.js";
 
 /** A file as the source knows it between two reads. Its key stays when its name changes. */
 export interface TrackedFile {

@@ -4,7 +4,7 @@ import { ask, type Broker, buckets, cleanEndpoint, type Publisher, subjects } fr
 import { Event } from "@millrace/proto/event";
 import { SourceReport, SourceState } from "@millrace/proto/source";
 import type { Component, Runtime } from "@millrace/runtime";
-import type { FileSourceStatus } from "../file/file-source.js";
+import type { SourceReaderStatus } from "./source-reader.js";
 import type { SourceRunner } from "./source-runner.js";
 
 const intervalMs = 1_000;
@@ -54,6 +54,10 @@ export async function createSourceReports(
       lagBytes: status?.lagBytes ?? 0,
       lastError,
       timeMs: 0,
+      holder: status === undefined ? "" : runtime.instance,
+      lagMessages: status?.lagMessages,
+      position: status?.position ?? "",
+      lagSeconds: status?.lagSeconds,
     };
     const content = JSON.stringify(value);
     if (told.get(source.id) === content) return;
@@ -107,7 +111,7 @@ export async function createSourceReports(
 }
 
 /** A source without status is paused. */
-function stateOf(state: FileSourceStatus["state"] | undefined, error: string | undefined): SourceState {
+function stateOf(state: SourceReaderStatus["state"] | undefined, error: string | undefined): SourceState {
   if (error !== undefined || state === "failed") return SourceState.SOURCE_STATE_FAILED;
   if (state === "waiting") return SourceState.SOURCE_STATE_WAITING;
   return state === undefined ? SourceState.SOURCE_STATE_PAUSED : SourceState.SOURCE_STATE_RUNNING;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { appendFile, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { CodedError } from "@millrace/errors";
-import { defaultFrameLimits } from "../line-framer.js";
+import { defaultFrameLimits } from "../lines/line-framer.js";
 import { eventually, setUp } from "../testing.js";
 
 test("a repeated file is read in a loop, with positions going on", async (t) => {
@@ -16,7 +16,13 @@ test("a repeated file is read in a loop, with positions going on", async (t) => 
     assert.deepEqual([from, to], [next, next + text.length]);
     next = to;
   }
-  assert.deepEqual(source.status(), { state: "running", files: 1, lagBytes: 0, lastError: undefined });
+  assert.deepEqual(source.status(), {
+    state: "running",
+    position: "15 bytes of 1 file",
+    files: 1,
+    lagBytes: 0,
+    lastError: undefined,
+  });
 });
 
 test("passes longer than a read join without a gap, in frames across their borders", async (t) => {

@@ -34,7 +34,11 @@ export interface Source {
   /** Given by the server, from the stream and the settings: adding the same source again answers with the same id. */
   id: string;
   stream: string;
-  kind: { $case: "file"; value: FileSource } | undefined;
+  kind:
+    | { $case: "file"; value: FileSource }
+    | undefined;
+  /** Not read until it is resumed. */
+  paused: boolean;
 }
 
 export interface FileSource {
@@ -77,7 +81,18 @@ export interface SourceReport {
   /** Bytes of the source not read yet. */
   lagBytes: number;
   lastError: string;
+  /** When ingestion last said so; 0: not yet. */
   timeMs: number;
+  /** The instances of ingestion that read it. */
+  holder: string;
+  /** Messages of the source not read yet; absent where the source can't tell. */
+  lagMessages?:
+    | number
+    | undefined;
+  /** How far it is, in words of its kind: `1048576 bytes of 3 files`. */
+  position: string;
+  /** How long the oldest message has waited that is not read yet; absent where the source can't tell. */
+  lagSeconds?: number | undefined;
 }
 
 export interface AddSourceRequest {
@@ -96,6 +111,34 @@ export interface RemoveSourceRequest {
 export interface RemoveSourceResponse {
 }
 
+export interface GetSourceRequest {
+  stream: string;
+  id: string;
+}
+
+export interface GetSourceResponse {
+  source: Source | undefined;
+  report: SourceReport | undefined;
+}
+
+export interface PauseSourceRequest {
+  stream: string;
+  id: string;
+}
+
+export interface PauseSourceResponse {
+  source: Source | undefined;
+}
+
+export interface ResumeSourceRequest {
+  stream: string;
+  id: string;
+}
+
+export interface ResumeSourceResponse {
+  source: Source | undefined;
+}
+
 export interface ListSourcesRequest {
   stream: string;
 }
@@ -106,7 +149,7 @@ export interface ListSourcesResponse {
 }
 
 function createBaseSource(): Source {
-  return { id: "", stream: "", kind: undefined };
+  return { id: "", stream: "", kind: undefined, paused: false };
 }
 
 export const Source: MessageFns<Source> = {
@@ -121,6 +164,9 @@ export const Source: MessageFns<Source> = {
       case "file":
         FileSource.encode(message.kind.value, writer.uint32(26).fork()).join();
         break;
+    }
+    if (message.paused !== false) {
+      writer.uint32(48).bool(message.paused);
     }
     return writer;
   },
@@ -162,6 +208,14 @@ export const Source: MessageFns<Source> = {
             message.kind = { $case: "file", value: FileSource.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.paused = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -189,6 +243,7 @@ export const Source: MessageFns<Source> = {
         break;
       }
     }
+    message.paused = object.paused ?? false;
     return message;
   },
 };
@@ -380,7 +435,19 @@ export const Value: MessageFns<Value> = {
 };
 
 function createBaseSourceReport(): SourceReport {
-  return { id: "", stream: "", state: 0, files: 0, lagBytes: 0, lastError: "", timeMs: 0 };
+  return {
+    id: "",
+    stream: "",
+    state: 0,
+    files: 0,
+    lagBytes: 0,
+    lastError: "",
+    timeMs: 0,
+    holder: "",
+    lagMessages: undefined,
+    position: "",
+    lagSeconds: undefined,
+  };
 }
 
 export const SourceReport: MessageFns<SourceReport> = {
@@ -405,6 +472,18 @@ export const SourceReport: MessageFns<SourceReport> = {
     }
     if (message.timeMs !== 0) {
       writer.uint32(56).uint64(message.timeMs);
+    }
+    if (message.holder !== "") {
+      writer.uint32(66).string(message.holder);
+    }
+    if (message.lagMessages !== undefined) {
+      writer.uint32(72).uint64(message.lagMessages);
+    }
+    if (message.position !== "") {
+      writer.uint32(82).string(message.position);
+    }
+    if (message.lagSeconds !== undefined) {
+      writer.uint32(89).double(message.lagSeconds);
     }
     return writer;
   },
@@ -478,6 +557,38 @@ export const SourceReport: MessageFns<SourceReport> = {
             message.timeMs = longToNumber(reader.uint64());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.holder = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.lagMessages = longToNumber(reader.uint64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.position = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 89) {
+              break;
+            }
+
+            message.lagSeconds = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -502,6 +613,10 @@ export const SourceReport: MessageFns<SourceReport> = {
     message.lagBytes = object.lagBytes ?? 0;
     message.lastError = object.lastError ?? "";
     message.timeMs = object.timeMs ?? 0;
+    message.holder = object.holder ?? "";
+    message.lagMessages = object.lagMessages ?? undefined;
+    message.position = object.position ?? "";
+    message.lagSeconds = object.lagSeconds ?? undefined;
     return message;
   },
 };
@@ -730,6 +845,392 @@ export const RemoveSourceResponse: MessageFns<RemoveSourceResponse> = {
   },
 };
 
+function createBaseGetSourceRequest(): GetSourceRequest {
+  return { stream: "", id: "" };
+}
+
+export const GetSourceRequest: MessageFns<GetSourceRequest> = {
+  encode(message: GetSourceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSourceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSourceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetSourceRequest>): GetSourceRequest {
+    return GetSourceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetSourceRequest>): GetSourceRequest {
+    const message = createBaseGetSourceRequest();
+    message.stream = object.stream ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseGetSourceResponse(): GetSourceResponse {
+  return { source: undefined, report: undefined };
+}
+
+export const GetSourceResponse: MessageFns<GetSourceResponse> = {
+  encode(message: GetSourceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== undefined) {
+      Source.encode(message.source, writer.uint32(10).fork()).join();
+    }
+    if (message.report !== undefined) {
+      SourceReport.encode(message.report, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSourceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetSourceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = Source.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.report = SourceReport.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GetSourceResponse>): GetSourceResponse {
+    return GetSourceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetSourceResponse>): GetSourceResponse {
+    const message = createBaseGetSourceResponse();
+    message.source = (object.source !== undefined && object.source !== null)
+      ? Source.fromPartial(object.source)
+      : undefined;
+    message.report = (object.report !== undefined && object.report !== null)
+      ? SourceReport.fromPartial(object.report)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePauseSourceRequest(): PauseSourceRequest {
+  return { stream: "", id: "" };
+}
+
+export const PauseSourceRequest: MessageFns<PauseSourceRequest> = {
+  encode(message: PauseSourceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PauseSourceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePauseSourceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PauseSourceRequest>): PauseSourceRequest {
+    return PauseSourceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PauseSourceRequest>): PauseSourceRequest {
+    const message = createBasePauseSourceRequest();
+    message.stream = object.stream ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBasePauseSourceResponse(): PauseSourceResponse {
+  return { source: undefined };
+}
+
+export const PauseSourceResponse: MessageFns<PauseSourceResponse> = {
+  encode(message: PauseSourceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== undefined) {
+      Source.encode(message.source, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PauseSourceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePauseSourceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = Source.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PauseSourceResponse>): PauseSourceResponse {
+    return PauseSourceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PauseSourceResponse>): PauseSourceResponse {
+    const message = createBasePauseSourceResponse();
+    message.source = (object.source !== undefined && object.source !== null)
+      ? Source.fromPartial(object.source)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseResumeSourceRequest(): ResumeSourceRequest {
+  return { stream: "", id: "" };
+}
+
+export const ResumeSourceRequest: MessageFns<ResumeSourceRequest> = {
+  encode(message: ResumeSourceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeSourceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeSourceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResumeSourceRequest>): ResumeSourceRequest {
+    return ResumeSourceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResumeSourceRequest>): ResumeSourceRequest {
+    const message = createBaseResumeSourceRequest();
+    message.stream = object.stream ?? "";
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseResumeSourceResponse(): ResumeSourceResponse {
+  return { source: undefined };
+}
+
+export const ResumeSourceResponse: MessageFns<ResumeSourceResponse> = {
+  encode(message: ResumeSourceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== undefined) {
+      Source.encode(message.source, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeSourceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeSourceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = Source.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResumeSourceResponse>): ResumeSourceResponse {
+    return ResumeSourceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResumeSourceResponse>): ResumeSourceResponse {
+    const message = createBaseResumeSourceResponse();
+    message.source = (object.source !== undefined && object.source !== null)
+      ? Source.fromPartial(object.source)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseListSourcesRequest(): ListSourcesRequest {
   return { stream: "" };
 }
@@ -883,12 +1384,47 @@ export const SourceServiceService = {
     responseSerialize: (value: ListSourcesResponse): Buffer => Buffer.from(ListSourcesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListSourcesResponse => ListSourcesResponse.decode(value),
   },
+  getSource: {
+    path: "/millrace.source.v1.SourceService/GetSource" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetSourceRequest): Buffer => Buffer.from(GetSourceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetSourceRequest => GetSourceRequest.decode(value),
+    responseSerialize: (value: GetSourceResponse): Buffer => Buffer.from(GetSourceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetSourceResponse => GetSourceResponse.decode(value),
+  },
+  /** It stops where it is; what was accepted goes on. */
+  pauseSource: {
+    path: "/millrace.source.v1.SourceService/PauseSource" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PauseSourceRequest): Buffer => Buffer.from(PauseSourceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PauseSourceRequest => PauseSourceRequest.decode(value),
+    responseSerialize: (value: PauseSourceResponse): Buffer => Buffer.from(PauseSourceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PauseSourceResponse => PauseSourceResponse.decode(value),
+  },
+  /** It goes on where it stopped. */
+  resumeSource: {
+    path: "/millrace.source.v1.SourceService/ResumeSource" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResumeSourceRequest): Buffer => Buffer.from(ResumeSourceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResumeSourceRequest => ResumeSourceRequest.decode(value),
+    responseSerialize: (value: ResumeSourceResponse): Buffer =>
+      Buffer.from(ResumeSourceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResumeSourceResponse => ResumeSourceResponse.decode(value),
+  },
 } as const;
 
 export interface SourceServiceServer extends UntypedServiceImplementation {
   addSource: handleUnaryCall<AddSourceRequest, AddSourceResponse>;
   removeSource: handleUnaryCall<RemoveSourceRequest, RemoveSourceResponse>;
   listSources: handleUnaryCall<ListSourcesRequest, ListSourcesResponse>;
+  getSource: handleUnaryCall<GetSourceRequest, GetSourceResponse>;
+  /** It stops where it is; what was accepted goes on. */
+  pauseSource: handleUnaryCall<PauseSourceRequest, PauseSourceResponse>;
+  /** It goes on where it stopped. */
+  resumeSource: handleUnaryCall<ResumeSourceRequest, ResumeSourceResponse>;
 }
 
 export interface SourceServiceClient extends Client {
@@ -936,6 +1472,53 @@ export interface SourceServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListSourcesResponse) => void,
+  ): ClientUnaryCall;
+  getSource(
+    request: GetSourceRequest,
+    callback: (error: ServiceError | null, response: GetSourceResponse) => void,
+  ): ClientUnaryCall;
+  getSource(
+    request: GetSourceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetSourceResponse) => void,
+  ): ClientUnaryCall;
+  getSource(
+    request: GetSourceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetSourceResponse) => void,
+  ): ClientUnaryCall;
+  /** It stops where it is; what was accepted goes on. */
+  pauseSource(
+    request: PauseSourceRequest,
+    callback: (error: ServiceError | null, response: PauseSourceResponse) => void,
+  ): ClientUnaryCall;
+  pauseSource(
+    request: PauseSourceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PauseSourceResponse) => void,
+  ): ClientUnaryCall;
+  pauseSource(
+    request: PauseSourceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PauseSourceResponse) => void,
+  ): ClientUnaryCall;
+  /** It goes on where it stopped. */
+  resumeSource(
+    request: ResumeSourceRequest,
+    callback: (error: ServiceError | null, response: ResumeSourceResponse) => void,
+  ): ClientUnaryCall;
+  resumeSource(
+    request: ResumeSourceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResumeSourceResponse) => void,
+  ): ClientUnaryCall;
+  resumeSource(
+    request: ResumeSourceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResumeSourceResponse) => void,
   ): ClientUnaryCall;
 }
 

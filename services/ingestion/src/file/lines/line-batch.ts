@@ -1,14 +1,14 @@
 import type { OpenBatch } from "@millrace/envelope";
 import { type Framing, Kind, Lane } from "@millrace/proto/batch";
-import type { Source } from "@millrace/proto/source";
 import { ProcessingMode, type Stream } from "@millrace/proto/stream";
-import type { SourceFile } from "../file/file-source.js";
+import type { SourceFile } from "../file-source.js";
 
 /** What lines of a file belong to. */
 export interface LineOrigin {
   tenant: string;
   stream: Stream;
-  source: Source;
+  /** What the messages are attributed to; empty: the file's name. */
+  sourceId: string;
   file: SourceFile;
 }
 
@@ -23,7 +23,7 @@ export interface LineBody {
 
 /** Lines as a batch for buffer, which fills in id, partition and accept time. */
 export function lineBatch(origin: LineOrigin, lines: LineBody, nowMs: number): OpenBatch {
-  const { stream, source, file } = origin;
+  const { stream, file } = origin;
   const realTime = stream.processingMode === ProcessingMode.PROCESSING_MODE_REAL_TIME;
   return {
     header: {
@@ -49,7 +49,7 @@ export function lineBatch(origin: LineOrigin, lines: LineBody, nowMs: number): O
       eventTimeDeltasMs: [],
       kind: Kind.KIND_TEXT,
       kinds: [],
-      sourceIds: [source.kind?.value.sourceId || stem(file.name)],
+      sourceIds: [origin.sourceId || stem(file.name)],
       sourceIdIndexes: [],
       ids: new Uint8Array(),
       attributes: [],

@@ -1,35 +1,20 @@
 import { isAbsolute } from "node:path";
-import { CodedError } from "@millrace/errors";
-import { deriveId, limits } from "@millrace/envelope";
-import type { FileSource, Source } from "@millrace/proto/source";
-import { millisecondsOf } from "./wire-duration.js";
+import { limits } from "@millrace/envelope";
+import type { FileSource } from "@millrace/proto/source";
+import { millisecondsOf } from "../stream/wire-duration.js";
+import { type CompletedKind, invalid } from "./completed-kind.js";
 
 const pathCharsMax = 4_096;
 const patternCharsMax = 256;
 const repeatMax = 1_000_000;
 const pollMs = { default: 1_000, min: 50, max: 3_600_000 };
 
-/**
- * The source with its defaults and its id, which follows from the stream and the settings. Whether the
- * directory is there and may be read is ingestion's to say: its answer is in the source's report.
- */
-export function completeSource(tenant: string, given: Source): Source {
-  if (given.kind === undefined) {
-    throw invalid("source.kind", "is missing", "Give the settings of a file source in source.file.");
-  }
-  const file = completeFile(given.kind.value);
+export function completeFileSource(given: FileSource): CompletedKind {
+  const file = completeFile(given);
   const poll = millisecondsOf(file.pollInterval ?? { seconds: 0, nanos: 0 });
-  const id = deriveId(
-    "file-source",
-    tenant,
-    given.stream,
-    file.path,
-    file.pattern,
-    String(poll),
-    file.sourceId,
-    ...(file.repeat === 1 ? [] : [`repeat ${file.repeat}`]),
-  );
-  return { id, stream: given.stream, kind: { $case: "file", value: file } };
+  const identity = [file.path, file.pattern, String(poll), file.sourceId];
+  if (file.repeat !== 1) identity.push(`repeat ${file.repeat}`);
+  return { kind: { $case: "file", value: file }, identity };
 }
 
 function completeFile(given: FileSource): FileSource {
@@ -88,8 +73,4 @@ function isBalanced(pattern: string): boolean {
     }
   }
   return !isBracket && !isBrace;
-}
-
-function invalid(field: string, problem: string, remedy: string): CodedError {
-  return new CodedError("invalid_argument", `check source: ${field} ${problem}`, { field, remedy });
 }

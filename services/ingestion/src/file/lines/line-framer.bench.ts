@@ -1,8 +1,8 @@
 import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createBlockPool } from "./block-pool.js";
-import { type FileBytes, readFrames } from "./file-reader.js";
+import { createBlockPool } from "../block-pool.js";
+import { type FileBytes, readFrames } from "../file-reader.js";
 import { createLineFramer, defaultFrameLimits } from "./line-framer.js";
 
 /**

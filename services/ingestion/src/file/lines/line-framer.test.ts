@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CodedError } from "@millrace/errors";
 import fc from "fast-check";
-import { type BlockShare, createBlockPool } from "./block-pool.js";
-import { type FileBytes, readFrames } from "./file-reader.js";
+import { type BlockShare, createBlockPool } from "../block-pool.js";
+import { type FileBytes, readFrames } from "../file-reader.js";
 import {
   createLineFramer,
   type FramedItem,

@@ -1,0 +1,24 @@
+import { deriveId } from "@millrace/envelope";
+import type { Source } from "@millrace/proto/source";
+import { type CompletedKind, invalid } from "./completed-kind.js";
+import { completeFileSource } from "./file-settings.js";
+
+/**
+ * The source with its defaults and its id, which follows from the stream and the settings. Whether what it
+ * names is there and may be read is ingestion's to say: its answer is in the source's report.
+ */
+export function completeSource(tenant: string, given: Source): Source {
+  if (given.kind === undefined) {
+    throw invalid("source.kind", "is missing", "Give the settings of a source, as in source.file.");
+  }
+  const { kind, identity } = completeKind(given.kind);
+  const id = deriveId(`${kind.$case}-source`, tenant, given.stream, ...identity);
+  return { id, stream: given.stream, kind, paused: given.paused };
+}
+
+function completeKind(kind: NonNullable<Source["kind"]>): CompletedKind {
+  switch (kind.$case) {
+    case "file":
+      return completeFileSource(kind.value);
+  }
+}

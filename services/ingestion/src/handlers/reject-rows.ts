@@ -1,0 +1,17 @@
+import { wireBatch } from "@millrace/envelope";
+import type { BufferClient } from "../source/buffer-client.js";
+import type { Rejected } from "../source/source-reader.js";
+
+/** What a source gave and can't be a message becomes a dead letter, with what was kept of it. */
+export const rejectRows =
+  ({ buffer, now }: { buffer: Pick<BufferClient, "reject">; now(): number }) =>
+  ({ batch, code, reason, truncatedBytes }: Rejected): Promise<void> =>
+    buffer.reject({
+      stage: "ingestion",
+      code,
+      reason,
+      attempts: 1,
+      timeMs: Math.round(now()),
+      batch: wireBatch(batch, { $case: "inline", value: batch.body }),
+      truncatedBytes,
+    });
