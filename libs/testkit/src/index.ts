@@ -24,6 +24,13 @@ export { type ServiceProcess, type ServiceToStart, startService } from "./servic
 // here.
 export { type BatchToBuild, buildBatch, inlineBatch, textsOf } from "@millrace/envelope/testing";
 export {
+  type KafkaOptions,
+  type KafkaServer,
+  type KafkaUser,
+  startKafka,
+  type TopicOptions,
+} from "@millrace/kafka/testing";
+export {
   findNatsServer,
   freePort,
   type NatsOptions,

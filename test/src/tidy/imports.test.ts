@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { type Finding, keep, lineAt, matches } from "./rule.js";
 import { isTest, isTypeScript, type SourceFile, sourceFile } from "./source-tree.js";
 
-const inService = ["errors", "proto", "envelope", "files", "runtime", "messaging", "segments"];
+const inService = ["errors", "proto", "envelope", "files", "runtime", "messaging", "segments", "kafka"];
 
 /**
  * Packages of ours that a package may import; a service, any of `inService`. `test` may import whatever it
@@ -15,9 +15,10 @@ const directions: Readonly<Record<string, readonly string[]>> = {
   envelope: ["errors", "proto"],
   runtime: ["errors", "proto"],
   messaging: ["errors", "proto", "envelope", "runtime"],
+  kafka: ["errors", "proto", "runtime"],
   segments: ["errors", "proto", "envelope", "files"],
   sdk: ["errors", "proto", "files"],
-  testkit: ["errors", "proto", "envelope", "runtime", "messaging", "segments", "sdk"],
+  testkit: ["errors", "proto", "envelope", "runtime", "messaging", "segments", "kafka", "sdk"],
   cli: ["errors", "proto", "envelope", "runtime", "messaging", "sdk", "examples"],
   examples: ["errors", "sdk"],
   e2e: ["cli", "messaging", "sdk", "testkit"],
@@ -103,7 +104,7 @@ function findDirections(files: readonly SourceFile[]): Finding[] {
 }
 
 keep({
-  name: "packages import one way: errors, proto ← envelope, runtime ← messaging, segments ← services",
+  name: "packages import one way: errors, proto ← envelope, runtime ← messaging, kafka, segments ← services",
   remedy: "Move what is needed to a lib below both, or let the caller hand it in.",
   find: findDirections,
   caught: [
@@ -172,6 +173,20 @@ keep({
           .map((one) => found(file, one)),
       ),
   caught: [[sourceFile("libs/testkit/src/x.ts", 'import { connect } from "@nats-io/transport-node";')]],
+});
+
+keep({
+  name: "libs/kafka is the only importer of the Kafka clients",
+  remedy: "Add what is missing to libs/kafka.",
+  find: (files) =>
+    files
+      .filter((file) => isTypeScript(file) && !file.path.startsWith("libs/kafka/"))
+      .flatMap((file) =>
+        importsOf(file)
+          .filter(({ target }) => /^(@platformatic\/|kafkajs$)/.test(target))
+          .map((one) => found(file, one)),
+      ),
+  caught: [[sourceFile("services/a/src/x.ts", 'import { Kafka } from "kafkajs";')]],
 });
 
 keep({

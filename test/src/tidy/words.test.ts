@@ -23,7 +23,12 @@ keep({
 keep({
   name: "a topic is Kafka's; ours are subjects",
   remedy: "Say subject or stream, or name Kafka in the line.",
-  find: (files) => findWord(files, /^(?!.*(?:kafka|consumerGroup)).*\btopics?\b/i),
+  find: (files) =>
+    findWord(
+      // What lies in a folder of that name speaks of nothing else.
+      files.filter(({ path }) => !/(^|\/)[^/]*kafka[^/]*(\/|$)/.test(path)),
+      /^(?!.*(?:kafka|consumerGroup)).*\btopics?\b/i,
+    ),
   caught: [[sourceFile("libs/a/src/x.ts", "const topic = `raw.${lane}`;")]],
   passed: [[sourceFile("docs/x.md", "A Kafka topic is a source.")]],
 });

@@ -1,0 +1,3 @@
+export type { KafkaUser } from "./broker-properties.js";
+export type { TopicOptions } from "./create-topic.js";
+export { type KafkaOptions, type KafkaServer, startKafka } from "./kafka-server.js";

@@ -1,0 +1,142 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { eventually, type TestAuthority } from "@millrace/runtime/testing";
+import { obtainBrokerJars } from "./broker-jars.js";
+import { type BrokerPorts, brokerProperties, type KafkaUser, scramArguments } from "./broker-properties.js";
+import { guard } from "./guard.js";
+import { createTopic, type TopicOptions } from "./create-topic.js";
+
+export interface KafkaOptions {
+  /** Issues the broker's certificate; with it there are TLS listeners. */
+  authority?: TestAuthority;
+  /** With them there are listeners that ask for a password, by PLAIN and SCRAM. */
+  users?: readonly KafkaUser[];
+}
+
+/** A real Kafka broker on the loopback interface, alone in its cluster. */
+export interface KafkaServer {
+  /** Addresses by listener, as `host:port`. Those that were not asked for are not listened at. */
+  readonly bootstrap: string;
+  readonly sslBootstrap: string;
+  readonly saslBootstrap: string;
+  readonly saslSslBootstrap: string;
+  readonly logFile: string;
+  pid(): number;
+  /** Makes a Kafka topic. */
+  createTopic(name: string, options?: TopicOptions): Promise<void>;
+  /** SIGKILL; `start` brings it back with the same state and ports. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  /** Ends it and removes its state. */
+  stop(): Promise<void>;
+}
+
+const startMs = 60_000;
+const javaFlags = ["-Xmx320m", "-Xms64m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"];
+
+export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
+  const { authority, users = [] } = options;
+  const jars = await obtainBrokerJars();
+  const dir = await mkdtemp(join(tmpdir(), "millrace-kafka-"));
+  const ports = await freePorts();
+  const configFile = join(dir, "server.properties");
+  const logFile = join(dir, "kafka.log");
+  await writeFile(configFile, await brokerProperties({ dir, ports, users, authority }));
+  const java = [...javaFlags, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", join(jars, "*")];
+  await format([...java, "kafka.tools.StorageTool", "format", "--standalone"], { configFile, users });
+  let child: ChildProcess | undefined;
+
+  const start = async (): Promise<void> => {
+    const log = openSync(logFile, "w");
+    const running = spawn(javaCommand(), [...java, "kafka.Kafka", configFile], {
+      stdio: ["ignore", log, log],
+    });
+    closeSync(log);
+    guard(running);
+    child = running;
+    await eventually(() => hasStarted(logFile, running), {
+      what: "the Kafka broker has started",
+      deadlineMs: startMs,
+      pollMs: 50,
+    }).catch(async (cause: unknown) => {
+      running.kill("SIGKILL");
+      throw new Error(`Kafka did not start:\n${(await readFile(logFile, "utf8")).slice(-4_000)}`, { cause });
+    });
+    if (running.exitCode !== null) {
+      throw new Error(`Kafka did not start:\n${(await readFile(logFile, "utf8")).slice(-4_000)}`);
+    }
+  };
+  const kill = async (): Promise<void> => {
+    const running = child;
+    child = undefined;
+    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
+    const exited = once(running, "exit");
+    running.kill("SIGKILL");
+    await exited;
+  };
+
+  await start();
+  const address = (port: number): string => `127.0.0.1:${port}`;
+  return {
+    bootstrap: address(ports.plaintext),
+    sslBootstrap: address(ports.ssl),
+    saslBootstrap: address(ports.sasl),
+    saslSslBootstrap: address(ports.saslSsl),
+    logFile,
+    pid: () => child?.pid ?? 0,
+    createTopic: (name, topic) => createTopic(address(ports.plaintext), name, topic),
+    kill,
+    start,
+    stop: async () => {
+      await kill();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+const javaCommand = (): string => {
+  const home = process.env["JAVA_HOME"];
+  return home === undefined || home === "" ? "java" : join(home, "bin", "java");
+};
+
+async function format(
+  java: readonly string[],
+  { configFile, users }: { configFile: string; users: readonly KafkaUser[] },
+): Promise<void> {
+  const clusterId = Buffer.from(randomUUID().replaceAll("-", ""), "hex").toString("base64url");
+  const what = ["-t", clusterId, "-c", configFile, ...scramArguments(users)];
+  await promisify(execFile)(javaCommand(), [...java, ...what], { timeout: startMs }).catch(
+    (cause: unknown) => {
+      throw new Error("the Kafka broker's folder could not be made; it needs Java 17 or newer", { cause });
+    },
+  );
+}
+
+/** Also once it has ended: what it said last tells why. */
+function hasStarted(logFile: string, running: ChildProcess): boolean {
+  if (running.exitCode !== null || running.signalCode !== null) return true;
+  return readFileSync(logFile, "utf8").includes("Kafka Server started");
+}
+
+async function freePorts(): Promise<BrokerPorts> {
+  const servers = Array.from({ length: 5 }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const [plaintext = 0, controller = 0, ssl = 0, sasl = 0, saslSsl = 0] = servers.map((server) => {
+    const address = server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  });
+  await Promise.all(
+    servers.map((server) => {
+      server.close();
+      return once(server, "close");
+    }),
+  );
+  return { plaintext, controller, ssl, sasl, saslSsl };
+}
