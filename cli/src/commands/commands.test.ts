@@ -26,6 +26,7 @@ const stream: StreamInfo = {
     artifacts: false,
     search: true,
     events: false,
+    violations: false,
   },
   state: "active",
   createdTime: new Date(0),

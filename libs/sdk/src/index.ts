@@ -13,7 +13,14 @@ export { type Published, PublishRefused } from "./publish/publish-all.js";
 export type { Position } from "./publish/publisher.js";
 export type { DataMessage, ReceivedMessage, StoredMessage, TextMessage } from "./receive/received-message.js";
 export type { Handler, HandlerContext, OnError } from "./receive/runner.js";
-export type { EventPayloads, EventType, StreamEvent } from "./receive/stream-event.js";
+export type { ContentRef } from "./receive/content-ref.js";
+export type {
+  AboutMessage,
+  EventPayloads,
+  EventType,
+  FindingCounts,
+  StreamEvent,
+} from "./receive/event-types.js";
 export type { Gap, SubscribeOptions, Subscription } from "./receive/subscription.js";
 export type { Logger } from "./rpc/environment.js";
 export { MillraceError } from "./rpc/millrace-error.js";

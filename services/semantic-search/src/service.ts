@@ -19,6 +19,7 @@ import { createFreshness } from "./freshness/freshness.js";
 import { createEmbeddingsTail } from "./freshness/embeddings-tail.js";
 import { findContents } from "./handlers/find-contents.js";
 import { storeEmbeddings } from "./handlers/store-embeddings.js";
+import { similarPairs } from "./similarity/similar-pairs.js";
 import { createVectorIndex, type VectorIndex } from "./index/vector-index.js";
 
 /** Keeps vectors in EMBEDDINGS, tails them into an index, and searches that. */
@@ -49,7 +50,13 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
     deadLetters,
     open: reader.open,
     release: reader.release,
-    handle: storeEmbeddings({ registry, ledger }),
+    handle: storeEmbeddings({
+      registry,
+      ledger,
+      similarPairs: (vectors, threshold) => similarPairs({ index, tail, ...clock }, vectors, threshold),
+      publisher,
+      now: clock.now,
+    }),
     trial,
     parallelismOf: registry.parallelismOf,
     parallelismDefault: config.parallelism,

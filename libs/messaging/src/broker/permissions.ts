@@ -161,7 +161,7 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     read(buckets.ledger),
     write(buckets.ledger, "privacy.>"),
     inspect("CLEAN", "ENRICHED"),
-    publishTo("clean.>", "enriched.>", "dlq.raw.>", "event.*.*.dead_letter"),
+    publishTo("clean.>", "enriched.>", "dlq.raw.>", "event.*.*.dead_letter", "event.*.*.privacy_violation"),
     serve("privacy", ["gateway", "ingestion"]),
   ],
   inference: [
@@ -180,7 +180,7 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     write(buckets.ledger, "search.>"),
     tail("EMBEDDINGS"),
     publishTo("$JS.API.DIRECT.GET.EMBEDDINGS"),
-    publishTo("embedding.>", "dlq.clean.>", "event.*.*.dead_letter"),
+    publishTo("embedding.>", "dlq.clean.>", "event.*.*.dead_letter", "event.*.*.similarity_threshold"),
     serve("semantic-search", ["gateway"]),
   ],
   output: [

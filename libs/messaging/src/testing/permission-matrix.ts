@@ -97,6 +97,8 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["event.default.s.source_failed", ["ingestion"]],
   ["event.default.s.privacy_exempted", ["gateway"]],
   ["event.default.s.backpressure", ["buffer"]],
+  ["event.default.s.privacy_violation", ["privacy"]],
+  ["event.default.s.similarity_threshold", ["semantic-search"]],
   ["event.default.s.model_promoted", []],
   ["$KV.CONFIG.stream.default.s", ["gateway"]],
   ["$KV.CONFIG.source.default.s.f", ["gateway"]],

@@ -127,7 +127,8 @@ test("new data events come once a message", async () => {
   const processor = await createStreamProcessor("live", gateway.connect());
   const payloads: unknown[] = [];
   const handler = processor.onEvent("new_data", (event) => {
-    payloads.push(event.payload);
+    const { content, ...rest } = event.payload;
+    payloads.push({ ...rest, content: content.id, isSame: content === event.content });
     gateway.changed();
   });
   await handler.ready;
@@ -135,8 +136,8 @@ test("new data events come once a message", async () => {
   gateway.changed();
   await gateway.until(() => payloads.length === 2);
   assert.deepEqual(payloads, [
-    { messageId: "m1", sourceId: "s1", priority: "high" },
-    { messageId: "m2", sourceId: "s1", priority: "high" },
+    { messageId: "m1", sourceId: "s1", priority: "high", content: "m1", isSame: true },
+    { messageId: "m2", sourceId: "s1", priority: "high", content: "m2", isSame: true },
   ]);
 });
 

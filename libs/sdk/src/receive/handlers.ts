@@ -5,7 +5,8 @@ import { invalidArgument } from "../rpc/millrace-error.js";
 import { checkOneOf } from "../units/checks.js";
 import type { DataMessage, ReceivedMessage, TextMessage } from "./received-message.js";
 import { createRunner, type Handler, type Runner, type RunnerOptions } from "./runner.js";
-import { type EventType, eventTypes, type StreamEvent, watchEvents } from "./stream-event.js";
+import { type EventType, eventTypes, type StreamEvent } from "./event-types.js";
+import { watchEvents } from "./stream-event.js";
 import { subscribe } from "./subscription.js";
 
 export interface Handlers {

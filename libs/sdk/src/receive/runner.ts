@@ -1,7 +1,7 @@
 import type { Channel } from "../rpc/channel.js";
 import type { ReceivedMessage } from "./received-message.js";
 import { createSlots } from "./slots.js";
-import type { StreamEvent } from "./stream-event.js";
+import type { StreamEvent } from "./event-types.js";
 
 /** What is registered, until it is stopped. */
 export interface Handler extends AsyncDisposable {

@@ -1,47 +1,16 @@
-import { type Event, EventServiceService } from "@millrace/proto/event";
+import {
+  type Event,
+  EventServiceService,
+  type NewData,
+  type PrivacyViolation,
+  type SimilarContent,
+  type SimilarityThreshold,
+} from "@millrace/proto/event";
 import type { Channel } from "../rpc/channel.js";
 import { follow } from "../rpc/follow.js";
+import { type ContentRef, contentRef } from "./content-ref.js";
+import type { AboutMessage, EventType, StreamEvent } from "./event-types.js";
 import { toPriority } from "./received-message.js";
-
-/** What each type of event carries. */
-export interface EventPayloads {
-  new_data: { messageId: string; sourceId: string; priority: "high" | "batch" };
-  /** Messages that a stage gave up on, and why. */
-  dead_letter: { stage: string; code: string; reason: string; messages: number };
-  source_failed: { source: string; reason: string };
-  /** The stream is exempt from the privacy filter from now on, or, where false, no longer. */
-  privacy_exempted: { exempt: boolean };
-  /** The stream is full, or, where `full` is false, has room again. */
-  backpressure: {
-    full: boolean;
-    /** Who waits: `ingestion`, `gateway`. */
-    waiting: readonly string[];
-    waitingFor: string;
-    /** What holds it up, such as `store lags by 1048576 bytes`. */
-    because: string;
-    liveBytes: number;
-    quotaBytes: number;
-  };
-}
-
-export type EventType = keyof EventPayloads;
-
-export interface StreamEvent<Type extends EventType = EventType> {
-  /** The event's id; the events of one batch of new data share it. */
-  id: string;
-  type: Type;
-  stream: string;
-  time: Date;
-  payload: EventPayloads[Type];
-}
-
-export const eventTypes: readonly EventType[] = [
-  "new_data",
-  "dead_letter",
-  "source_failed",
-  "privacy_exempted",
-  "backpressure",
-];
 
 export interface WatchOptions {
   stream: string;
@@ -50,7 +19,10 @@ export interface WatchOptions {
   onOpen: () => void;
 }
 
-/** Events of one type from now on; new data comes once a message. Reconnects and goes on where it was. */
+/**
+ * Events of one type from now on; what is told of messages comes once a message. Reconnects and goes on where
+ * it was.
+ */
 export async function* watchEvents(
   channel: Channel,
   { stream, type, signal, onOpen }: WatchOptions,
@@ -64,19 +36,28 @@ export async function* watchEvents(
   });
   for await (const response of responses) {
     if (response.resumeToken !== "") resumeToken = response.resumeToken;
-    for (const event of response.events) yield* fanOut(event);
+    for (const event of response.events) yield* fanOut(channel, event);
   }
 }
 
-function* fanOut(event: Event): Generator<StreamEvent> {
+interface Head {
+  id: string;
+  stream: string;
+  time: Date;
+}
+
+function* fanOut(channel: Channel, event: Event): Generator<StreamEvent> {
   const head = { id: event.id, stream: event.stream, time: new Date(event.timeMs) };
   switch (event.payload?.$case) {
-    case "newData": {
-      const { messages } = event.payload.value;
-      const priority = toPriority(event.payload.value.priority);
-      for (const message of messages) yield { ...head, type: "new_data", payload: { ...message, priority } };
+    case "newData":
+      yield* newData(channel, head, event.payload.value);
       return;
-    }
+    case "privacyViolation":
+      yield* violations(channel, head, event.payload.value);
+      return;
+    case "similarityThreshold":
+      yield* similarities(channel, head, event.payload.value);
+      return;
     case "deadLetter":
       yield { ...head, type: "dead_letter", payload: event.payload.value };
       return;
@@ -89,7 +70,46 @@ function* fanOut(event: Event): Generator<StreamEvent> {
     case "backpressure":
       yield { ...head, type: "backpressure", payload: event.payload.value };
       return;
+    case "notification":
+      yield { ...head, type: "notification", payload: event.payload.value };
+      return;
     case undefined:
     // An event of a kind that this version does not know is left out.
   }
+}
+
+function* newData(channel: Channel, head: Head, value: NewData): Generator<StreamEvent> {
+  const priority = toPriority(value.priority);
+  for (const message of value.messages) {
+    const about = aboutOf(channel, head, { id: message.messageId, sourceId: message.sourceId });
+    const payload = { ...message, priority, content: about.content };
+    yield { ...head, ...about, type: "new_data", payload };
+  }
+}
+
+function* violations(channel: Channel, head: Head, value: PrivacyViolation): Generator<StreamEvent> {
+  for (const { messageId, sourceId, counts } of value.messages) {
+    const about = aboutOf(channel, head, { id: messageId, sourceId });
+    yield { ...head, ...about, type: "privacy_violation", payload: { counts } };
+  }
+}
+
+function* similarities(channel: Channel, head: Head, value: SimilarityThreshold): Generator<StreamEvent> {
+  const { threshold } = value;
+  const refOf = ({ contentId: id, sourceId }: SimilarContent): ContentRef =>
+    contentRef(channel, { id, sourceId, stream: head.stream });
+  for (const { content, nearest, score } of value.pairs) {
+    if (content === undefined || nearest === undefined) continue;
+    const about = aboutOf(channel, head, { id: content.contentId, sourceId: content.sourceId });
+    const payload = { nearest: refOf(nearest), score, threshold };
+    yield { ...head, ...about, type: "similarity_threshold", payload };
+  }
+}
+
+function aboutOf(
+  channel: Channel,
+  { stream }: Head,
+  { id, sourceId }: { id: string; sourceId: string },
+): AboutMessage {
+  return { source: sourceId, contentId: id, content: contentRef(channel, { id, stream, sourceId }) };
 }

@@ -81,6 +81,13 @@ export interface StreamOptions {
     search?: boolean;
     /** `new_data`. Default true. */
     events?: boolean;
+    /** `privacy_violation`. Default: as `events`. */
+    violations?: boolean;
+    /**
+     * `similarity_threshold` for each content whose nearest stored one of this stream is at least so near by
+     * cosine, above 0 to 1. Needs search. Default: none.
+     */
+    similarityThreshold?: number;
   };
 }
 
@@ -224,13 +231,17 @@ function checkEnrichments(enrichments: NonNullable<StreamOptions["enrichments"]>
 }
 
 const outputKeys = ["results", "storage", "artifacts", "search", "events"] as const;
+/** What adds to outputs, and is none by itself. */
+const addedKeys = ["violations", "similarityThreshold"] as const;
 
 function toOutputs({ outputs = {}, enrichments }: StreamOptions): NonNullable<Stream["outputs"]> {
-  checkKeys(outputs, outputKeys, "outputs");
+  checkKeys(outputs, [...outputKeys, ...addedKeys], "outputs");
   const embeds = enrichments?.embeddings ?? true;
   const { results = true, storage = false, artifacts = true, search = embeds, events = true } = outputs;
-  for (const [key, value] of Object.entries({ artifacts, search, events }))
+  const { violations = events, similarityThreshold } = outputs;
+  for (const [key, value] of Object.entries({ artifacts, search, events, violations }))
     checkBoolean(value, `outputs.${key}`);
+  if (similarityThreshold !== undefined) checkThreshold(similarityThreshold, search);
   if (search && !embeds) {
     const remedy = "Switch enrichments.embeddings on, or outputs.search off.";
     throw invalidArgument("outputs.search", "needs embeddings, which are off", remedy);
@@ -239,7 +250,15 @@ function toOutputs({ outputs = {}, enrichments }: StreamOptions): NonNullable<St
   if (Object.values(declared).every((output) => output === undefined || output === false)) {
     throw invalidArgument("outputs", "are all off", `Switch one of ${outputKeys.join(", ")} on.`);
   }
-  return declared;
+  return { ...declared, violations, ...(similarityThreshold !== undefined && { similarityThreshold }) };
+}
+
+function checkThreshold(threshold: number, search: boolean): void {
+  const field = "outputs.similarityThreshold";
+  if (typeof threshold !== "number" || !(threshold > 0 && threshold <= 1)) {
+    throw invalidArgument(field, `is ${JSON.stringify(threshold)}`, "Give a cosine above 0, up to 1.");
+  }
+  if (!search) throw invalidArgument(field, "needs search, which is off", "Switch outputs.search on.");
 }
 
 type Outputs = NonNullable<StreamOptions["outputs"]>;

@@ -34,6 +34,7 @@ test("a stream is created with the documented defaults", async () => {
       artifacts: true,
       search: true,
       events: true,
+      violations: true,
     },
     state: "active",
     createdTime: new Date(1_700_000_000_000),
@@ -66,6 +67,7 @@ test("every option reaches the server", async () => {
     artifacts: false,
     search: false,
     events: false,
+    violations: false,
   });
   assert.deepEqual([settings.processingMode, settings.batchSize], ["batch", 8192]);
   assert.equal(settings.bufferSize, 128_000_000);

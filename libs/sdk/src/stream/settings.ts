@@ -35,6 +35,8 @@ export interface StreamSettings {
     artifacts: boolean;
     search: boolean;
     events: boolean;
+    violations: boolean;
+    similarityThreshold?: number;
   };
 }
 
@@ -71,6 +73,10 @@ export function toStreamInfo(stream: Stream | undefined): StreamInfo {
       artifacts: outputs?.artifacts ?? false,
       search: outputs?.search ?? false,
       events: outputs?.events ?? false,
+      violations: outputs?.violations ?? false,
+      ...(outputs?.similarityThreshold !== undefined && {
+        similarityThreshold: outputs.similarityThreshold,
+      }),
     },
     state: stream?.state === StreamState.STREAM_STATE_PAUSED ? "paused" : "active",
     createdTime: new Date(stream?.createdMs ?? 0),

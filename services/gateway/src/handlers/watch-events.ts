@@ -26,6 +26,9 @@ const knownTypes: readonly string[] = [
   "source_failed",
   "privacy_exempted",
   "backpressure",
+  "privacy_violation",
+  "similarity_threshold",
+  "notification",
 ];
 
 export const watchEvents =

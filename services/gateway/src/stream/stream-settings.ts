@@ -149,8 +149,10 @@ function completeOutputs(given: Outputs | undefined, enrichments: Enrichments): 
     artifacts: given?.artifacts ?? false,
     search: given?.search ?? false,
     events: given?.events ?? false,
+    ...completeTelling(given),
   };
-  if (!Object.values(outputs).some((output) => output !== undefined && output !== false)) {
+  const { results, storage, artifacts, search, events } = outputs;
+  if (results === undefined && storage === undefined && !artifacts && !search && !events) {
     const remedy = "Declare at least one of results, storage, artifacts, search and events.";
     throw invalid("stream.outputs", "declares no output", remedy);
   }
@@ -158,6 +160,18 @@ function completeOutputs(given: Outputs | undefined, enrichments: Enrichments): 
     throw invalid("stream.outputs.search", "needs embeddings", "Set enrichments.embeddings as well.");
   }
   return outputs;
+}
+
+/** What is told of contents as they pass: no output by itself. */
+function completeTelling(given: Outputs | undefined): Pick<Outputs, "violations" | "similarityThreshold"> {
+  const { violations = false, similarityThreshold, search = false } = given ?? {};
+  if (similarityThreshold === undefined) return { violations };
+  const field = "stream.outputs.similarity_threshold";
+  if (!(similarityThreshold > 0 && similarityThreshold <= 1)) {
+    throw invalid(field, `is ${similarityThreshold}`, "Use a cosine above 0, up to 1.");
+  }
+  if (!search) throw invalid(field, "needs search", "Set outputs.search as well.");
+  return { violations, similarityThreshold };
 }
 
 function completeResults(given: Results): Results {

@@ -1,9 +1,11 @@
 import { boundFindings, limits, type SendableBatch, stamp } from "@millrace/envelope";
-import { type Handler, pastFilter, type StreamRegistry } from "@millrace/messaging";
+import { type Handler, type Outgoing, pastFilter, type StreamRegistry, subjects } from "@millrace/messaging";
+import { Event } from "@millrace/proto/event";
 import { findingTypeOf } from "../detect/finding-type.js";
 import { type Bodies, filterOpenBatch, redactHere, redactInThreads } from "../filter/filter-body.js";
 import type { Filters } from "../filter/filters.js";
 import type { FilterPool } from "../filter/pool/filter-pool.js";
+import { violationEvent } from "../filter/violation-event.js";
 
 export interface FilterBatchParts {
   filters: Filters;
@@ -49,8 +51,18 @@ export const filterBatch =
       const { body } = clean;
       if (body instanceof Uint8Array && body !== raw.body) (isHere ? bodies : shared).give(body);
     };
-    return { batches: pastFilter(clean, stream), after };
+    // Each message with a finding is named, so only where the stream asks for it.
+    const publish = stream.outputs?.violations === true ? violations(whole, now()) : [];
+    return { batches: pastFilter(clean, stream), publish, after };
   };
+
+function violations(whole: SendableBatch, nowMs: number): Outgoing[] {
+  const event = violationEvent(whole, nowMs);
+  if (event === undefined) return [];
+  const { tenant, stream } = whole.header;
+  const subject = subjects.event(tenant, stream, event.type);
+  return [{ subject, data: Event.encode(event).finish(), id: event.id }];
+}
 
 function countFindings({ annotations }: SendableBatch, found: FilterBatchParts["found"]): void {
   const { findings } = annotations;

@@ -10,10 +10,15 @@ export interface EmbeddingsTail extends Component {
    * index.
    */
   hasReached(seq: number): Promise<boolean>;
+  /** The number under which a content was stored last, where that was among the last `recentMax`. */
+  seqOf(contentId: string): number | undefined;
 }
 
 /** Vectors handed to the index at once: it answers searches in between. */
 const chunkVectorsMax = 128;
+
+/** Contents whose number is remembered: far more than are being stored at any moment. */
+const recentMax = 16_384;
 
 /** A chunk waits no longer for its next vector: a purge takes messages that were counted as pending. */
 const lullMs = 100;
@@ -36,6 +41,19 @@ export function createEmbeddingsTail(options: {
   let reached = 0;
   let rebuilt = false;
   let lastError: string | undefined;
+  const recent = new Map<string, number>();
+
+  const remember = (chunk: readonly StoredEmbedding[], seqs: readonly number[]): void => {
+    for (const [at, { contentId }] of chunk.entries()) {
+      // Said again, it is the youngest of the map's order.
+      recent.delete(contentId);
+      recent.set(contentId, seqs[at] ?? 0);
+    }
+    for (const contentId of recent.keys()) {
+      if (recent.size <= recentMax) return;
+      recent.delete(contentId);
+    }
+  };
 
   const apply = async (chunk: readonly StoredEmbedding[]): Promise<void> => {
     // The last one of a content wins, also within a chunk.
@@ -74,17 +92,20 @@ export function createEmbeddingsTail(options: {
         const waited = new AbortController();
         const lull = runtime.clock.sleep(lullMs, AbortSignal.any([signal, waited.signal]));
         const chunk = [StoredEmbedding.decode(first.value.data)];
+        const seqs = [first.value.seq];
         let last = first.value;
         next = ask();
         while (chunk.length < chunkVectorsMax && last.pending > 0) {
           const item = await Promise.race([next, lull]);
           if (item === undefined || item.done === true) break;
           chunk.push(StoredEmbedding.decode(item.value.data));
+          seqs.push(item.value.seq);
           last = item.value;
           next = ask();
         }
         waited.abort();
         await apply(chunk);
+        remember(chunk, seqs);
         reached = last.seq;
       }
     } finally {
@@ -123,6 +144,7 @@ export function createEmbeddingsTail(options: {
   return {
     name: "embeddings-tail",
     hasReached,
+    seqOf: (contentId) => recent.get(contentId),
     start: async () => {
       running = loop();
       await untilRebuilt();

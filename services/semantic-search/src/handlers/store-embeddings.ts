@@ -3,22 +3,36 @@ import {
   idText,
   messageId,
   type OpenBatch,
+  outputId,
   rowEventTimeMs,
   rowPositions,
   rowSourceId,
 } from "@millrace/envelope";
-import { type Handler, type Ledger, type Outgoing, type StreamRegistry, subjects } from "@millrace/messaging";
+import {
+  type Handler,
+  type Ledger,
+  type Outgoing,
+  type Publisher,
+  type StreamRegistry,
+  subjects,
+} from "@millrace/messaging";
+import type { Header } from "@millrace/proto/batch";
+import { Event, type SimilarContents } from "@millrace/proto/event";
 import { StoredEmbedding } from "@millrace/proto/work";
+import type { StoredVector } from "../similarity/similar-pairs.js";
+
+export interface StoreEmbeddingsParts {
+  registry: Pick<StreamRegistry, "findFor">;
+  ledger: Pick<Ledger, "account" | "settle" | "stored">;
+  /** Of new vectors, those with a near neighbour; asked only for streams with a threshold. */
+  similarPairs(vectors: readonly StoredVector[], threshold: number): Promise<SimilarContents[]>;
+  publisher: Publisher;
+  now(): number;
+}
 
 /** Enriched batch in, one message a vector out: the last one of a content is what every replica indexes. */
 export const storeEmbeddings =
-  ({
-    registry,
-    ledger,
-  }: {
-    registry: Pick<StreamRegistry, "findFor">;
-    ledger: Pick<Ledger, "account" | "settle" | "stored">;
-  }): Handler =>
+  ({ registry, ledger, similarPairs, publisher, now }: StoreEmbeddingsParts): Handler =>
   async (enriched) => {
     const { header } = enriched;
     const stream = await registry.findFor(header);
@@ -28,16 +42,47 @@ export const storeEmbeddings =
     let fresh = 0;
     for (let row = 0; row < header.count; row++) if (!account.settled.has(positions[row] as number)) fresh++;
     const intervals = [{ from: header.positionFrom, to: header.positionTo }];
+    const stored = [...embeddingsOf(enriched, positions)];
+    const threshold = stream.outputs?.similarityThreshold;
     return {
-      publish: [...embeddingsOf(enriched, positions)],
-      after: () => {
+      publish: stored.map(toOutgoing),
+      after: async (published) => {
+        if (threshold !== undefined && stored.length > 0) {
+          const vectors = stored.map((each, at) => ({ stored: each, seq: published[at]?.seq ?? 0 }));
+          const pairs = await similarPairs(vectors, threshold);
+          if (pairs.length > 0) await publisher.publish(similarityEvent(header, { threshold, pairs }, now()));
+        }
         ledger.settle(header, { intervals, done: fresh });
         return ledger.stored();
       },
     };
   };
 
-function* embeddingsOf(enriched: OpenBatch, positions: Float64Array): Generator<Outgoing> {
+/** One event a batch, before the batch is settled. */
+function similarityEvent(
+  header: Header,
+  value: { threshold: number; pairs: SimilarContents[] },
+  nowMs: number,
+): Outgoing {
+  const { tenant, stream } = header;
+  const type = "similarity_threshold";
+  const event: Event = {
+    id: outputId(idText(header.id), "similarity-threshold", 0),
+    type,
+    stream,
+    timeMs: Math.round(nowMs),
+    payload: { $case: "similarityThreshold", value },
+  };
+  return { subject: subjects.event(tenant, stream, type), data: Event.encode(event).finish(), id: event.id };
+}
+
+const toOutgoing = (stored: StoredEmbedding): Outgoing => ({
+  subject: subjects.embedding(stored.tenant, stored.stream, stored.contentId),
+  data: StoredEmbedding.encode(stored).finish(),
+  id: stored.contentId,
+});
+
+function* embeddingsOf(enriched: OpenBatch, positions: Float64Array): Generator<StoredEmbedding> {
   const { header, columns } = enriched;
   const embeddings = enriched.annotations.embeddings;
   if (embeddings === undefined) return;
@@ -48,7 +93,7 @@ function* embeddingsOf(enriched: OpenBatch, positions: Float64Array): Generator<
         ? messageId(header, positions[row] as number)
         : idText(columns.ids.subarray(16 * row, 16 * row + 16));
     const sourceId = rowSourceId(columns, row);
-    const stored: StoredEmbedding = {
+    yield {
       tenant: header.tenant,
       stream: header.stream,
       artifact: artifactId(header, sourceId),
@@ -58,11 +103,6 @@ function* embeddingsOf(enriched: OpenBatch, positions: Float64Array): Generator<
       model: embeddings.model,
       dimensions: embeddings.dimensions,
       vector: embeddings.vectors.subarray(at * vectorBytes, (at + 1) * vectorBytes),
-    };
-    yield {
-      subject: subjects.embedding(header.tenant, header.stream, contentId),
-      data: StoredEmbedding.encode(stored).finish(),
-      id: contentId,
     };
   }
 }

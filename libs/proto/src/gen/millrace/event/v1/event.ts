@@ -21,7 +21,10 @@ import { Priority } from "../../message/v1/message.js";
 
 export interface Event {
   id: string;
-  /** new_data, dead_letter, source_failed, privacy_exempted or backpressure. */
+  /**
+   * new_data, dead_letter, source_failed, privacy_exempted, backpressure, privacy_violation, similarity_threshold or
+   * notification.
+   */
   type: string;
   stream: string;
   timeMs: number;
@@ -31,6 +34,9 @@ export interface Event {
     | { $case: "sourceFailed"; value: SourceFailed }
     | { $case: "privacyExempted"; value: PrivacyExempted }
     | { $case: "backpressure"; value: Backpressure }
+    | { $case: "privacyViolation"; value: PrivacyViolation }
+    | { $case: "similarityThreshold"; value: SimilarityThreshold }
+    | { $case: "notification"; value: Notification }
     | undefined;
 }
 
@@ -74,6 +80,79 @@ export interface Backpressure {
   because: string;
   liveBytes: number;
   quotaBytes: number;
+}
+
+/**
+ * Personal data that privacy found and replaced, one event a batch: types and places, never a value. Told as the batch
+ * leaves privacy, so that contents and results of it may still be on their way.
+ */
+export interface PrivacyViolation {
+  /** Findings by type, such as EMAIL, of all messages of the batch. */
+  counts: { [key: string]: number };
+  /** The first of them, 1000 at most and as many as the bus carries. */
+  messages: ViolatingMessage[];
+  /** Messages with findings that are not listed. */
+  messagesOmitted: number;
+}
+
+export interface PrivacyViolation_CountsEntry {
+  key: string;
+  value: number;
+}
+
+export interface ViolatingMessage {
+  /** Also the content's id, where the stream has artifacts. */
+  messageId: string;
+  /** As privacy let it pass. */
+  sourceId: string;
+  counts: { [key: string]: number };
+}
+
+export interface ViolatingMessage_CountsEntry {
+  key: string;
+  value: number;
+}
+
+/** New contents whose nearest stored neighbour is as near as the stream's threshold says, one event a batch. */
+export interface SimilarityThreshold {
+  /** In force when they were compared. */
+  threshold: number;
+  pairs: SimilarContents[];
+}
+
+export interface SimilarContents {
+  content:
+    | SimilarContent
+    | undefined;
+  /** Stored before it, in the same stream. */
+  nearest:
+    | SimilarContent
+    | undefined;
+  /** Cosine similarity. */
+  score: number;
+}
+
+export interface SimilarContent {
+  contentId: string;
+  artifact: string;
+  sourceId: string;
+}
+
+/** Somebody is to be told: by Notify, or by a trigger of action notify. Triggers on this type, by channel, tell them. */
+export interface Notification {
+  /** Who, such as `privacy-team`. */
+  channel: string;
+  /** About which event, by id and type; empty where it is about none. */
+  eventId: string;
+  eventType: string;
+  /** About which messages. */
+  messages: NewMessage[];
+  counts: { [key: string]: number };
+}
+
+export interface Notification_CountsEntry {
+  key: string;
+  value: number;
 }
 
 export interface WatchEventsRequest {
@@ -123,6 +202,15 @@ export const Event: MessageFns<Event> = {
         break;
       case "backpressure":
         Backpressure.encode(message.payload.value, writer.uint32(90).fork()).join();
+        break;
+      case "privacyViolation":
+        PrivacyViolation.encode(message.payload.value, writer.uint32(98).fork()).join();
+        break;
+      case "similarityThreshold":
+        SimilarityThreshold.encode(message.payload.value, writer.uint32(106).fork()).join();
+        break;
+      case "notification":
+        Notification.encode(message.payload.value, writer.uint32(114).fork()).join();
         break;
     }
     return writer;
@@ -213,6 +301,33 @@ export const Event: MessageFns<Event> = {
             message.payload = { $case: "backpressure", value: Backpressure.decode(reader, reader.uint32()) };
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.payload = { $case: "privacyViolation", value: PrivacyViolation.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.payload = {
+              $case: "similarityThreshold",
+              value: SimilarityThreshold.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.payload = { $case: "notification", value: Notification.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -262,6 +377,27 @@ export const Event: MessageFns<Event> = {
       case "backpressure": {
         if (object.payload?.value !== undefined && object.payload?.value !== null) {
           message.payload = { $case: "backpressure", value: Backpressure.fromPartial(object.payload.value) };
+        }
+        break;
+      }
+      case "privacyViolation": {
+        if (object.payload?.value !== undefined && object.payload?.value !== null) {
+          message.payload = { $case: "privacyViolation", value: PrivacyViolation.fromPartial(object.payload.value) };
+        }
+        break;
+      }
+      case "similarityThreshold": {
+        if (object.payload?.value !== undefined && object.payload?.value !== null) {
+          message.payload = {
+            $case: "similarityThreshold",
+            value: SimilarityThreshold.fromPartial(object.payload.value),
+          };
+        }
+        break;
+      }
+      case "notification": {
+        if (object.payload?.value !== undefined && object.payload?.value !== null) {
+          message.payload = { $case: "notification", value: Notification.fromPartial(object.payload.value) };
         }
         break;
       }
@@ -728,6 +864,730 @@ export const Backpressure: MessageFns<Backpressure> = {
     message.because = object.because ?? "";
     message.liveBytes = object.liveBytes ?? 0;
     message.quotaBytes = object.quotaBytes ?? 0;
+    return message;
+  },
+};
+
+function createBasePrivacyViolation(): PrivacyViolation {
+  return { counts: {}, messages: [], messagesOmitted: 0 };
+}
+
+export const PrivacyViolation: MessageFns<PrivacyViolation> = {
+  encode(message: PrivacyViolation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.counts).forEach(([key, value]: [string, number]) => {
+      PrivacyViolation_CountsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    for (const v of message.messages) {
+      ViolatingMessage.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.messagesOmitted !== 0) {
+      writer.uint32(24).uint32(message.messagesOmitted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PrivacyViolation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrivacyViolation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = PrivacyViolation_CountsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.counts[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.messages.push(ViolatingMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.messagesOmitted = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PrivacyViolation>): PrivacyViolation {
+    return PrivacyViolation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PrivacyViolation>): PrivacyViolation {
+    const message = createBasePrivacyViolation();
+    message.counts = (globalThis.Object.entries(object.counts ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.messages = object.messages?.map((e) => ViolatingMessage.fromPartial(e)) || [];
+    message.messagesOmitted = object.messagesOmitted ?? 0;
+    return message;
+  },
+};
+
+function createBasePrivacyViolation_CountsEntry(): PrivacyViolation_CountsEntry {
+  return { key: "", value: 0 };
+}
+
+export const PrivacyViolation_CountsEntry: MessageFns<PrivacyViolation_CountsEntry> = {
+  encode(message: PrivacyViolation_CountsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PrivacyViolation_CountsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrivacyViolation_CountsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PrivacyViolation_CountsEntry>): PrivacyViolation_CountsEntry {
+    return PrivacyViolation_CountsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PrivacyViolation_CountsEntry>): PrivacyViolation_CountsEntry {
+    const message = createBasePrivacyViolation_CountsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseViolatingMessage(): ViolatingMessage {
+  return { messageId: "", sourceId: "", counts: {} };
+}
+
+export const ViolatingMessage: MessageFns<ViolatingMessage> = {
+  encode(message: ViolatingMessage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.messageId !== "") {
+      writer.uint32(10).string(message.messageId);
+    }
+    if (message.sourceId !== "") {
+      writer.uint32(18).string(message.sourceId);
+    }
+    globalThis.Object.entries(message.counts).forEach(([key, value]: [string, number]) => {
+      ViolatingMessage_CountsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ViolatingMessage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseViolatingMessage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sourceId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = ViolatingMessage_CountsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.counts[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ViolatingMessage>): ViolatingMessage {
+    return ViolatingMessage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ViolatingMessage>): ViolatingMessage {
+    const message = createBaseViolatingMessage();
+    message.messageId = object.messageId ?? "";
+    message.sourceId = object.sourceId ?? "";
+    message.counts = (globalThis.Object.entries(object.counts ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseViolatingMessage_CountsEntry(): ViolatingMessage_CountsEntry {
+  return { key: "", value: 0 };
+}
+
+export const ViolatingMessage_CountsEntry: MessageFns<ViolatingMessage_CountsEntry> = {
+  encode(message: ViolatingMessage_CountsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ViolatingMessage_CountsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseViolatingMessage_CountsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ViolatingMessage_CountsEntry>): ViolatingMessage_CountsEntry {
+    return ViolatingMessage_CountsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ViolatingMessage_CountsEntry>): ViolatingMessage_CountsEntry {
+    const message = createBaseViolatingMessage_CountsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseSimilarityThreshold(): SimilarityThreshold {
+  return { threshold: 0, pairs: [] };
+}
+
+export const SimilarityThreshold: MessageFns<SimilarityThreshold> = {
+  encode(message: SimilarityThreshold, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.threshold !== 0) {
+      writer.uint32(9).double(message.threshold);
+    }
+    for (const v of message.pairs) {
+      SimilarContents.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SimilarityThreshold {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSimilarityThreshold();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.threshold = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pairs.push(SimilarContents.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SimilarityThreshold>): SimilarityThreshold {
+    return SimilarityThreshold.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SimilarityThreshold>): SimilarityThreshold {
+    const message = createBaseSimilarityThreshold();
+    message.threshold = object.threshold ?? 0;
+    message.pairs = object.pairs?.map((e) => SimilarContents.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSimilarContents(): SimilarContents {
+  return { content: undefined, nearest: undefined, score: 0 };
+}
+
+export const SimilarContents: MessageFns<SimilarContents> = {
+  encode(message: SimilarContents, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.content !== undefined) {
+      SimilarContent.encode(message.content, writer.uint32(10).fork()).join();
+    }
+    if (message.nearest !== undefined) {
+      SimilarContent.encode(message.nearest, writer.uint32(18).fork()).join();
+    }
+    if (message.score !== 0) {
+      writer.uint32(29).float(message.score);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SimilarContents {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSimilarContents();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.content = SimilarContent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nearest = SimilarContent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 29) {
+              break;
+            }
+
+            message.score = reader.float();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SimilarContents>): SimilarContents {
+    return SimilarContents.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SimilarContents>): SimilarContents {
+    const message = createBaseSimilarContents();
+    message.content = (object.content !== undefined && object.content !== null)
+      ? SimilarContent.fromPartial(object.content)
+      : undefined;
+    message.nearest = (object.nearest !== undefined && object.nearest !== null)
+      ? SimilarContent.fromPartial(object.nearest)
+      : undefined;
+    message.score = object.score ?? 0;
+    return message;
+  },
+};
+
+function createBaseSimilarContent(): SimilarContent {
+  return { contentId: "", artifact: "", sourceId: "" };
+}
+
+export const SimilarContent: MessageFns<SimilarContent> = {
+  encode(message: SimilarContent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.contentId !== "") {
+      writer.uint32(10).string(message.contentId);
+    }
+    if (message.artifact !== "") {
+      writer.uint32(18).string(message.artifact);
+    }
+    if (message.sourceId !== "") {
+      writer.uint32(26).string(message.sourceId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SimilarContent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSimilarContent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.contentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sourceId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SimilarContent>): SimilarContent {
+    return SimilarContent.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SimilarContent>): SimilarContent {
+    const message = createBaseSimilarContent();
+    message.contentId = object.contentId ?? "";
+    message.artifact = object.artifact ?? "";
+    message.sourceId = object.sourceId ?? "";
+    return message;
+  },
+};
+
+function createBaseNotification(): Notification {
+  return { channel: "", eventId: "", eventType: "", messages: [], counts: {} };
+}
+
+export const Notification: MessageFns<Notification> = {
+  encode(message: Notification, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    if (message.eventId !== "") {
+      writer.uint32(18).string(message.eventId);
+    }
+    if (message.eventType !== "") {
+      writer.uint32(26).string(message.eventType);
+    }
+    for (const v of message.messages) {
+      NewMessage.encode(v!, writer.uint32(34).fork()).join();
+    }
+    globalThis.Object.entries(message.counts).forEach(([key, value]: [string, number]) => {
+      Notification_CountsEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Notification {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNotification();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.eventId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.eventType = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.messages.push(NewMessage.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            const entry5 = Notification_CountsEntry.decode(reader, reader.uint32());
+            if (entry5.value !== undefined) {
+              message.counts[entry5.key] = entry5.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Notification>): Notification {
+    return Notification.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Notification>): Notification {
+    const message = createBaseNotification();
+    message.channel = object.channel ?? "";
+    message.eventId = object.eventId ?? "";
+    message.eventType = object.eventType ?? "";
+    message.messages = object.messages?.map((e) => NewMessage.fromPartial(e)) || [];
+    message.counts = (globalThis.Object.entries(object.counts ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseNotification_CountsEntry(): Notification_CountsEntry {
+  return { key: "", value: 0 };
+}
+
+export const Notification_CountsEntry: MessageFns<Notification_CountsEntry> = {
+  encode(message: Notification_CountsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Notification_CountsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNotification_CountsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Notification_CountsEntry>): Notification_CountsEntry {
+    return Notification_CountsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Notification_CountsEntry>): Notification_CountsEntry {
+    const message = createBaseNotification_CountsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
     return message;
   },
 };

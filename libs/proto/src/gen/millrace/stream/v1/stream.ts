@@ -120,6 +120,13 @@ export interface Outputs {
   search: boolean;
   /** new_data events, one a batch. */
   events: boolean;
+  /** privacy_violation events, one a batch in which something was found. No output by itself. */
+  violations: boolean;
+  /**
+   * similarity_threshold events for each content whose nearest stored one of this stream has at least this cosine
+   * similarity, above 0 to 1. Needs search; costs a search a vector. Absent: none.
+   */
+  similarityThreshold?: number | undefined;
 }
 
 /** What subscribers read, and how long it can be resumed. */
@@ -672,7 +679,15 @@ export const Enrichments: MessageFns<Enrichments> = {
 };
 
 function createBaseOutputs(): Outputs {
-  return { results: undefined, storage: undefined, artifacts: false, search: false, events: false };
+  return {
+    results: undefined,
+    storage: undefined,
+    artifacts: false,
+    search: false,
+    events: false,
+    violations: false,
+    similarityThreshold: undefined,
+  };
 }
 
 export const Outputs: MessageFns<Outputs> = {
@@ -691,6 +706,12 @@ export const Outputs: MessageFns<Outputs> = {
     }
     if (message.events !== false) {
       writer.uint32(40).bool(message.events);
+    }
+    if (message.violations !== false) {
+      writer.uint32(80).bool(message.violations);
+    }
+    if (message.similarityThreshold !== undefined) {
+      writer.uint32(89).double(message.similarityThreshold);
     }
     return writer;
   },
@@ -748,6 +769,22 @@ export const Outputs: MessageFns<Outputs> = {
             message.events = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.violations = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 89) {
+              break;
+            }
+
+            message.similarityThreshold = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -774,6 +811,8 @@ export const Outputs: MessageFns<Outputs> = {
     message.artifacts = object.artifacts ?? false;
     message.search = object.search ?? false;
     message.events = object.events ?? false;
+    message.violations = object.violations ?? false;
+    message.similarityThreshold = object.similarityThreshold ?? undefined;
     return message;
   },
 };
