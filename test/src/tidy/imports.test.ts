@@ -2,7 +2,17 @@ import { posix } from "node:path";
 import { type Finding, keep, lineAt, matches } from "./rule.js";
 import { isTest, isTypeScript, type SourceFile, sourceFile } from "./source-tree.js";
 
-const inService = ["errors", "proto", "envelope", "files", "runtime", "messaging", "segments", "kafka"];
+const inService = [
+  "errors",
+  "proto",
+  "envelope",
+  "files",
+  "runtime",
+  "messaging",
+  "segments",
+  "images",
+  "kafka",
+];
 
 /**
  * Packages of ours that a package may import; a service, any of `inService`. `test` may import whatever it
@@ -12,6 +22,7 @@ const directions: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   proto: [],
   files: ["errors"],
+  images: ["errors", "files"],
   envelope: ["errors", "proto"],
   runtime: ["errors", "proto"],
   messaging: ["errors", "proto", "envelope", "runtime"],
