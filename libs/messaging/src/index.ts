@@ -68,10 +68,12 @@ export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-co
 export {
   cleanEndpoint,
   embedEndpoint,
+  eraseEndpoint,
   findEndpoint,
   readingEndpoint,
   type ReadingStage,
   readingStages,
+  replaceVectorEndpoint,
 } from "./state/endpoints.js";
 export { createExemptions, exemptionEndMs, type Exemptions } from "./state/exemptions.js";
 export {
@@ -101,6 +103,15 @@ export {
   waitingBatches,
 } from "./state/queue-state.js";
 export { ask, type Codec, type Endpoint, serveRequests } from "./state/requests.js";
+export {
+  eraseStored,
+  type PageOptions,
+  readLastStored,
+  readPage,
+  type Stored,
+  type StoredPage,
+} from "./state/stored.js";
+export { untilSettled } from "./state/until-settled.js";
 export { createStoredTracker, type StoredTracker } from "./state/stored-tracker.js";
 export {
   createStreamRegistry,

@@ -29,8 +29,8 @@ export type {
   AddTextOptions,
   Artifact,
   ArtifactSearchOptions,
-  StoredContent,
 } from "./stream/artifact.js";
+export type { ContentSentiment, ListOptions, StoredContent } from "./stream/contents.js";
 export type { FileSourceOptions } from "./stream/file-source.js";
 export type { SourceHandle, SourceStatus } from "./stream/source-handle.js";
 export type { CreateOptions, ProcessorOptions, StreamOptions } from "./stream/options.js";

@@ -7,6 +7,9 @@ import { SourceServiceService } from "@millrace/proto/source";
 import { StreamServiceService } from "@millrace/proto/stream";
 import type { GrpcService } from "@millrace/runtime";
 import { type AddTextParts, addText } from "./handlers/content/add-text.js";
+import { analyzeSentiment, type AnalyzeParts } from "./handlers/content/analyze-sentiment.js";
+import { deleteArtifact, deleteContent, type DeleteParts } from "./handlers/content/delete-content.js";
+import { listContents, type ListParts } from "./handlers/content/list-contents.js";
 import { type CreateStreamParts, createStream } from "./handlers/stream/create-stream.js";
 import { type DeleteStreamParts, deleteStream } from "./handlers/stream/delete-stream.js";
 import { getContent, getOrCreateArtifact } from "./handlers/content/get-artifact.js";
@@ -38,8 +41,11 @@ import { serveUnary } from "./rpc/unary-call.js";
 /** What the handlers are made of. */
 export interface Api
   extends AddTextParts,
+    AnalyzeParts,
     CreateStreamParts,
+    DeleteParts,
     DeleteStreamParts,
+    ListParts,
     PublishStreamParts,
     Omit<ReplayParts, "tailResults" | "resultBounds" | "sleep">,
     SearchParts,
@@ -142,6 +148,10 @@ function contentServices(api: Api): GrpcService[] {
         getOrCreateArtifact: serveUnary(`${artifacts}/GetOrCreateArtifact`, api, getOrCreateArtifact(api)),
         addText: serveUnary(`${artifacts}/AddText`, api, addText(api)),
         getContent: serveUnary(`${artifacts}/GetContent`, api, getContent(api)),
+        listContents: serveUnary(`${artifacts}/ListContents`, api, listContents(api)),
+        deleteContent: serveUnary(`${artifacts}/DeleteContent`, api, deleteContent(api)),
+        deleteArtifact: serveUnary(`${artifacts}/DeleteArtifact`, api, deleteArtifact(api)),
+        analyzeSentiment: serveUnary(`${artifacts}/AnalyzeSentiment`, api, analyzeSentiment(api)),
       },
     },
     {

@@ -11,10 +11,12 @@ import {
   createStreamStore,
   defaultTenant,
   embedEndpoint,
+  eraseEndpoint,
   findEndpoint,
   purgeKept,
   readLast,
   readLedger,
+  readPage,
   readingEndpoint,
   readReports,
   revisionForNew,
@@ -36,6 +38,8 @@ import {
 import { context } from "@opentelemetry/api";
 import { createCallers } from "./auth/callers.js";
 import type { GatewayConfig } from "./config.js";
+import type { AnalyzeParts } from "./handlers/content/analyze-sentiment.js";
+import type { DeleteParts } from "./handlers/content/delete-content.js";
 import type { ArtifactParts } from "./handlers/content/get-artifact.js";
 import type { StatusParts } from "./handlers/stream/get-status.js";
 import type { SearchParts } from "./handlers/content/search-text.js";
@@ -137,6 +141,13 @@ function onBroker(broker: Broker) {
     readReports: (of: { tenant: string; stream: string }) => readReports(broker, of),
     readContent: (of: { tenant: string; stream: string; artifact: string; content: string }) =>
       readLast(broker, "CONTENT", subjects.content(of.tenant, of.stream, of.artifact, of.content)),
+    readContents: (
+      of: { tenant: string; stream: string; artifact: string },
+      page: { after: number; countMax: number; bytesMax: number },
+    ) => {
+      const filter = subjects.content(of.tenant, of.stream, of.artifact, "*");
+      return readPage(broker, { jetStream: "CONTENT", filter, ...page });
+    },
     countBatches: (of: { tenant: string; stream: string }) =>
       Promise.all(
         stageFilters(of.tenant, of.stream).map(async ({ stage, jetStream, filter }) => ({
@@ -161,10 +172,13 @@ function onBroker(broker: Broker) {
 }
 
 /** Requests to other services; what they hold is in memory only. */
-function requests(broker: Broker): Pick<SearchParts, "cleanText" | "embedQuery" | "findNearest"> & {
-  cleanNames: ArtifactParts["cleanNames"];
-  askReading: StatusParts["askReading"];
-} {
+function requests(
+  broker: Broker,
+): Pick<SearchParts, "cleanText" | "embedQuery" | "findNearest"> &
+  Pick<ArtifactParts, "cleanNames"> &
+  Pick<StatusParts, "askReading"> &
+  Pick<DeleteParts, "eraseContents"> &
+  Pick<AnalyzeParts, "analyse"> {
   const atLeast = (timeoutMs: number): number => Math.max(1, Math.floor(timeoutMs));
   return {
     cleanNames: async (of, names, timeoutMs) =>
@@ -178,7 +192,14 @@ function requests(broker: Broker): Pick<SearchParts, "cleanText" | "embedQuery" 
     askReading: (stage, of) =>
       ask(broker, readingEndpoint(stage), of, readingTimeoutMs).catch(() => undefined),
     embedQuery: (text, timeoutMs) =>
-      ask(broker, embedEndpoint, { texts: [text], query: true }, atLeast(timeoutMs)),
+      ask(
+        broker,
+        embedEndpoint,
+        { texts: [text], query: true, sentiment: false, textField: "" },
+        atLeast(timeoutMs),
+      ),
+    analyse: (request, timeoutMs) => ask(broker, embedEndpoint, request, atLeast(timeoutMs)),
+    eraseContents: (request, timeoutMs) => ask(broker, eraseEndpoint, request, atLeast(timeoutMs)),
     findNearest: async (request, timeoutMs) =>
       (await ask(broker, findEndpoint, request, atLeast(timeoutMs))).hits,
   };

@@ -1,4 +1,5 @@
 import {
+  type Broker,
   connectAs,
   consumeBatches,
   consumeOrdered,
@@ -8,16 +9,23 @@ import {
   createPublisher,
   createStreamRegistry,
   createTrial,
+  eraseStored,
   findEndpoint,
+  type Publisher,
+  readLastStored,
+  replaceVectorEndpoint,
   serveRequests,
+  type StreamRegistry,
+  untilSettled,
 } from "@millrace/messaging";
 import { CodedError } from "@millrace/errors";
-import { type BuildService, type Component, createRangeClient } from "@millrace/runtime";
+import { type BuildService, type Component, createRangeClient, type Runtime } from "@millrace/runtime";
 import { createBodyReader, keepReader } from "@millrace/segments";
 import type { SemanticSearchConfig } from "./config.js";
 import { createFreshness } from "./freshness/freshness.js";
 import { createEmbeddingsTail } from "./freshness/embeddings-tail.js";
 import { findContents } from "./handlers/find-contents.js";
+import { replaceVector } from "./handlers/replace-vector.js";
 import { storeEmbeddings } from "./handlers/store-embeddings.js";
 import { similarPairs } from "./similarity/similar-pairs.js";
 import { createVectorIndex, type VectorIndex } from "./index/vector-index.js";
@@ -91,6 +99,7 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
     ledger,
     tail,
     serveRequests(broker, runtime, findEndpoint, find),
+    serveReplacements(broker, runtime, { registry, publisher }),
     trial,
     lane("search-high"),
     lane("search-batch"),
@@ -104,4 +113,20 @@ function indexComponent(index: VectorIndex): Component {
     health: () => index.failure()?.message,
     stop: () => index.close(),
   };
+}
+
+/** What output asks for, of contents that it rewrites or erases. */
+function serveReplacements(
+  broker: Broker,
+  runtime: Runtime,
+  { registry, publisher }: { registry: StreamRegistry; publisher: Publisher },
+): Component {
+  const replace = replaceVector({
+    registry,
+    untilSettled: (of) => untilSettled(broker, runtime.clock, { ...of, stage: "search" }),
+    readLast: (subject) => readLastStored(broker, "EMBEDDINGS", subject),
+    erase: (seq) => eraseStored(broker, "EMBEDDINGS", seq),
+    publish: publisher.publish,
+  });
+  return serveRequests(broker, runtime, replaceVectorEndpoint, replace);
 }

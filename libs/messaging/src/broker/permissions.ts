@@ -108,6 +108,14 @@ const measure = (): Grant =>
 const purge = (...streams: string[]): Grant =>
   publishTo(...streams.map((stream) => `$JS.API.STREAM.PURGE.${stream}`));
 
+/** One message, by its number, and its bytes overwritten. */
+const erase = (...streams: string[]): Grant =>
+  publishTo(...streams.map((stream) => `$JS.API.STREAM.MSG.DELETE.${stream}`));
+
+/** Messages of a stream that allows it, by subject or in pages, without a consumer. */
+const direct = (stream: string): Grant =>
+  publishTo(`$JS.API.DIRECT.GET.${stream}`, `$JS.API.DIRECT.GET.${stream}.>`);
+
 const read = (bucket: string): Grant => {
   const watched = tail(`KV_${bucket}`).publish ?? [];
   return publishTo(...watched, `$JS.API.DIRECT.GET.KV_${bucket}.>`, `$JS.API.DIRECT.GET.KV_${bucket}`);
@@ -133,9 +141,10 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     tail("RESULT"),
     tail("EVENTS"),
     publishTo("event.*.*.privacy_exempted"),
-    publishTo("$JS.API.DIRECT.GET.CONTENT", "$JS.API.DIRECT.GET.CONTENT.>"),
+    direct("CONTENT"),
     purge("RESULT", "EVENTS", "CONTENT", "EMBEDDINGS", `KV_${buckets.ledger}`, `KV_${buckets.reports}`),
     ask("privacy.clean", "privacy.reading", "output.reading", "inference.embed", "semantic-search.find"),
+    ask("output.erase"),
   ],
   ingestion: [
     read(buckets.config),
@@ -179,9 +188,10 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     read(buckets.ledger),
     write(buckets.ledger, "search.>"),
     tail("EMBEDDINGS"),
-    publishTo("$JS.API.DIRECT.GET.EMBEDDINGS"),
+    direct("EMBEDDINGS"),
+    erase("EMBEDDINGS"),
     publishTo("embedding.>", "dlq.clean.>", "event.*.*.dead_letter", "event.*.*.similarity_threshold"),
-    serve("semantic-search", ["gateway"]),
+    serve("semantic-search", ["gateway", "output"]),
   ],
   output: [
     stage("results"),
@@ -193,6 +203,10 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     // How large what it wrote is, to keep each stream's budget over a restart.
     tail("RESULT"),
     purge("RESULT"),
+    // What it keeps of contents goes when it is asked to erase it.
+    direct("CONTENT"),
+    erase("CONTENT"),
+    ask("semantic-search.replace"),
     publishTo("result.>", "content.>", "event.*.*.new_data", "event.*.*.dead_letter", "dlq.clean.>"),
     serve("output", ["gateway"]),
   ],

@@ -89,6 +89,8 @@ export const streamPlans: readonly StreamPlan[] = [
     }),
     maxPerSubject: 1,
     direct: true,
+    // Tombstones go when every replica has heard of them.
+    perMessageTtl: true,
   },
   {
     ...plan("DLQ_RAW", ["dlq.raw.>"], {

@@ -3,10 +3,14 @@ import {
   CleanResponse,
   EmbedRequest,
   EmbedResponse,
+  EraseRequest,
+  EraseResponse,
   FindRequest,
   FindResponse,
   ReadingRequest,
   ReadingResponse,
+  ReplaceVectorRequest,
+  ReplaceVectorResponse,
 } from "@millrace/proto/work";
 import type { Endpoint } from "./requests.js";
 
@@ -40,4 +44,19 @@ export const findEndpoint: Endpoint<FindRequest, FindResponse> = {
   verb: "find",
   request: FindRequest,
   response: FindResponse,
+};
+
+/** Contents are to go, from CONTENT and from the index. */
+export const eraseEndpoint: Endpoint<EraseRequest, EraseResponse> = {
+  service: "output",
+  verb: "erase",
+  request: EraseRequest,
+  response: EraseResponse,
+};
+
+export const replaceVectorEndpoint: Endpoint<ReplaceVectorRequest, ReplaceVectorResponse> = {
+  service: "semantic-search",
+  verb: "replace",
+  request: ReplaceVectorRequest,
+  response: ReplaceVectorResponse,
 };

@@ -334,6 +334,17 @@ export async function readLedger(
   return lines;
 }
 
+/** Whether a stage has settled a position, as the bucket says now: another replica may have been the one. */
+export async function isSettled(
+  broker: Broker,
+  stage: string,
+  { tenant, stream, source, position }: LedgerKey & { position: number },
+): Promise<boolean> {
+  const bucket = await broker.kv.open(buckets.ledger, { allow_direct: true });
+  const { settled } = await readBook(bucket, `${stage}.${tenant}.${stream}.${source}`);
+  return settled.has(position);
+}
+
 export interface LedgerLine {
   stage: string;
   source: string;

@@ -30,10 +30,15 @@ const inspects: Record<string, BrokerUser[]> = {
   KV_ATTEMPTS: [...servers, "output"],
 };
 const directs: Record<string, BrokerUser[]> = {
-  CONTENT: ["gateway"],
+  CONTENT: ["gateway", "output"],
+  EMBEDDINGS: ["semantic-search"],
   KV_CONFIG: everyone,
   KV_LEDGER: withLedger,
   KV_REPORTS: ["gateway"],
+};
+const erases: Record<string, BrokerUser[]> = {
+  CONTENT: ["output"],
+  EMBEDDINGS: ["semantic-search"],
 };
 const purges: Record<string, BrokerUser[]> = {
   RESULT: ["gateway", "output"],
@@ -116,22 +121,25 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["work.privacy.other", []],
   ["work.inference.embed", ["gateway"]],
   ["work.semantic-search.find", ["gateway"]],
+  ["work.semantic-search.replace", ["output"]],
+  ["work.output.erase", ["gateway"]],
   ["_INBOX.x", []],
   ["$SYS.REQ.SERVER.PING", []],
   ["$JS.API.STREAM.NAMES", []],
   ["$JS.API.STREAM.LIST", []],
 ]);
-// Whoever serves answers those who ask; ingestion asks privacy only.
+// Whoever serves answers those who ask.
 for (const user of everyone) publishing.set(`_INBOX_${user}.x`, []);
 publishing.set("_INBOX_gateway.x", servers).set("_INBOX_ingestion.x", ["privacy"]);
+publishing.set("_INBOX_output.x", ["semantic-search"]);
 for (const stream of allStreams) {
   const counts = measured.includes(stream) ? [adapter] : [];
   publishing.set(`$JS.API.STREAM.INFO.${stream}`, [...(inspects[stream] ?? []), ...counts]);
   publishing.set(`$JS.API.STREAM.PURGE.${stream}`, purges[stream] ?? []);
   publishing.set(`$JS.API.DIRECT.GET.${stream}.some.subject`, directs[stream] ?? []);
-  // By sequence number or many at once; search compacts its tombstones so.
-  const direct = directs[stream] ?? [];
-  publishing.set(`$JS.API.DIRECT.GET.${stream}`, stream === "EMBEDDINGS" ? ["semantic-search"] : direct);
+  // By sequence number or many at once.
+  publishing.set(`$JS.API.DIRECT.GET.${stream}`, directs[stream] ?? []);
+  publishing.set(`$JS.API.STREAM.MSG.DELETE.${stream}`, erases[stream] ?? []);
   publishing.set(`$JS.API.CONSUMER.CREATE.${stream}.mine.filter`, tails[stream] ?? []);
   publishing.set(`$JS.API.CONSUMER.DELETE.${stream}.mine`, tails[stream] ?? []);
   // One service parks, so it alone may have a consumer there.
@@ -139,7 +147,7 @@ for (const stream of allStreams) {
     `$JS.API.CONSUMER.MSG.NEXT.${stream}.mine`,
     stream === "PARKED" ? ["output"] : (tails[stream] ?? []),
   );
-  for (const api of ["MSG.GET", "MSG.DELETE", "CREATE", "UPDATE", "DELETE", "SNAPSHOT", "RESTORE"]) {
+  for (const api of ["MSG.GET", "CREATE", "UPDATE", "DELETE", "SNAPSHOT", "RESTORE"]) {
     publishing.set(`$JS.API.STREAM.${api}.${stream}`, []);
   }
   for (const api of ["DURABLE.CREATE", "LIST", "NAMES", "PAUSE"]) {

@@ -1,4 +1,5 @@
-import { getOrCreateArtifact, type StoredContent } from "../stream/artifact.js";
+import { getOrCreateArtifact } from "../stream/artifact.js";
+import type { StoredContent } from "../stream/contents.js";
 import type { Channel } from "../rpc/channel.js";
 import { MillraceError } from "../rpc/millrace-error.js";
 

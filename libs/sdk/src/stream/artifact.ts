@@ -1,9 +1,18 @@
-import { ArtifactServiceService, type StoredContent as WireContent } from "@millrace/proto/artifact";
+import { ArtifactServiceService } from "@millrace/proto/artifact";
 import type { Position } from "../publish/publisher.js";
-import { type StoredMessage, toDate, toStored } from "../receive/received-message.js";
 import type { Channel } from "../rpc/channel.js";
-import { MillraceError } from "../rpc/millrace-error.js";
 import { checkKeys, checkText } from "../units/checks.js";
+import {
+  analyzeSentiment,
+  clearArtifact,
+  type ContentSentiment,
+  deleteContent,
+  getContent,
+  listContents,
+  type ListOptions,
+  type StoredContent,
+  toContent,
+} from "./contents.js";
 import { type Hit, search } from "./search.js";
 
 export interface AddTextOptions {
@@ -24,15 +33,6 @@ export interface AddedText {
   content: StoredContent | undefined;
 }
 
-/** One text of an artifact, redacted, with what is known of it. */
-export interface StoredContent {
-  id: string;
-  artifact: string;
-  message: StoredMessage;
-  embedded: boolean;
-  storedTime: Date | undefined;
-}
-
 export interface ArtifactSearchOptions {
   /** Default 10, at most 1000. */
   maxResults?: number;
@@ -50,7 +50,20 @@ export interface Artifact {
   /** As privacy let it pass: a source id with personal data in it becomes a pseudonym. */
   readonly sourceId: string;
   addText(content: string, options?: AddTextOptions): Promise<AddedText>;
+  /** Its contents in the order in which they were stored, page by page as they are read. */
+  list(options?: ListOptions): AsyncIterable<StoredContent>;
+  get(id: string): Promise<StoredContent>;
+  /** The same as `get`. */
   getContent(id: string): Promise<StoredContent>;
+  /**
+   * Removes a content from artifact and index, and overwrites its bytes there; false where it was not there.
+   * Results keep it until their age or bytes run out, stored files for good.
+   */
+  delete(id: string): Promise<boolean>;
+  /** Deletes all that it holds now, and says how many that were. */
+  clear(options?: { signal?: AbortSignal }): Promise<number>;
+  /** As stored with the content; where its stream asks for no sentiment, it is found now and not kept. */
+  analyzeSentiment(id: string): Promise<ContentSentiment>;
   /** Contents of this artifact that mean the same or nearly so, best first. */
   searchSimilar(query: string, options?: ArtifactSearchOptions): Promise<Hit[]>;
 }
@@ -80,14 +93,12 @@ export async function getOrCreateArtifact(channel: Channel, name: ArtifactName):
     stream,
     sourceId: answer.artifact?.sourceId ?? sourceId,
     addText: (content, options = {}) => addText(channel, name, { content, options }),
-    async getContent(contentId) {
-      checkText(contentId, "id");
-      const request = { stream, artifact: id, contentId };
-      const call = { attempted: `get content ${contentId}` };
-      const { content } = await channel.unary(ArtifactServiceService.getContent, request, call);
-      if (content === undefined) throw new MillraceError("not_found", `content ${contentId} is not there`);
-      return toContent(content);
-    },
+    list: (options = {}) => listContents(channel, { stream, artifact: id }, options),
+    get: (contentId) => getContent(channel, { stream, artifact: id, contentId }),
+    getContent: (contentId) => getContent(channel, { stream, artifact: id, contentId }),
+    delete: (contentId) => deleteContent(channel, { stream, artifact: id, contentId }),
+    clear: (options = {}) => clearArtifact(channel, { stream, artifact: id }, options),
+    analyzeSentiment: (contentId) => analyzeSentiment(channel, { stream, artifact: id, contentId }),
     async searchSimilar(query, options = {}) {
       checkKeys(options, searchKeys, "");
       const { after, ...rest } = options;
@@ -135,9 +146,4 @@ async function addText(
     position: answer.position ?? { source: "", offset: 0 },
     content: answer.content && toContent(answer.content),
   };
-}
-
-function toContent({ id, artifact, message, embedded, storedTime }: WireContent): StoredContent {
-  if (message === undefined) throw new MillraceError("internal", `content ${id} came without its message`);
-  return { id, artifact, message: toStored(message), embedded, storedTime: toDate(storedTime) };
 }

@@ -97,6 +97,16 @@ function artifactService(answer: Answer): ArtifactServiceServer {
       content: processImmediately ? content : undefined,
     })),
     getContent: answer("getContent", () => ({ content })),
+    listContents: answer("listContents", ({ pageToken }) => ({
+      contents: [{ ...content, id: pageToken === "" ? "c1" : "c2" }],
+      nextPageToken: pageToken === "" ? "more" : "",
+    })),
+    deleteContent: answer("deleteContent", () => ({ deleted: true })),
+    deleteArtifact: answer("deleteArtifact", () => ({ deleted: 1, more: false })),
+    analyzeSentiment: answer("analyzeSentiment", () => ({
+      sentiment: { label: "positive", score: 0.5, model: "test" },
+      stored: true,
+    })),
   };
 }
 

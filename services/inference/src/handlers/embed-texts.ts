@@ -1,5 +1,6 @@
 import { CodedError } from "@millrace/errors";
 import type { EmbedRequest, EmbedResponse } from "@millrace/proto/work";
+import { fieldOf } from "../analyse/row-texts.js";
 import type { ModelPool } from "../model/model-pool.js";
 
 const textsMax = 64;
@@ -15,14 +16,17 @@ export const embedTexts =
       });
     }
     const kind = request.query ? "query" : "passage";
-    const { model, vectors } = await pool.embed(request.texts, {
+    const { textField } = request;
+    const texts = textField === "" ? request.texts : request.texts.map((text) => fieldOf(text, textField));
+    const { model, vectors, sentiment } = await pool.embed(texts, {
       kind,
-      sentiment: false,
+      sentiment: request.sentiment,
       priority: "interactive",
     });
     return {
       model: model.name,
       dimensions: model.dimensions,
       vectors: new Uint8Array(vectors.buffer, vectors.byteOffset, vectors.byteLength),
+      sentiments: sentiment.map(({ label, score }) => ({ label, score, model: model.name })),
     };
   };

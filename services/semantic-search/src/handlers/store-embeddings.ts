@@ -39,10 +39,12 @@ export const storeEmbeddings =
     if (stream === undefined) return { dropped: "stream_deleted" };
     const account = await ledger.account(header);
     const positions = rowPositions(header, enriched.columns);
+    // What is settled may have been replaced or erased since: a redelivery brings nothing back.
+    const isFresh = (row: number): boolean => !account.settled.has(positions[row] as number);
     let fresh = 0;
-    for (let row = 0; row < header.count; row++) if (!account.settled.has(positions[row] as number)) fresh++;
+    for (let row = 0; row < header.count; row++) if (isFresh(row)) fresh++;
     const intervals = [{ from: header.positionFrom, to: header.positionTo }];
-    const stored = [...embeddingsOf(enriched, positions)];
+    const stored = [...embeddingsOf(enriched, { positions, isFresh })];
     const threshold = stream.outputs?.similarityThreshold;
     return {
       publish: stored.map(toOutgoing),
@@ -82,12 +84,18 @@ const toOutgoing = (stored: StoredEmbedding): Outgoing => ({
   id: stored.contentId,
 });
 
-function* embeddingsOf(enriched: OpenBatch, positions: Float64Array): Generator<StoredEmbedding> {
+interface Rows {
+  positions: Float64Array;
+  isFresh(row: number): boolean;
+}
+
+function* embeddingsOf(enriched: OpenBatch, { positions, isFresh }: Rows): Generator<StoredEmbedding> {
   const { header, columns } = enriched;
   const embeddings = enriched.annotations.embeddings;
   if (embeddings === undefined) return;
   const vectorBytes = embeddings.dimensions * 2;
   for (const [at, row] of embeddings.rows.entries()) {
+    if (!isFresh(row)) continue;
     const contentId =
       columns.ids.length === 0
         ? messageId(header, positions[row] as number)

@@ -1,4 +1,5 @@
 import { ask, embedEndpoint, type Broker } from "@millrace/messaging";
+import { EmbedRequest } from "@millrace/proto/work";
 import { createStreamProcessor, type MillraceClient, type StreamOptions } from "@millrace/sdk";
 import type { BenchContext } from "../bench-context.js";
 import { runOpenLoop } from "../open-loop.js";
@@ -133,7 +134,12 @@ async function meanRecall(system: BenchSystem, set: VectorSet, { queries, answer
 
 /** By the same model as the gateway's searches, through the same endpoint. */
 async function embedQuery(broker: Broker, query: string): Promise<Float32Array> {
-  const { vectors } = await ask(broker, embedEndpoint, { texts: [query], query: true }, 5_000);
+  const { vectors } = await ask(
+    broker,
+    embedEndpoint,
+    EmbedRequest.fromPartial({ texts: [query], query: true }),
+    5_000,
+  );
   const bytes = Uint8Array.from(vectors);
   return new Float32Array(bytes.buffer, 0, bytes.length / 4);
 }

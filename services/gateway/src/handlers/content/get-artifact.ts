@@ -38,20 +38,26 @@ export const getOrCreateArtifact =
 
 export const getContent =
   (parts: ArtifactParts) =>
-  async ({ stream, artifact, contentId }: GetContentRequest): Promise<GetContentResponse> => {
-    const { tenant, find } = parts;
-    await requireStream(find, { tenant, name: stream });
-    checkId(artifact, "artifact");
-    checkId(contentId, "content_id");
-    const found = await parts.readContent({ tenant, stream, artifact, content: contentId });
-    if (found === undefined) {
-      throw new CodedError("not_found", `get content ${contentId}: the artifact has none of that id`, {
-        field: "content_id",
-        remedy: "A text is stored a moment after it was added; try again, or check the ids.",
-      });
-    }
-    return { content: StoredContent.decode(found) };
-  };
+  async (request: GetContentRequest): Promise<GetContentResponse> => ({
+    content: await readStoredContent(parts, request),
+  });
+
+/** Errors: `invalid_argument`, `not_found`. */
+export async function readStoredContent(
+  parts: ArtifactParts,
+  { stream, artifact, contentId }: GetContentRequest,
+): Promise<StoredContent> {
+  const { tenant, find } = parts;
+  await requireStream(find, { tenant, name: stream });
+  checkId(artifact, "artifact");
+  checkId(contentId, "content_id");
+  const found = await parts.readContent({ tenant, stream, artifact, content: contentId });
+  if (found !== undefined) return StoredContent.decode(found);
+  throw new CodedError("not_found", `get content ${contentId}: the artifact has none of that id`, {
+    field: "content_id",
+    remedy: "A text is stored a moment after it was added; try again, or check the ids.",
+  });
+}
 
 /** The stream, if it keeps artifacts. Errors: `failed_precondition`. */
 export async function artifactStream({ tenant, find }: ArtifactParts, name: string): Promise<Stream> {
@@ -83,9 +89,9 @@ export async function artifactOf(
 }
 
 /** Ids are tokens of subjects: anything else would read another subject. */
-function checkId(id: string, field: string): void {
+export function checkId(id: string, field: string): void {
   if (/^[0-9a-f]{32}$/.test(id)) return;
-  throw new CodedError("invalid_argument", "get content: that is no id", {
+  throw new CodedError("invalid_argument", "name a content: that is no id", {
     field,
     remedy: "Use the 32 hexadecimal digits that the server gave.",
   });

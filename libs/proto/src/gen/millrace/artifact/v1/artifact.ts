@@ -19,7 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp.js";
-import { Message, Position } from "../../message/v1/message.js";
+import { Message, Position, Sentiment } from "../../message/v1/message.js";
 
 export interface Artifact {
   /** Follows from tenant, stream and the source id as privacy let it pass. */
@@ -75,6 +75,57 @@ export interface GetContentRequest {
 
 export interface GetContentResponse {
   content: StoredContent | undefined;
+}
+
+export interface ListContentsRequest {
+  stream: string;
+  artifact: string;
+  /** 0: 50. At most 500; a page ends earlier at 2 MiB. */
+  pageSize: number;
+  /** Of the page before. Empty: the first one. */
+  pageToken: string;
+}
+
+export interface ListContentsResponse {
+  contents: StoredContent[];
+  /** Empty: that was the last page. */
+  nextPageToken: string;
+}
+
+export interface DeleteContentRequest {
+  stream: string;
+  artifact: string;
+  contentId: string;
+}
+
+export interface DeleteContentResponse {
+  /** Whether it was there. */
+  deleted: boolean;
+}
+
+export interface DeleteArtifactRequest {
+  stream: string;
+  artifact: string;
+}
+
+export interface DeleteArtifactResponse {
+  deleted: number;
+  /** Contents are left: call again. */
+  more: boolean;
+}
+
+export interface AnalyzeSentimentRequest {
+  stream: string;
+  artifact: string;
+  contentId: string;
+}
+
+export interface AnalyzeSentimentResponse {
+  sentiment:
+    | Sentiment
+    | undefined;
+  /** Whether it was stored with the content; else it was found for this call and is not kept. */
+  stored: boolean;
 }
 
 function createBaseArtifact(): Artifact {
@@ -742,6 +793,580 @@ export const GetContentResponse: MessageFns<GetContentResponse> = {
   },
 };
 
+function createBaseListContentsRequest(): ListContentsRequest {
+  return { stream: "", artifact: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListContentsRequest: MessageFns<ListContentsRequest> = {
+  encode(message: ListContentsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.artifact !== "") {
+      writer.uint32(18).string(message.artifact);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(24).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(34).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListContentsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListContentsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListContentsRequest>): ListContentsRequest {
+    return ListContentsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListContentsRequest>): ListContentsRequest {
+    const message = createBaseListContentsRequest();
+    message.stream = object.stream ?? "";
+    message.artifact = object.artifact ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListContentsResponse(): ListContentsResponse {
+  return { contents: [], nextPageToken: "" };
+}
+
+export const ListContentsResponse: MessageFns<ListContentsResponse> = {
+  encode(message: ListContentsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.contents) {
+      StoredContent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListContentsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListContentsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.contents.push(StoredContent.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListContentsResponse>): ListContentsResponse {
+    return ListContentsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListContentsResponse>): ListContentsResponse {
+    const message = createBaseListContentsResponse();
+    message.contents = object.contents?.map((e) => StoredContent.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteContentRequest(): DeleteContentRequest {
+  return { stream: "", artifact: "", contentId: "" };
+}
+
+export const DeleteContentRequest: MessageFns<DeleteContentRequest> = {
+  encode(message: DeleteContentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.artifact !== "") {
+      writer.uint32(18).string(message.artifact);
+    }
+    if (message.contentId !== "") {
+      writer.uint32(26).string(message.contentId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteContentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteContentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.contentId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeleteContentRequest>): DeleteContentRequest {
+    return DeleteContentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteContentRequest>): DeleteContentRequest {
+    const message = createBaseDeleteContentRequest();
+    message.stream = object.stream ?? "";
+    message.artifact = object.artifact ?? "";
+    message.contentId = object.contentId ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteContentResponse(): DeleteContentResponse {
+  return { deleted: false };
+}
+
+export const DeleteContentResponse: MessageFns<DeleteContentResponse> = {
+  encode(message: DeleteContentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deleted !== false) {
+      writer.uint32(8).bool(message.deleted);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteContentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteContentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.deleted = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeleteContentResponse>): DeleteContentResponse {
+    return DeleteContentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteContentResponse>): DeleteContentResponse {
+    const message = createBaseDeleteContentResponse();
+    message.deleted = object.deleted ?? false;
+    return message;
+  },
+};
+
+function createBaseDeleteArtifactRequest(): DeleteArtifactRequest {
+  return { stream: "", artifact: "" };
+}
+
+export const DeleteArtifactRequest: MessageFns<DeleteArtifactRequest> = {
+  encode(message: DeleteArtifactRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.artifact !== "") {
+      writer.uint32(18).string(message.artifact);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteArtifactRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteArtifactRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeleteArtifactRequest>): DeleteArtifactRequest {
+    return DeleteArtifactRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteArtifactRequest>): DeleteArtifactRequest {
+    const message = createBaseDeleteArtifactRequest();
+    message.stream = object.stream ?? "";
+    message.artifact = object.artifact ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteArtifactResponse(): DeleteArtifactResponse {
+  return { deleted: 0, more: false };
+}
+
+export const DeleteArtifactResponse: MessageFns<DeleteArtifactResponse> = {
+  encode(message: DeleteArtifactResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deleted !== 0) {
+      writer.uint32(8).uint32(message.deleted);
+    }
+    if (message.more !== false) {
+      writer.uint32(16).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteArtifactResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteArtifactResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.deleted = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeleteArtifactResponse>): DeleteArtifactResponse {
+    return DeleteArtifactResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteArtifactResponse>): DeleteArtifactResponse {
+    const message = createBaseDeleteArtifactResponse();
+    message.deleted = object.deleted ?? 0;
+    message.more = object.more ?? false;
+    return message;
+  },
+};
+
+function createBaseAnalyzeSentimentRequest(): AnalyzeSentimentRequest {
+  return { stream: "", artifact: "", contentId: "" };
+}
+
+export const AnalyzeSentimentRequest: MessageFns<AnalyzeSentimentRequest> = {
+  encode(message: AnalyzeSentimentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.artifact !== "") {
+      writer.uint32(18).string(message.artifact);
+    }
+    if (message.contentId !== "") {
+      writer.uint32(26).string(message.contentId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnalyzeSentimentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnalyzeSentimentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.contentId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AnalyzeSentimentRequest>): AnalyzeSentimentRequest {
+    return AnalyzeSentimentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnalyzeSentimentRequest>): AnalyzeSentimentRequest {
+    const message = createBaseAnalyzeSentimentRequest();
+    message.stream = object.stream ?? "";
+    message.artifact = object.artifact ?? "";
+    message.contentId = object.contentId ?? "";
+    return message;
+  },
+};
+
+function createBaseAnalyzeSentimentResponse(): AnalyzeSentimentResponse {
+  return { sentiment: undefined, stored: false };
+}
+
+export const AnalyzeSentimentResponse: MessageFns<AnalyzeSentimentResponse> = {
+  encode(message: AnalyzeSentimentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sentiment !== undefined) {
+      Sentiment.encode(message.sentiment, writer.uint32(10).fork()).join();
+    }
+    if (message.stored !== false) {
+      writer.uint32(16).bool(message.stored);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnalyzeSentimentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnalyzeSentimentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sentiment = Sentiment.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.stored = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AnalyzeSentimentResponse>): AnalyzeSentimentResponse {
+    return AnalyzeSentimentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnalyzeSentimentResponse>): AnalyzeSentimentResponse {
+    const message = createBaseAnalyzeSentimentResponse();
+    message.sentiment = (object.sentiment !== undefined && object.sentiment !== null)
+      ? Sentiment.fromPartial(object.sentiment)
+      : undefined;
+    message.stored = object.stored ?? false;
+    return message;
+  },
+};
+
 /** An artifact is the durable collection of contents of one source id in one stream. */
 export type ArtifactServiceService = typeof ArtifactServiceService;
 export const ArtifactServiceService = {
@@ -775,6 +1400,55 @@ export const ArtifactServiceService = {
     responseSerialize: (value: GetContentResponse): Buffer => Buffer.from(GetContentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetContentResponse => GetContentResponse.decode(value),
   },
+  /** Contents of an artifact in the order in which they were stored; one that is rewritten moves to the end. */
+  listContents: {
+    path: "/millrace.artifact.v1.ArtifactService/ListContents" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListContentsRequest): Buffer => Buffer.from(ListContentsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListContentsRequest => ListContentsRequest.decode(value),
+    responseSerialize: (value: ListContentsResponse): Buffer =>
+      Buffer.from(ListContentsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListContentsResponse => ListContentsResponse.decode(value),
+  },
+  /**
+   * From artifact and index, its bytes overwritten. Results keep it until their age or bytes run out, stored files and
+   * sinks for good. Deleting what is not there is no error.
+   */
+  deleteContent: {
+    path: "/millrace.artifact.v1.ArtifactService/DeleteContent" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteContentRequest): Buffer => Buffer.from(DeleteContentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteContentRequest => DeleteContentRequest.decode(value),
+    responseSerialize: (value: DeleteContentResponse): Buffer =>
+      Buffer.from(DeleteContentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteContentResponse => DeleteContentResponse.decode(value),
+  },
+  /** The oldest 1,000 contents of an artifact, each as DeleteContent does: call again while `more`. */
+  deleteArtifact: {
+    path: "/millrace.artifact.v1.ArtifactService/DeleteArtifact" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteArtifactRequest): Buffer =>
+      Buffer.from(DeleteArtifactRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteArtifactRequest => DeleteArtifactRequest.decode(value),
+    responseSerialize: (value: DeleteArtifactResponse): Buffer =>
+      Buffer.from(DeleteArtifactResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteArtifactResponse => DeleteArtifactResponse.decode(value),
+  },
+  /** The sentiment of a content: as stored, or found now where its stream asks for none. */
+  analyzeSentiment: {
+    path: "/millrace.artifact.v1.ArtifactService/AnalyzeSentiment" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AnalyzeSentimentRequest): Buffer =>
+      Buffer.from(AnalyzeSentimentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AnalyzeSentimentRequest => AnalyzeSentimentRequest.decode(value),
+    responseSerialize: (value: AnalyzeSentimentResponse): Buffer =>
+      Buffer.from(AnalyzeSentimentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AnalyzeSentimentResponse => AnalyzeSentimentResponse.decode(value),
+  },
 } as const;
 
 export interface ArtifactServiceServer extends UntypedServiceImplementation {
@@ -782,6 +1456,17 @@ export interface ArtifactServiceServer extends UntypedServiceImplementation {
   /** Publishes the text into the artifact's stream. */
   addText: handleUnaryCall<AddTextRequest, AddTextResponse>;
   getContent: handleUnaryCall<GetContentRequest, GetContentResponse>;
+  /** Contents of an artifact in the order in which they were stored; one that is rewritten moves to the end. */
+  listContents: handleUnaryCall<ListContentsRequest, ListContentsResponse>;
+  /**
+   * From artifact and index, its bytes overwritten. Results keep it until their age or bytes run out, stored files and
+   * sinks for good. Deleting what is not there is no error.
+   */
+  deleteContent: handleUnaryCall<DeleteContentRequest, DeleteContentResponse>;
+  /** The oldest 1,000 contents of an artifact, each as DeleteContent does: call again while `more`. */
+  deleteArtifact: handleUnaryCall<DeleteArtifactRequest, DeleteArtifactResponse>;
+  /** The sentiment of a content: as stored, or found now where its stream asks for none. */
+  analyzeSentiment: handleUnaryCall<AnalyzeSentimentRequest, AnalyzeSentimentResponse>;
 }
 
 export interface ArtifactServiceClient extends Client {
@@ -830,6 +1515,73 @@ export interface ArtifactServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetContentResponse) => void,
+  ): ClientUnaryCall;
+  /** Contents of an artifact in the order in which they were stored; one that is rewritten moves to the end. */
+  listContents(
+    request: ListContentsRequest,
+    callback: (error: ServiceError | null, response: ListContentsResponse) => void,
+  ): ClientUnaryCall;
+  listContents(
+    request: ListContentsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListContentsResponse) => void,
+  ): ClientUnaryCall;
+  listContents(
+    request: ListContentsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListContentsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * From artifact and index, its bytes overwritten. Results keep it until their age or bytes run out, stored files and
+   * sinks for good. Deleting what is not there is no error.
+   */
+  deleteContent(
+    request: DeleteContentRequest,
+    callback: (error: ServiceError | null, response: DeleteContentResponse) => void,
+  ): ClientUnaryCall;
+  deleteContent(
+    request: DeleteContentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteContentResponse) => void,
+  ): ClientUnaryCall;
+  deleteContent(
+    request: DeleteContentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteContentResponse) => void,
+  ): ClientUnaryCall;
+  /** The oldest 1,000 contents of an artifact, each as DeleteContent does: call again while `more`. */
+  deleteArtifact(
+    request: DeleteArtifactRequest,
+    callback: (error: ServiceError | null, response: DeleteArtifactResponse) => void,
+  ): ClientUnaryCall;
+  deleteArtifact(
+    request: DeleteArtifactRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteArtifactResponse) => void,
+  ): ClientUnaryCall;
+  deleteArtifact(
+    request: DeleteArtifactRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteArtifactResponse) => void,
+  ): ClientUnaryCall;
+  /** The sentiment of a content: as stored, or found now where its stream asks for none. */
+  analyzeSentiment(
+    request: AnalyzeSentimentRequest,
+    callback: (error: ServiceError | null, response: AnalyzeSentimentResponse) => void,
+  ): ClientUnaryCall;
+  analyzeSentiment(
+    request: AnalyzeSentimentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AnalyzeSentimentResponse) => void,
+  ): ClientUnaryCall;
+  analyzeSentiment(
+    request: AnalyzeSentimentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AnalyzeSentimentResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -6,6 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Sentiment } from "../../message/v1/message.js";
 
 export interface CleanRequest {
   tenant: string;
@@ -41,6 +42,10 @@ export interface EmbedRequest {
   texts: string[];
   /** Queries and passages are embedded differently by some models. */
   query: boolean;
+  /** Of passages, their sentiment too. */
+  sentiment: boolean;
+  /** Of texts that are JSON objects only this field is looked at, as batches of such a stream are. */
+  textField: string;
 }
 
 export interface EmbedResponse {
@@ -48,6 +53,8 @@ export interface EmbedResponse {
   dimensions: number;
   /** IEEE binary32, little endian, texts × dimensions. */
   vectors: Uint8Array;
+  /** One a text, where they were asked for. */
+  sentiments: Sentiment[];
 }
 
 export interface FindRequest {
@@ -67,6 +74,39 @@ export interface FindRequest {
 
 export interface FindResponse {
   hits: Found[];
+}
+
+/** Contents that are to be gone from what output keeps of them and from the index. */
+export interface EraseRequest {
+  tenant: string;
+  stream: string;
+  artifact: string;
+  /** Empty: the oldest of the artifact, as many as one request may be about. */
+  contentId: string;
+  /** How long the asker waits for the sinks to be through with them. */
+  waitMs: number;
+}
+
+export interface EraseResponse {
+  erased: number;
+  more: boolean;
+}
+
+/** What takes the place of a content's vector. */
+export interface ReplaceVectorRequest {
+  /** Its vector empty: none, the content is to be found no longer. */
+  embedding:
+    | StoredEmbedding
+    | undefined;
+  /** Where the message stands in its source: written once the sink is through with it, else its vector would follow. */
+  source: string;
+  offset: number;
+  waitMs: number;
+}
+
+export interface ReplaceVectorResponse {
+  /** Whether there was a vector before. */
+  replaced: boolean;
 }
 
 export interface Found {
@@ -416,7 +456,7 @@ export const ReadingResponse: MessageFns<ReadingResponse> = {
 };
 
 function createBaseEmbedRequest(): EmbedRequest {
-  return { texts: [], query: false };
+  return { texts: [], query: false, sentiment: false, textField: "" };
 }
 
 export const EmbedRequest: MessageFns<EmbedRequest> = {
@@ -426,6 +466,12 @@ export const EmbedRequest: MessageFns<EmbedRequest> = {
     }
     if (message.query !== false) {
       writer.uint32(16).bool(message.query);
+    }
+    if (message.sentiment !== false) {
+      writer.uint32(24).bool(message.sentiment);
+    }
+    if (message.textField !== "") {
+      writer.uint32(34).string(message.textField);
     }
     return writer;
   },
@@ -459,6 +505,22 @@ export const EmbedRequest: MessageFns<EmbedRequest> = {
             message.query = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sentiment = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.textField = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -478,12 +540,14 @@ export const EmbedRequest: MessageFns<EmbedRequest> = {
     const message = createBaseEmbedRequest();
     message.texts = object.texts?.map((e) => e) || [];
     message.query = object.query ?? false;
+    message.sentiment = object.sentiment ?? false;
+    message.textField = object.textField ?? "";
     return message;
   },
 };
 
 function createBaseEmbedResponse(): EmbedResponse {
-  return { model: "", dimensions: 0, vectors: new Uint8Array(0) };
+  return { model: "", dimensions: 0, vectors: new Uint8Array(0), sentiments: [] };
 }
 
 export const EmbedResponse: MessageFns<EmbedResponse> = {
@@ -496,6 +560,9 @@ export const EmbedResponse: MessageFns<EmbedResponse> = {
     }
     if (message.vectors.length !== 0) {
       writer.uint32(26).bytes(message.vectors);
+    }
+    for (const v of message.sentiments) {
+      Sentiment.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -537,6 +604,14 @@ export const EmbedResponse: MessageFns<EmbedResponse> = {
             message.vectors = reader.bytes();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sentiments.push(Sentiment.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -557,6 +632,7 @@ export const EmbedResponse: MessageFns<EmbedResponse> = {
     message.model = object.model ?? "";
     message.dimensions = object.dimensions ?? 0;
     message.vectors = object.vectors ?? new Uint8Array(0);
+    message.sentiments = object.sentiments?.map((e) => Sentiment.fromPartial(e)) || [];
     return message;
   },
 };
@@ -799,6 +875,324 @@ export const FindResponse: MessageFns<FindResponse> = {
   fromPartial(object: DeepPartial<FindResponse>): FindResponse {
     const message = createBaseFindResponse();
     message.hits = object.hits?.map((e) => Found.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseEraseRequest(): EraseRequest {
+  return { tenant: "", stream: "", artifact: "", contentId: "", waitMs: 0 };
+}
+
+export const EraseRequest: MessageFns<EraseRequest> = {
+  encode(message: EraseRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.stream !== "") {
+      writer.uint32(18).string(message.stream);
+    }
+    if (message.artifact !== "") {
+      writer.uint32(26).string(message.artifact);
+    }
+    if (message.contentId !== "") {
+      writer.uint32(34).string(message.contentId);
+    }
+    if (message.waitMs !== 0) {
+      writer.uint32(40).uint32(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.contentId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.waitMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EraseRequest>): EraseRequest {
+    return EraseRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EraseRequest>): EraseRequest {
+    const message = createBaseEraseRequest();
+    message.tenant = object.tenant ?? "";
+    message.stream = object.stream ?? "";
+    message.artifact = object.artifact ?? "";
+    message.contentId = object.contentId ?? "";
+    message.waitMs = object.waitMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseEraseResponse(): EraseResponse {
+  return { erased: 0, more: false };
+}
+
+export const EraseResponse: MessageFns<EraseResponse> = {
+  encode(message: EraseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.erased !== 0) {
+      writer.uint32(8).uint32(message.erased);
+    }
+    if (message.more !== false) {
+      writer.uint32(16).bool(message.more);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EraseResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEraseResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.erased = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EraseResponse>): EraseResponse {
+    return EraseResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EraseResponse>): EraseResponse {
+    const message = createBaseEraseResponse();
+    message.erased = object.erased ?? 0;
+    message.more = object.more ?? false;
+    return message;
+  },
+};
+
+function createBaseReplaceVectorRequest(): ReplaceVectorRequest {
+  return { embedding: undefined, source: "", offset: 0, waitMs: 0 };
+}
+
+export const ReplaceVectorRequest: MessageFns<ReplaceVectorRequest> = {
+  encode(message: ReplaceVectorRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.embedding !== undefined) {
+      StoredEmbedding.encode(message.embedding, writer.uint32(10).fork()).join();
+    }
+    if (message.source !== "") {
+      writer.uint32(18).string(message.source);
+    }
+    if (message.offset !== 0) {
+      writer.uint32(24).uint64(message.offset);
+    }
+    if (message.waitMs !== 0) {
+      writer.uint32(32).uint32(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplaceVectorRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplaceVectorRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.embedding = StoredEmbedding.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.offset = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.waitMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReplaceVectorRequest>): ReplaceVectorRequest {
+    return ReplaceVectorRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplaceVectorRequest>): ReplaceVectorRequest {
+    const message = createBaseReplaceVectorRequest();
+    message.embedding = (object.embedding !== undefined && object.embedding !== null)
+      ? StoredEmbedding.fromPartial(object.embedding)
+      : undefined;
+    message.source = object.source ?? "";
+    message.offset = object.offset ?? 0;
+    message.waitMs = object.waitMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseReplaceVectorResponse(): ReplaceVectorResponse {
+  return { replaced: false };
+}
+
+export const ReplaceVectorResponse: MessageFns<ReplaceVectorResponse> = {
+  encode(message: ReplaceVectorResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.replaced !== false) {
+      writer.uint32(8).bool(message.replaced);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplaceVectorResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplaceVectorResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.replaced = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ReplaceVectorResponse>): ReplaceVectorResponse {
+    return ReplaceVectorResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplaceVectorResponse>): ReplaceVectorResponse {
+    const message = createBaseReplaceVectorResponse();
+    message.replaced = object.replaced ?? false;
     return message;
   },
 };

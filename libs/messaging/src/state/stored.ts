@@ -1,0 +1,88 @@
+import { CodedError } from "@millrace/errors";
+import { JetStreamError, type StoredMsg } from "@nats-io/jetstream";
+import type { Broker } from "../broker/broker.js";
+
+/** A message as a stream holds it. */
+export interface Stored {
+  seq: number;
+  subject: string;
+  data: Uint8Array;
+  timeMs: number;
+}
+
+export interface StoredPage {
+  /** In the order in which they were stored. */
+  messages: Stored[];
+  /** Whether others follow. */
+  more: boolean;
+}
+
+export interface PageOptions {
+  jetStream: string;
+  filter: string;
+  /** Sequence number behind which the page begins. */
+  after: number;
+  countMax: number;
+  bytesMax: number;
+}
+
+/**
+ * One page of what a stream that allows direct gets holds under a filter, in one request: the broker finds
+ * each next message by its subject, so what others store is not read. Errors: `unavailable`.
+ */
+export async function readPage(broker: Broker, options: PageOptions): Promise<StoredPage> {
+  const { jetStream, filter, after, countMax, bytesMax } = options;
+  const found: StoredMsg[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const asked = { seq: after + 1, next_by_subj: filter, batch: countMax, max_bytes: bytesMax };
+    // Without a callback the client keeps the subscription of every page for ever.
+    const callback = (done: { err?: Error } | null, message: StoredMsg): void => {
+      if (done === null) found.push(message);
+      else if (done.err === undefined || isEmpty(done.err)) resolve();
+      else reject(done.err);
+    };
+    broker.manager.direct.getBatch(jetStream, { ...asked, callback }).catch(reject);
+  }).catch((cause: unknown) => {
+    throw new CodedError("unavailable", `read a page of ${jetStream}: no answer from the broker`, { cause });
+  });
+  return { messages: found.map(storedOf), more: (found.at(-1)?.pending ?? 0) > 0 };
+}
+
+/** Nothing is stored under the filter from there on. */
+function isEmpty(error: Error): boolean {
+  return error instanceof JetStreamError && "code" in error && error.code === 404;
+}
+
+/** The last message of a subject, by direct get, and its number. Errors: `unavailable`. */
+export async function readLastStored(
+  broker: Broker,
+  jetStream: string,
+  subject: string,
+): Promise<Stored | undefined> {
+  try {
+    const found = await broker.manager.direct.getMessage(jetStream, { last_by_subj: subject });
+    return found === null ? undefined : storedOf(found);
+  } catch (cause) {
+    throw new CodedError("unavailable", `read ${jetStream}: no answer from the broker`, { cause });
+  }
+}
+
+/** The broker has several words for a number that is not stored. */
+const notFound = new Set<unknown>([10037, 10043, 10057]);
+
+/**
+ * Removes a message and overwrites its bytes on the disk. A message that is gone was erased by another, or
+ * lost its place to a newer one, whose bytes are then the ones to erase. Errors: `unavailable`.
+ */
+export async function eraseStored(broker: Broker, jetStream: string, seq: number): Promise<boolean> {
+  try {
+    return await broker.manager.streams.deleteMessage(jetStream, seq, true);
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && notFound.has(cause.code)) return false;
+    throw new CodedError("unavailable", `erase from ${jetStream}: no answer from the broker`, { cause });
+  }
+}
+
+function storedOf({ seq, subject, data, time }: StoredMsg): Stored {
+  return { seq, subject, data, timeMs: time.getTime() };
+}
