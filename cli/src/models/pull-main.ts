@@ -1,22 +1,28 @@
 /**
- * Has the text model fetched, for those that may not import this package: tests and image builds.
+ * Has a model fetched, for those that may not import this package: tests of services.
  *
- *     node cli/dist/models/pull-main.js   tries on stderr, the PulledModel as JSON on stdout
+ *     node cli/dist/models/pull-main.js [task]   tries on stderr, the PulledModel as JSON on stdout
+ *
+ * Without a task it is the text model.
  */
 import { fileURLToPath } from "node:url";
 import { CodedError } from "@millrace/errors";
 import { cacheDir, manifestPath } from "./cache-dir.js";
+import { resolveModel } from "./resolve-model.js";
 import { resolveTextModel } from "./resolve-text-model.js";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 try {
-  const model = await resolveTextModel({
+  const [task] = process.argv.slice(2);
+  const request = {
     manifestPath: manifestPath(root),
     cacheDir: cacheDir(root, process.env),
-    log: (line) => process.stderr.write(`${line}\n`),
-  });
+    log: (line: string): void => void process.stderr.write(`${line}\n`),
+  };
+  const model = await (task === undefined ? resolveTextModel(request) : resolveModel(task, request));
+  if (model === undefined) throw new CodedError("not_found", `pull a ${task} model: none could be had`);
   process.stdout.write(`${JSON.stringify(model)}\n`);
 } catch (caught) {
-  process.stderr.write(`${CodedError.from(caught, "pull the text model").toString()}\n`);
+  process.stderr.write(`${CodedError.from(caught, "pull a model").toString()}\n`);
   process.exitCode = 1;
 }

@@ -1,0 +1,24 @@
+import { present } from "@millrace/errors";
+import { onnxShapes } from "./onnx-shapes.js";
+
+/**
+ * Makes a model's file from files of its package. It must give the same bytes on every machine, since the
+ * manifest holds the sha256 of what comes of it; and it reads what was checked against a sha256 only.
+ *
+ * @param sources in the order of the manifest: `from`, then `beside`.
+ * @param settings what else the manifest says of the transform.
+ */
+export type MakeFile = (
+  sources: readonly Uint8Array[],
+  settings: Readonly<Record<string, unknown>>,
+) => Uint8Array;
+
+/** By `kind` in the manifest. */
+export const transforms: Readonly<Record<string, MakeFile>> = {
+  "onnx-shapes": ([model = new Uint8Array()], settings) => onnxShapes(model, settings),
+};
+
+/** @param kind of a manifest that was read, and so a known one. */
+export function transformOf(kind: string): MakeFile {
+  return present(transforms[kind], `transform ${kind}`);
+}
