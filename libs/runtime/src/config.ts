@@ -106,6 +106,8 @@ export const egressConfig = {
         .array(z.string().refine(isAllowEntry, "must be a host's name, an address or a network"))
         .max(256)
         .default([]),
+      /** Certificates of CAs that are trusted there besides the public ones, in PEM. */
+      caFile: z.string().optional(),
     })
     .prefault({}),
   /** Directory of the secrets that settings name, one a file; none: settings can name none. */

@@ -46,6 +46,6 @@ export {
   type TlsFiles,
   type TlsMaterial,
 } from "./tls/tls-files.js";
-export { createSecrets, hiddenText, secretName, type Secrets, shownValue } from "./secrets/secrets.js";
+export { createSecrets, type Secrets } from "./secrets/secrets.js";
 export { createTracing } from "./tracing.js";
 export { startWatchdog } from "./watchdog.js";

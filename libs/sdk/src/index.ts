@@ -44,5 +44,6 @@ export type { Hit, SearchOptions, SearchResult } from "./stream/search.js";
 export type { ReplayOptions, ReplayProgress } from "./stream/replay.js";
 export type { StreamInfo, StreamSettings } from "./stream/settings.js";
 export type { BufferStatus, Streams, StreamStatus } from "./stream/streams.js";
+export type { SecretValue, WebsocketSourceOptions } from "./stream/websocket-source.js";
 export { type Duration, parseDuration } from "./units/duration.js";
 export { parseSize, type Size } from "./units/size.js";

@@ -1,11 +1,12 @@
 import { connectAs, createExemptions, createPublisher, createStreamRegistry } from "@millrace/messaging";
-import type { BuildService, Runtime } from "@millrace/runtime";
+import { type BuildService, createEgress, createSecrets, type Runtime } from "@millrace/runtime";
 import { createLeasedWriter, inlineWriter } from "@millrace/segments";
 import type { IngestionConfig } from "./config.js";
 import { appendBatch } from "./handlers/append-batch.js";
 import { rejectRows } from "./handlers/reject-rows.js";
 import { type Appender, createAppender } from "./source/appender.js";
 import { type BufferClient, createBufferClient } from "./source/buffer-client.js";
+import { tellSourceGap } from "./source/source-gaps.js";
 import { sourceKinds } from "./source/source-kinds.js";
 import { createSourceReports } from "./source/source-reports.js";
 import { createSourceRunner } from "./source/source-runner.js";
@@ -20,10 +21,17 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
   const clean = appenderOf("clean", { config, buffer, runtime });
   const exemptions = await createExemptions(broker, clock);
   const endEarlierLeases = once(() => buffer.endLeases(writerOf(runtime)));
+  const publisher = createPublisher(broker);
   const runner = createSourceRunner({
     registry,
     runtime,
-    kinds: sourceKinds({ config, runtime }),
+    kinds: sourceKinds({
+      config,
+      runtime,
+      egress: createEgress({ allow: config.egress.allowPrivate, caFile: config.egress.caFile }),
+      secrets: createSecrets({ dir: config.secretsDir }),
+      tellGap: tellSourceGap(publisher),
+    }),
     lastPosition: async (of) => {
       await endEarlierLeases();
       return buffer.lastPosition(of);
@@ -31,7 +39,7 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
     append: appendBatch({ raw, clean, exemptions }),
     reject: rejectRows({ buffer, now: clock.now }),
   });
-  const reports = await createSourceReports(broker, createPublisher(broker), runner, runtime);
+  const reports = await createSourceReports(broker, publisher, runner, runtime);
   return [broker, buffer, raw, clean, registry, runner, reports];
 };
 

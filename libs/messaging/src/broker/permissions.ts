@@ -150,7 +150,7 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     read(buckets.config),
     write(buckets.reports, ">"),
     inspect("RAW", "CLEAN", "ENRICHED"),
-    publishTo("event.*.*.source_failed"),
+    publishTo("event.*.*.source_failed", "event.*.*.source_gap"),
     // Errors name files, and these may be called after people.
     ask("privacy.clean"),
   ],

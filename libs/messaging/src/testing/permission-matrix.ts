@@ -100,6 +100,7 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["event.default.s.new_data", ["output"]],
   ["event.default.s.dead_letter", deadLetterWriters],
   ["event.default.s.source_failed", ["ingestion"]],
+  ["event.default.s.source_gap", ["ingestion"]],
   ["event.default.s.privacy_exempted", ["gateway"]],
   ["event.default.s.backpressure", ["buffer"]],
   ["event.default.s.privacy_violation", ["privacy"]],

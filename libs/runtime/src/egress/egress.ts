@@ -1,6 +1,8 @@
 import { lookup as lookupAll, type LookupAddress } from "node:dns";
 import { type BlockList, isIP, type LookupFunction } from "node:net";
+import { rootCertificates } from "node:tls";
 import { CodedError } from "@millrace/errors";
+import { readCertificates } from "../tls/tls-files.js";
 import { blockList, isLinkLocal, isListed, isPublic } from "./public-address.js";
 
 /**
@@ -27,11 +29,15 @@ export interface EgressTarget {
    * addresses whatever it is asked.
    */
   lookup: LookupFunction;
+  /** Who is trusted, in PEM; undefined: the public CAs. */
+  ca: string[] | undefined;
 }
 
 export interface EgressOptions {
   /** Names of hosts, addresses and networks (`10.1.0.0/16`), as in the config. */
   allow: readonly string[];
+  /** Certificates of CAs that are trusted besides the public ones, in PEM. */
+  caFile?: string | undefined;
   /** All addresses of a host. Default: as the system resolves names. */
   resolveName?: (host: string) => Promise<readonly LookupAddress[]>;
 }
@@ -44,7 +50,9 @@ const schemes: Readonly<Record<string, "tls" | "plain">> = {
 };
 const urlCharsMax = 2_048;
 
-export function createEgress({ allow, resolveName = systemResolve }: EgressOptions): Egress {
+export function createEgress({ allow, caFile, resolveName = systemResolve }: EgressOptions): Egress {
+  const own = caFile === undefined ? undefined : readCertificates(caFile, "egress.caFile").toString("latin1");
+  const ca = own === undefined ? undefined : [...rootCertificates, own];
   const networks = allow.map(networkOf).filter((range) => range !== undefined);
   const rules: Rules = {
     networks: blockList(networks),
@@ -73,7 +81,7 @@ export function createEgress({ allow, resolveName = systemResolve }: EgressOptio
       const url = check(given, field);
       const isPlain = schemes[url.protocol] === "plain";
       const addresses = await resolveHost({ host: hostOf(url), isPlain }, field);
-      return { url, addresses, lookup: fixedLookup(addresses) };
+      return { url, addresses, lookup: fixedLookup(addresses), ca };
     },
   };
 }

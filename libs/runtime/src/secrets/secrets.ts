@@ -1,6 +1,7 @@
 import { open, realpath } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { CodedError } from "@millrace/errors";
+import { secretName } from "@millrace/proto";
 import type { Value } from "@millrace/proto/source";
 
 /**
@@ -14,9 +15,6 @@ export interface Secrets {
 
 /** 64 KiB holds a chain of certificates; a token is far smaller. */
 const secretBytesMax = 64 * 1024;
-
-/** What a secret may be called: a file name that cannot lead anywhere. */
-export const secretName = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
 export function createSecrets({ dir }: { dir: string | undefined }): Secrets {
   return {
@@ -83,12 +81,6 @@ async function readBounded(dir: string, name: string): Promise<string | undefine
     await handle.close();
   }
 }
-
-/** What a value looks like to whoever asks for the settings: the text of an inline one is not told. */
-export const shownValue = (value: Value): Value =>
-  value.kind?.$case === "text" ? { kind: { $case: "text", value: hiddenText } } : value;
-
-export const hiddenText = "***";
 
 function refused(
   code: "invalid_argument" | "failed_precondition" | "not_found",

@@ -9,6 +9,15 @@ export interface EventPayloads {
   /** Messages that a stage gave up on, and why. */
   dead_letter: { stage: string; code: string; reason: string; messages: number };
   source_failed: { source: string; reason: string };
+  /** Between two times a source could receive nothing; what was sent then is missing unless sent again. */
+  source_gap: {
+    source: string;
+    from: Date;
+    to: Date;
+    reason: string;
+    /** The peer was asked to go on where it was. */
+    resumed: boolean;
+  };
   /** The stream is exempt from the privacy filter from now on, or, where false, no longer. */
   privacy_exempted: { exempt: boolean };
   /** The stream is full, or, where `full` is false, has room again. */
@@ -66,6 +75,7 @@ export const eventTypes: readonly EventType[] = [
   "new_data",
   "dead_letter",
   "source_failed",
+  "source_gap",
   "privacy_exempted",
   "backpressure",
   "privacy_violation",

@@ -5,11 +5,12 @@ import {
   type PrivacyViolation,
   type SimilarContent,
   type SimilarityThreshold,
+  type SourceGap,
 } from "@millrace/proto/event";
 import type { Channel } from "../rpc/channel.js";
 import { follow } from "../rpc/follow.js";
 import { type ContentRef, contentRef } from "./content-ref.js";
-import type { AboutMessage, EventType, StreamEvent } from "./event-types.js";
+import type { AboutMessage, EventPayloads, EventType, StreamEvent } from "./event-types.js";
 import { toPriority } from "./received-message.js";
 
 export interface WatchOptions {
@@ -64,6 +65,9 @@ function* fanOut(channel: Channel, event: Event): Generator<StreamEvent> {
     case "sourceFailed":
       yield { ...head, type: "source_failed", payload: event.payload.value };
       return;
+    case "sourceGap":
+      yield { ...head, type: "source_gap", payload: gapOf(event.payload.value) };
+      return;
     case "privacyExempted":
       yield { ...head, type: "privacy_exempted", payload: event.payload.value };
       return;
@@ -77,6 +81,12 @@ function* fanOut(channel: Channel, event: Event): Generator<StreamEvent> {
     // An event of a kind that this version does not know is left out.
   }
 }
+
+const gapOf = ({ fromMs, toMs, ...gap }: SourceGap): EventPayloads["source_gap"] => ({
+  ...gap,
+  from: new Date(fromMs),
+  to: new Date(toMs),
+});
 
 function* newData(channel: Channel, head: Head, value: NewData): Generator<StreamEvent> {
   const priority = toPriority(value.priority);

@@ -23,6 +23,7 @@ import { search, type SearchOptions, type SearchResult } from "./search.js";
 import { describeDifferences, type StreamInfo, toStreamInfo } from "./settings.js";
 import type { SourceHandle } from "./source-handle.js";
 import type { StreamStatus } from "./streams.js";
+import { addWebsocketSource, type WebsocketSourceOptions } from "./websocket-source.js";
 
 export interface ProcessorStatus extends StreamStatus {
   /** Of this process: handler calls at a time at most, and those under way. */
@@ -44,6 +45,7 @@ export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner
   /** All in order within a lane; rejects with PublishRefused, once all are settled, if any was refused. */
   publish(messages: readonly OutgoingMessage[]): Promise<Published[]>;
   addFileSource(options: FileSourceOptions): Promise<SourceHandle>;
+  addWebsocketSource(options: WebsocketSourceOptions): Promise<SourceHandle>;
   /** Opens a file of this machine as the stream's memoryMapping, mmapSize and zeroCopy say. */
   mmapFile(path: string): MappedFile;
   /** The stream's results, from now on or from a resume token. */
@@ -158,6 +160,10 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
       return { ...(await client.streams.status(stream)), handlers, files: describeMapping(mapping) };
     },
     publish,
+    addWebsocketSource: async (source) => {
+      await ready();
+      return addWebsocketSource(channel, stream, source);
+    },
     async addFileSource(source) {
       await ready();
       return addFileSource(channel, stream, source);

@@ -24,6 +24,7 @@ const knownTypes: readonly string[] = [
   "new_data",
   "dead_letter",
   "source_failed",
+  "source_gap",
   "privacy_exempted",
   "backpressure",
   "privacy_violation",

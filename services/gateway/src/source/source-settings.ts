@@ -2,6 +2,7 @@ import { deriveId } from "@millrace/envelope";
 import type { Source } from "@millrace/proto/source";
 import { type CompletedKind, invalid } from "./completed-kind.js";
 import { completeFileSource } from "./file-settings.js";
+import { completeWebsocketSource, shownWebsocketSource } from "./websocket-settings.js";
 
 /**
  * The source with its defaults and its id, which follows from the stream and the settings. Whether what it
@@ -20,5 +21,18 @@ function completeKind(kind: NonNullable<Source["kind"]>): CompletedKind {
   switch (kind.$case) {
     case "file":
       return completeFileSource(kind.value);
+    case "websocket":
+      return completeWebsocketSource(kind.value);
+  }
+}
+
+/** The source as it is answered with: what may be a credential is not told. */
+export function shownSource(source: Source): Source {
+  switch (source.kind?.$case) {
+    case "websocket":
+      return { ...source, kind: { $case: "websocket", value: shownWebsocketSource(source.kind.value) } };
+    case "file":
+    case undefined:
+      return source;
   }
 }

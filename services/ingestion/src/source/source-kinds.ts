@@ -1,14 +1,15 @@
 import type { Runtime } from "@millrace/runtime";
 import type { IngestionConfig } from "../config.js";
 import { fileKind } from "../file/file-kind.js";
+import { websocketKind, type WebsocketKindParts } from "../websocket/websocket-kind.js";
 import type { SourceKinds } from "./source-reader.js";
 
-export interface KindParts {
+export interface KindParts extends WebsocketKindParts {
   config: IngestionConfig;
   runtime: Runtime;
 }
 
 /** The table of kinds: whatever else ingestion does with a source is the same for all of them. */
 export function sourceKinds(parts: KindParts): SourceKinds {
-  return { file: fileKind(parts) };
+  return { file: fileKind(parts), websocket: websocketKind(parts) };
 }

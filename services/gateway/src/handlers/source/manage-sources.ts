@@ -1,15 +1,15 @@
 import { CodedError } from "@millrace/errors";
 import type { StreamRegistry, StreamStore } from "@millrace/messaging";
-import type {
-  AddSourceRequest,
-  AddSourceResponse,
-  PauseSourceRequest,
-  RemoveSourceRequest,
-  RemoveSourceResponse,
+import {
+  type AddSourceRequest,
+  type AddSourceResponse,
+  type PauseSourceRequest,
+  type RemoveSourceRequest,
+  type RemoveSourceResponse,
   Source,
 } from "@millrace/proto/source";
 import { requireSource } from "../../source/require-source.js";
-import { completeSource } from "../../source/source-settings.js";
+import { completeSource, shownSource } from "../../source/source-settings.js";
 import { requireStream } from "../../stream/stream-name.js";
 
 export interface SourceParts {
@@ -18,7 +18,10 @@ export interface SourceParts {
   registry: StreamRegistry;
 }
 
-/** A source that is there already stays as it is, paused or not. */
+/**
+ * A source that is there already stays as it is, paused or not; credentials that came anew replace those that
+ * it had.
+ */
 export const addSource =
   ({ tenant, store, registry }: SourceParts) =>
   async (request: AddSourceRequest): Promise<AddSourceResponse> => {
@@ -29,10 +32,14 @@ export const addSource =
     await requireStream(registry.find, { tenant, name: request.source.stream }, "source.stream");
     const source = completeSource(tenant, request.source);
     const there = await store.getSource(tenant, source.stream, source.id);
-    if (there !== undefined) return { source: there };
-    await store.putSource(tenant, source);
-    return { source };
+    if (there !== undefined) source.paused = there.paused;
+    if (there === undefined || !isSame(there, source)) await store.putSource(tenant, source);
+    return { source: shownSource(source) };
   };
+
+/** Encoded: a map of headers has no order of its own, but is written as it was given. */
+const isSame = (one: Source, other: Source): boolean =>
+  Buffer.compare(Source.encode(one).finish(), Source.encode(other).finish()) === 0;
 
 export const removeSource =
   ({ tenant, store, registry }: SourceParts) =>
@@ -52,7 +59,7 @@ const setPaused =
     const there = await requireSource(store, { tenant, stream, id, verb: paused ? "pause" : "resume" });
     const source = { ...there, paused };
     await store.putSource(tenant, source);
-    return { source };
+    return { source: shownSource(source) };
   };
 
 export const pauseSource = setPaused(true);

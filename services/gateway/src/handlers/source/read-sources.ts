@@ -8,6 +8,7 @@ import type {
 } from "@millrace/proto/source";
 import { requireSource } from "../../source/require-source.js";
 import { reportOf } from "../../source/source-report.js";
+import { shownSource } from "../../source/source-settings.js";
 import { requireStream } from "../../stream/stream-name.js";
 
 export interface ReadSourceParts {
@@ -22,7 +23,10 @@ export const getSource =
   async ({ stream: name, id }: GetSourceRequest): Promise<GetSourceResponse> => {
     const stream = await requireStream(registry.find, { tenant, name });
     const source = await requireSource(store, { tenant, stream: name, id, verb: "get" });
-    return { source, report: reportOf(source, stream, await readReports({ tenant, stream: name })) };
+    return {
+      source: shownSource(source),
+      report: reportOf(source, stream, await readReports({ tenant, stream: name })),
+    };
   };
 
 export const listSources =
@@ -31,5 +35,8 @@ export const listSources =
     const stream = await requireStream(registry.find, { tenant, name });
     const sources = registry.sources(tenant, name);
     const reports = await readReports({ tenant, stream: name });
-    return { sources, reports: sources.map((source) => reportOf(source, stream, reports)) };
+    return {
+      sources: sources.map(shownSource),
+      reports: sources.map((source) => reportOf(source, stream, reports)),
+    };
   };

@@ -22,8 +22,8 @@ import { Priority } from "../../message/v1/message.js";
 export interface Event {
   id: string;
   /**
-   * new_data, dead_letter, source_failed, privacy_exempted, backpressure, privacy_violation, similarity_threshold or
-   * notification.
+   * new_data, dead_letter, source_failed, source_gap, privacy_exempted, backpressure, privacy_violation,
+   * similarity_threshold or notification.
    */
   type: string;
   stream: string;
@@ -37,6 +37,7 @@ export interface Event {
     | { $case: "privacyViolation"; value: PrivacyViolation }
     | { $case: "similarityThreshold"; value: SimilarityThreshold }
     | { $case: "notification"; value: Notification }
+    | { $case: "sourceGap"; value: SourceGap }
     | undefined;
 }
 
@@ -61,6 +62,19 @@ export interface DeadLettered {
 export interface SourceFailed {
   source: string;
   reason: string;
+}
+
+/**
+ * Between the two times a source could receive nothing, and what was sent to it then is missing, unless its peer sent
+ * it again.
+ */
+export interface SourceGap {
+  source: string;
+  fromMs: number;
+  toMs: number;
+  reason: string;
+  /** The peer was asked to go on where it was. */
+  resumed: boolean;
 }
 
 /** A stream that is exempt from the privacy filter, or stops being so. Told before it takes effect. */
@@ -212,6 +226,9 @@ export const Event: MessageFns<Event> = {
       case "notification":
         Notification.encode(message.payload.value, writer.uint32(114).fork()).join();
         break;
+      case "sourceGap":
+        SourceGap.encode(message.payload.value, writer.uint32(122).fork()).join();
+        break;
     }
     return writer;
   },
@@ -328,6 +345,14 @@ export const Event: MessageFns<Event> = {
             message.payload = { $case: "notification", value: Notification.decode(reader, reader.uint32()) };
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.payload = { $case: "sourceGap", value: SourceGap.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -398,6 +423,12 @@ export const Event: MessageFns<Event> = {
       case "notification": {
         if (object.payload?.value !== undefined && object.payload?.value !== null) {
           message.payload = { $case: "notification", value: Notification.fromPartial(object.payload.value) };
+        }
+        break;
+      }
+      case "sourceGap": {
+        if (object.payload?.value !== undefined && object.payload?.value !== null) {
+          message.payload = { $case: "sourceGap", value: SourceGap.fromPartial(object.payload.value) };
         }
         break;
       }
@@ -694,6 +725,109 @@ export const SourceFailed: MessageFns<SourceFailed> = {
     const message = createBaseSourceFailed();
     message.source = object.source ?? "";
     message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseSourceGap(): SourceGap {
+  return { source: "", fromMs: 0, toMs: 0, reason: "", resumed: false };
+}
+
+export const SourceGap: MessageFns<SourceGap> = {
+  encode(message: SourceGap, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(16).uint64(message.fromMs);
+    }
+    if (message.toMs !== 0) {
+      writer.uint32(24).uint64(message.toMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.resumed !== false) {
+      writer.uint32(40).bool(message.resumed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SourceGap {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSourceGap();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.toMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.resumed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SourceGap>): SourceGap {
+    return SourceGap.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SourceGap>): SourceGap {
+    const message = createBaseSourceGap();
+    message.source = object.source ?? "";
+    message.fromMs = object.fromMs ?? 0;
+    message.toMs = object.toMs ?? 0;
+    message.reason = object.reason ?? "";
+    message.resumed = object.resumed ?? false;
     return message;
   },
 };

@@ -36,6 +36,7 @@ export interface Source {
   stream: string;
   kind:
     | { $case: "file"; value: FileSource }
+    | { $case: "websocket"; value: WebSocketSource }
     | undefined;
   /** Not read until it is resumed. */
   paused: boolean;
@@ -58,6 +59,46 @@ export interface FileSource {
    * after it was first seen, and its last line must be complete.
    */
   repeat: number;
+}
+
+/**
+ * A text frame is a text message, a binary frame one of data. A socket can't be asked for the same again: between the
+ * end of a connection and the next one messages may be missing, which is told as an event `source_gap`.
+ */
+export interface WebSocketSource {
+  /** wss, or ws where the operator allows the host without TLS. */
+  url: string;
+  /** Of the handshake. */
+  headers: { [key: string]: Value };
+  /** Text frames that are sent when the connection is open, in this order. */
+  subscribe: Value[];
+  /** Sent behind them by a connection that follows another one, once a value is known. */
+  resume:
+    | ResumeFrame
+    | undefined;
+  /** Offered in the handshake. */
+  subprotocols: string[];
+  /** How often a ping is sent, 1 s to 10 min. Who answers nothing for 10 s is given up. Default 30 s. */
+  pingInterval:
+    | Duration
+    | undefined;
+  /** A text frame that is sent along with each ping, for peers that want one of their own. */
+  pingFrame: string;
+  /** What messages are attributed to: the URL's host if empty. */
+  sourceId: string;
+}
+
+export interface WebSocketSource_HeadersEntry {
+  key: string;
+  value: Value | undefined;
+}
+
+/** How a peer is asked to go on. What it was is kept in memory: a replica that takes over sends no such frame. */
+export interface ResumeFrame {
+  /** A text frame in which {value} stands for the value, written as JSON: {"op":"replay","after":{value}} */
+  frame: string;
+  /** Where the value lies in a JSON message, names with dots between: `data.seq`. A text or a number. */
+  field: string;
 }
 
 /** A setting that may be a credential. */
@@ -164,6 +205,9 @@ export const Source: MessageFns<Source> = {
       case "file":
         FileSource.encode(message.kind.value, writer.uint32(26).fork()).join();
         break;
+      case "websocket":
+        WebSocketSource.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
     }
     if (message.paused !== false) {
       writer.uint32(48).bool(message.paused);
@@ -208,6 +252,14 @@ export const Source: MessageFns<Source> = {
             message.kind = { $case: "file", value: FileSource.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "websocket", value: WebSocketSource.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 6: {
             if (tag !== 48) {
               break;
@@ -239,6 +291,12 @@ export const Source: MessageFns<Source> = {
       case "file": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "file", value: FileSource.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "websocket": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "websocket", value: WebSocketSource.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -349,6 +407,303 @@ export const FileSource: MessageFns<FileSource> = {
       : undefined;
     message.sourceId = object.sourceId ?? "";
     message.repeat = object.repeat ?? 0;
+    return message;
+  },
+};
+
+function createBaseWebSocketSource(): WebSocketSource {
+  return {
+    url: "",
+    headers: {},
+    subscribe: [],
+    resume: undefined,
+    subprotocols: [],
+    pingInterval: undefined,
+    pingFrame: "",
+    sourceId: "",
+  };
+}
+
+export const WebSocketSource: MessageFns<WebSocketSource> = {
+  encode(message: WebSocketSource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.url !== "") {
+      writer.uint32(10).string(message.url);
+    }
+    globalThis.Object.entries(message.headers).forEach(([key, value]: [string, Value]) => {
+      WebSocketSource_HeadersEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    for (const v of message.subscribe) {
+      Value.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.resume !== undefined) {
+      ResumeFrame.encode(message.resume, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.subprotocols) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.pingInterval !== undefined) {
+      Duration.encode(message.pingInterval, writer.uint32(50).fork()).join();
+    }
+    if (message.pingFrame !== "") {
+      writer.uint32(58).string(message.pingFrame);
+    }
+    if (message.sourceId !== "") {
+      writer.uint32(66).string(message.sourceId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WebSocketSource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWebSocketSource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = WebSocketSource_HeadersEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.headers[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.subscribe.push(Value.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.resume = ResumeFrame.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.subprotocols.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.pingInterval = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.pingFrame = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.sourceId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WebSocketSource>): WebSocketSource {
+    return WebSocketSource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WebSocketSource>): WebSocketSource {
+    const message = createBaseWebSocketSource();
+    message.url = object.url ?? "";
+    message.headers = (globalThis.Object.entries(object.headers ?? {}) as [string, Value][]).reduce(
+      (acc: { [key: string]: Value }, [key, value]: [string, Value]) => {
+        if (value !== undefined) {
+          acc[key] = Value.fromPartial(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.subscribe = object.subscribe?.map((e) => Value.fromPartial(e)) || [];
+    message.resume = (object.resume !== undefined && object.resume !== null)
+      ? ResumeFrame.fromPartial(object.resume)
+      : undefined;
+    message.subprotocols = object.subprotocols?.map((e) => e) || [];
+    message.pingInterval = (object.pingInterval !== undefined && object.pingInterval !== null)
+      ? Duration.fromPartial(object.pingInterval)
+      : undefined;
+    message.pingFrame = object.pingFrame ?? "";
+    message.sourceId = object.sourceId ?? "";
+    return message;
+  },
+};
+
+function createBaseWebSocketSource_HeadersEntry(): WebSocketSource_HeadersEntry {
+  return { key: "", value: undefined };
+}
+
+export const WebSocketSource_HeadersEntry: MessageFns<WebSocketSource_HeadersEntry> = {
+  encode(message: WebSocketSource_HeadersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      Value.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WebSocketSource_HeadersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWebSocketSource_HeadersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Value.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<WebSocketSource_HeadersEntry>): WebSocketSource_HeadersEntry {
+    return WebSocketSource_HeadersEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WebSocketSource_HeadersEntry>): WebSocketSource_HeadersEntry {
+    const message = createBaseWebSocketSource_HeadersEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null) ? Value.fromPartial(object.value) : undefined;
+    return message;
+  },
+};
+
+function createBaseResumeFrame(): ResumeFrame {
+  return { frame: "", field: "" };
+}
+
+export const ResumeFrame: MessageFns<ResumeFrame> = {
+  encode(message: ResumeFrame, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.frame !== "") {
+      writer.uint32(10).string(message.frame);
+    }
+    if (message.field !== "") {
+      writer.uint32(18).string(message.field);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeFrame {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeFrame();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.frame = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResumeFrame>): ResumeFrame {
+    return ResumeFrame.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResumeFrame>): ResumeFrame {
+    const message = createBaseResumeFrame();
+    message.frame = object.frame ?? "";
+    message.field = object.field ?? "";
     return message;
   },
 };
