@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CodedError } from "@millrace/errors";
-import type { ReceivedMessage, StreamInfo } from "@millrace/sdk";
+import type { StreamInfo, TextMessage } from "@millrace/sdk";
 import { renderError } from "../output.js";
 import { renderHits } from "./search.js";
 import { renderStatus, renderStreams } from "./status.js";
@@ -19,7 +19,7 @@ const stream: StreamInfo = {
   zeroCopy: true,
   workerThreads: 0,
   privacy: { detectorsOff: [], exempt: false },
-  enrichments: { embeddings: true, sentiment: true, textField: "" },
+  enrichments: { embeddings: true, sentiment: true, textField: "", objects: false, scene: false },
   outputs: {
     results: { ageMs: 0, bytes: 0 },
     storage: undefined,
@@ -32,7 +32,7 @@ const stream: StreamInfo = {
   createdTime: new Date(0),
 };
 
-const message: ReceivedMessage = {
+const message: TextMessage = {
   id: "m1",
   stream: "live",
   sourceId: "s1",
@@ -47,6 +47,8 @@ const message: ReceivedMessage = {
     { type: "EMAIL", place: "body", start: 9, length: 7 },
   ],
   sentiment: { label: "positive", score: 0.5, model: "m" },
+  objects: [],
+  scene: undefined,
   passport: [],
   resumeToken: "r1",
   kind: "text",
@@ -118,6 +120,23 @@ test("data is shown by its size", () => {
     sentiment: undefined,
   });
   assert.equal(line, "2023-11-14T22:13:20.000Z  s1  2 bytes");
+});
+
+test("an image is shown by its size, and by what it shows", () => {
+  const imageData = Uint8Array.of(1, 2);
+  const { text: _, ...rest } = message;
+  const cup = { label: "cup", score: 0.5, x: 1, y: 2, width: 3, height: 4, model: "o" };
+  const line = renderMessage({
+    ...rest,
+    kind: "image",
+    content: imageData,
+    imageData,
+    findings: [],
+    sentiment: undefined,
+    objects: [cup, cup],
+    scene: { label: "drink", score: 0.5, model: "s" },
+  });
+  assert.equal(line, "2023-11-14T22:13:20.000Z  s1  an image of 2 bytes  [drink cup]");
 });
 
 test("hits are score, place and text", () => {

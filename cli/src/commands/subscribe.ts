@@ -48,10 +48,16 @@ export function subscribeCommand(world: World): Command {
 }
 
 export function renderMessage(message: ReceivedMessage): string {
-  const { acceptedTime, sourceId, sentiment, findings } = message;
-  const content = message.kind === "text" ? oneLine(message.text) : `${message.data.byteLength} bytes`;
-  const types = [...new Set(findings.map(({ type }) => type))];
-  const marks = [...(sentiment === undefined ? [] : [sentiment.label]), ...types];
+  const { acceptedTime, sourceId, sentiment, scene, objects, findings } = message;
+  const labels = [sentiment, scene, ...objects].flatMap((each) => each?.label ?? []);
+  const marks = [...new Set([...labels, ...findings.map(({ type }) => type)])];
+  const content = renderContent(message);
   const suffix = marks.length === 0 ? "" : `  [${oneLine(marks.join(" "))}]`;
   return `${acceptedTime.toISOString()}  ${oneLine(sourceId) || "-"}  ${content}${suffix}`;
+}
+
+function renderContent(message: ReceivedMessage): string {
+  if (message.kind === "text") return oneLine(message.text);
+  const { byteLength } = message.content;
+  return message.kind === "image" ? `an image of ${byteLength} bytes` : `${byteLength} bytes`;
 }

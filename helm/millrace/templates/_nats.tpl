@@ -9,7 +9,7 @@ Configuration of the bundled broker, as YAML: users and what each may do are fil
 port: 4222
 http: {{ printf "%s:8222" (.Values.listenAddress | contains ":" | ternary (printf "[%s]" .Values.listenAddress) .Values.listenAddress) | quote }}
 pid_file: /run/nats/nats.pid
-max_payload: 1048576
+max_payload: 12582912
 # Acks of a window of large batches may pile up for a slow reader before it is cut.
 max_pending: 268435456
 write_deadline: 10s

@@ -1,4 +1,4 @@
-import type { Annotations, Columns } from "@millrace/proto/batch";
+import type { Annotations, Columns, Scenes } from "@millrace/proto/batch";
 import { u32Column } from "./open-columns.js";
 
 /** What is wrong with a column, and which one it is. */
@@ -18,6 +18,10 @@ export function complaintOfSparse(columns: Columns, count: number): Complaint | 
   if (!areRows(columns.rowsWithoutEmbedding, count)) {
     return { what: "no such row", field: "columns.rows_without_embedding" };
   }
+  const { imageRows, imageWishes } = columns;
+  if (imageRows.length !== imageWishes.length || !areRows(imageRows, count)) {
+    return { what: "no such row, or not a wish a row", field: "columns.image_rows" };
+  }
   return undefined;
 }
 
@@ -26,7 +30,7 @@ export function complaintOfAnnotations(
   count: number,
 ): Complaint | undefined {
   if (annotations === undefined) return undefined;
-  const { findings, embeddings, sentiments } = annotations;
+  const { findings, embeddings, sentiments, objects, scenes } = annotations;
   if (findings !== undefined) {
     const { rows, types, starts, lengths, nameRows, nameTypes, omittedRows, omittedCounts } = findings;
     const parallel = [rows, starts, lengths].every((column) => column.length === 4 * types.length);
@@ -55,7 +59,20 @@ export function complaintOfAnnotations(
     }
     if (!areRows(rows, count)) return { what: "no such row", field: "annotations.sentiments" };
   }
+  if (
+    objects !== undefined &&
+    (!areSeen(objects, count) || objects.boxes.length !== 4 * objects.rows.length)
+  ) {
+    return { what: "no such row, or columns differ in length", field: "annotations.objects" };
+  }
+  if (scenes !== undefined && !areSeen(scenes, count)) {
+    return { what: "no such row, or columns differ in length", field: "annotations.scenes" };
+  }
   return undefined;
+}
+
+function areSeen({ rows, labels, scores }: Scenes, count: number): boolean {
+  return labels.length === rows.length && scores.length === rows.length && areRows(rows, count);
 }
 
 function areRows(rows: readonly number[] | Uint32Array, count: number): boolean {

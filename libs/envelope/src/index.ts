@@ -9,3 +9,6 @@ export * from "./intervals.js";
 export * from "./half-float.js";
 export * from "./finding-types.js";
 export * from "./message-view.js";
+export * from "./image/image-format.js";
+export * from "./image/image-view.js";
+export * from "./image/image-wishes.js";

@@ -2,6 +2,18 @@
 export const limits = {
   /** One message. NATS carries 1 MiB a message; a quarter is left for headers, columns and annotations. */
   messageBytesMax: 768 * 1024,
+  /** A blob by UploadContent: redacted it may grow to three times that, which `busBytesMax` still holds. */
+  dataBytesMax: 4 * 1024 * 1024,
+  /** An image in a request of Publish or PublishStream, which holds 4 MiB with all that goes with it. */
+  publishedImageBytesMax: 3 * 1024 * 1024,
+  /** A frame of UploadContent and AddImage: what gRPC moves fastest, and small beside what is collected. */
+  uploadFrameBytesMax: 256 * 1024,
+  /** An image as it comes, encoded. */
+  imageBytesMax: 8 * 1024 * 1024,
+  /** … past privacy, which encodes it anew. */
+  cleanImageBytesMax: 10 * 1024 * 1024,
+  /** A message of the bus that carries a whole content: the largest one with its columns, docs/adr/0043. */
+  busBytesMax: 12 * 1024 * 1024,
   /** A batch's messages: 8,192 one-byte columns and 2-byte lengths stay far below a NATS message. */
   batchMessagesMax: 8192,
   /**

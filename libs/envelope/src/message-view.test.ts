@@ -39,6 +39,8 @@ function sample(): OpenBatch {
       ids: Buffer.concat([idBytes(keyed), idBytes(messageId(of, 8))]),
       attributes: [{ name: "room", rows: [1], values: ["kitchen"] }],
       rowsWithoutEmbedding: [],
+      imageRows: [],
+      imageWishes: [],
     },
     body,
     annotations: {
@@ -54,6 +56,8 @@ function sample(): OpenBatch {
       },
       embeddings: undefined,
       sentiments: { model: "m", rows: [0], scores: [0.5], labels: [SentimentLabel.SENTIMENT_LABEL_POSITIVE] },
+      objects: { model: "o", rows: [1], labels: ["cup"], scores: [0.5], boxes: [1, 2, 3, 4] },
+      scenes: { model: "s", rows: [1], labels: ["drink"], scores: [0.25] },
     },
     passport: [{ stage: "privacy", version: "1", decidedBy: "p", startedUs: 1, endedUs: 2 }],
   };
@@ -74,7 +78,19 @@ test("a row is shown with its id, place, content and what is known of it", () =>
     passport: [{ stage: "privacy", version: "1", decidedBy: "p", startedUs: 1, endedUs: 2 }],
     acceptedUs: 5,
     findingsOmitted: 0,
+    objects: [],
+    scene: undefined,
   });
+});
+
+test("an image is shown with the objects and the scene that were found in it", () => {
+  const open = sample();
+  const image = messageViews({ ...open, columns: { ...open.columns, kind: Kind.KIND_IMAGE } })(1);
+  assert.equal(image.content?.$case, "image");
+  assert.deepEqual(image.objects, [
+    { label: "cup", score: 0.5, x: 1, y: 2, width: 3, height: 4, model: "o" },
+  ]);
+  assert.deepEqual(image.scene, { label: "drink", score: 0.25, model: "s" });
 });
 
 test("text that is not UTF-8 is shown as data, and a finding of a newer version by its number", () => {

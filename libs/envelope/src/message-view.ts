@@ -3,6 +3,7 @@ import { Kind, Lane, SentimentLabel } from "@millrace/proto/batch";
 import { type Finding, type Message, Priority, type Sentiment } from "@millrace/proto/message";
 import { findingName } from "./finding-types.js";
 import { idText, messageId } from "./ids.js";
+import { imageViews } from "./image/image-view.js";
 import {
   type OpenBatch,
   rowEventTimeMs,
@@ -20,7 +21,7 @@ const labels: Readonly<Partial<Record<SentimentLabel, string>>> = {
 
 /**
  * The messages of a batch as the public API shows them, row by row. Text that is not UTF-8 is shown as data.
- * The content of data is a view into the batch's body.
+ * The content of data and images is a view into the batch's body.
  */
 export function messageViews(open: OpenBatch): (row: number) => Message {
   const { header, columns, body } = open;
@@ -30,6 +31,7 @@ export function messageViews(open: OpenBatch): (row: number) => Message {
   const findings = findingsByRow(open);
   const omitted = omittedByRow(open);
   const sentiments = sentimentsByRow(open);
+  const seen = imageViews(open);
   const passport = open.passport.map((hop) => ({ ...hop }));
   return (row) => {
     const at = offsets[row] as number;
@@ -50,6 +52,8 @@ export function messageViews(open: OpenBatch): (row: number) => Message {
       passport,
       acceptedUs: header.acceptedUs,
       findingsOmitted: omitted.get(row) ?? 0,
+      objects: seen.objects.get(row) ?? [],
+      scene: seen.scenes.get(row),
     };
   };
 }
@@ -59,7 +63,7 @@ function contentOf(content: Uint8Array, kind: Kind): NonNullable<Message["conten
     const text = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString("utf8");
     return { $case: "text", value: text };
   }
-  return { $case: "data", value: content };
+  return { $case: kind === Kind.KIND_IMAGE ? "image" : "data", value: content };
 }
 
 function timestampOf(milliseconds: number): { seconds: number; nanos: number } {

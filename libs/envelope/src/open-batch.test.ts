@@ -44,6 +44,14 @@ const findings = {
 };
 const embeddings = { model: "m", dimensions: 2, rows: [0, 2], vectors: new Uint8Array(8) };
 const sentiments = { model: "m", rows: [1], scores: [0.5], labels: [3] };
+const objects = {
+  model: "o",
+  rows: [0, 0],
+  labels: ["a", "b"],
+  scores: [1, 0.5],
+  boxes: [0, 0, 1, 1, 2, 2, 3, 3],
+};
+const scenes = { model: "s", rows: [2], labels: ["c"], scores: [0.5] };
 const range = {
   node: "n",
   log: "raw/b",
@@ -68,8 +76,10 @@ test("a sound batch passes, with every column in use and its body inline or else
         ids: new Uint8Array(48),
         attributes: [{ name: "n", rows: [0, 2], values: ["x", "y"] }],
         rowsWithoutEmbedding: [1],
+        imageRows: [1],
+        imageWishes: [5],
       },
-      annotations: { findings, embeddings, sentiments },
+      annotations: { findings, embeddings, sentiments, objects, scenes },
       body: { $case: "range", value: range },
     }),
   );
@@ -115,6 +125,9 @@ const malformed: [string, string, Batch][] = [
     "columns.rows_without_embedding",
     changed({ columns: { rowsWithoutEmbedding: [3] } }),
   ],
+  ["an image without a wish", "columns.image_rows", changed({ columns: { imageRows: [1] } })],
+  ["half a box", "annotations.objects", annotated({ objects: { ...objects, boxes: [0, 0, 1, 1, 2] } })],
+  ["a scene without a label", "annotations.scenes", annotated({ scenes: { ...scenes, labels: [] } })],
   [
     "a finding without a type",
     "annotations.findings",
@@ -182,7 +195,7 @@ test("random bytes either decode or are refused as data loss", () => {
 
 test("a sound batch with bytes changed, cut or repeated either decodes or is refused as data loss", () => {
   const open = buildBatch({ texts, sourceIds: ["a", "b", "a"], attributes: [{ k: "v" }] });
-  const whole = { ...inlineBatch(open), annotations: { findings, embeddings, sentiments } };
+  const whole = { ...inlineBatch(open), annotations: { findings, embeddings, sentiments, objects, scenes } };
   const sound = Batch.encode(whole).finish();
   const edit = fc.record({ at: fc.nat(sound.length - 1), to: fc.nat(255) });
   fc.assert(

@@ -20,6 +20,15 @@ export interface OpenAnnotations extends Omit<Annotations, "findings"> {
 
 export const noColumn = new Uint32Array();
 
+/** Of a batch that nothing has looked at. */
+export const noAnnotations: OpenAnnotations = {
+  findings: undefined,
+  embeddings: undefined,
+  sentiments: undefined,
+  objects: undefined,
+  scenes: undefined,
+};
+
 // The wire is little endian, and so is every platform that Node runs on but for one.
 assert(new Uint8Array(Uint32Array.of(1).buffer)[0] === 1, "this machine stores numbers little endian");
 
@@ -52,7 +61,7 @@ export function wireColumns(columns: OpenColumns): Columns {
 }
 
 export function openAnnotations(annotations: Annotations | undefined): OpenAnnotations {
-  if (annotations === undefined) return { findings: undefined, embeddings: undefined, sentiments: undefined };
+  if (annotations === undefined) return noAnnotations;
   const { findings } = annotations;
   return {
     ...annotations,

@@ -13,6 +13,7 @@ import {
   rowPositions,
   rowSourceId,
 } from "./open-batch.js";
+import { imageViews } from "./image/image-view.js";
 import { omittedByRow } from "./message-view.js";
 import { noColumn } from "./open-columns.js";
 import { selectRows, splitBatch } from "./select-rows.js";
@@ -119,6 +120,8 @@ function build(messages: readonly Message[], { framing, full, from }: Shape): Op
           values: held.map((one) => one.attributes[name] ?? ""),
         })),
       rowsWithoutEmbedding: withRow.filter((one) => one.withoutEmbedding).map((one) => one.row),
+      imageRows: withRow.filter((one) => one.withoutEmbedding).map((one) => one.row),
+      imageWishes: messages.filter((one) => one.withoutEmbedding).map((one) => one.delta),
     },
     body,
     annotations: {
@@ -143,6 +146,20 @@ function build(messages: readonly Message[], { framing, full, from }: Shape): Op
         rows: judged.map((one) => one.row),
         scores: judged.map((one) => one.sentiment?.score ?? 0),
         labels: judged.map((one) => one.sentiment?.label ?? 0),
+      },
+      // Two of each, so that runs of a row are cut as one.
+      objects: {
+        model: "o",
+        rows: judged.flatMap((one) => [one.row, one.row]),
+        labels: judged.flatMap((one) => [`a${one.id}`, `b${one.id}`]),
+        scores: judged.flatMap(() => [0.5, 0.25]),
+        boxes: judged.flatMap((one) => [one.id, 1, 2, 3, one.id, 4, 5, 6]),
+      },
+      scenes: {
+        model: "s",
+        rows: judged.map((one) => one.row),
+        labels: judged.map((one) => `c${one.id}`),
+        scores: judged.map(() => 0.75),
       },
     },
     passport: [{ stage: "buffer", version: "1", decidedBy: "", startedUs: 1, endedUs: 2 }],
@@ -177,6 +194,9 @@ function read(open: OpenBatch, row: number) {
         ? []
         : [...(embeddings?.vectors.subarray(size * embeddedAt, size * (embeddedAt + 1)) ?? [])],
     sentiment: judgedAt < 0 ? [] : [sentiments?.scores[judgedAt], sentiments?.labels[judgedAt]],
+    wish: columns.imageWishes[columns.imageRows.indexOf(row)],
+    objects: imageViews(open).objects.get(row),
+    scene: imageViews(open).scenes.get(row),
   };
 }
 

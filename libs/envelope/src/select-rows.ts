@@ -1,3 +1,4 @@
+import type { Objects, Scenes } from "@millrace/proto/batch";
 import { idBytes, idText, outputId } from "./ids.js";
 import { type OpenBatch, rowOffsets, rowPositions, stride } from "./open-batch.js";
 import type { OpenAnnotations, OpenColumns } from "./open-columns.js";
@@ -100,11 +101,13 @@ function cutColumns(columns: OpenColumns, from: number, to: number): OpenColumns
       })
       .filter((column) => column.rows.length > 0),
     rowsWithoutEmbedding: shiftRows(columns.rowsWithoutEmbedding, from, to),
+    imageRows: shiftRows(columns.imageRows, from, to),
+    imageWishes: rowsWithin(columns.imageRows, from, to).map((at) => columns.imageWishes[at] as number),
   };
 }
 
 function cutAnnotations(annotations: OpenAnnotations, from: number, to: number): OpenAnnotations {
-  const { findings, embeddings, sentiments } = annotations;
+  const { findings, embeddings, sentiments, objects, scenes } = annotations;
   const pick = (column: readonly number[], kept: readonly number[]): number[] =>
     kept.map((at) => column[at] as number);
   const inBody = findings === undefined ? [] : rowsWithin(findings.rows, from, to);
@@ -138,7 +141,25 @@ function cutAnnotations(annotations: OpenAnnotations, from: number, to: number):
       scores: pick(sentiments.scores, judged),
       labels: judged.map((at) => sentiments.labels[at] ?? 0),
     },
+    objects: objects && cutObjects(objects, from, to),
+    scenes: scenes && cutScenes(scenes, from, to),
   };
+}
+
+function cutScenes(scenes: Scenes, from: number, to: number): Scenes {
+  const kept = rowsWithin(scenes.rows, from, to);
+  return {
+    model: scenes.model,
+    rows: kept.map((at) => (scenes.rows[at] as number) - from),
+    labels: kept.map((at) => scenes.labels[at] ?? ""),
+    scores: kept.map((at) => scenes.scores[at] ?? 0),
+  };
+}
+
+function cutObjects(objects: Objects, from: number, to: number): Objects {
+  const kept = rowsWithin(objects.rows, from, to);
+  const boxes = kept.flatMap((at) => objects.boxes.slice(4 * at, 4 * at + 4));
+  return { ...cutScenes(objects, from, to), boxes };
 }
 
 /** Indexes into a sorted row column whose rows lie in [from, to). */

@@ -9,9 +9,16 @@ export {
 export type { LargeFileOptions } from "./large-file/find-large-files.js";
 export type { ChunkOptions } from "./large-file/part.js";
 export type { MessageFields, OutgoingMessage } from "./publish/outgoing.js";
+export type { ImageFeatures } from "./publish/image-features.js";
 export { type Published, PublishRefused } from "./publish/publish-all.js";
 export type { Position } from "./publish/publisher.js";
-export type { DataMessage, ReceivedMessage, StoredMessage, TextMessage } from "./receive/received-message.js";
+export type {
+  DataMessage,
+  ImageMessage,
+  ReceivedMessage,
+  StoredMessage,
+  TextMessage,
+} from "./receive/received-message.js";
 export type { Handler, HandlerContext, OnError } from "./receive/runner.js";
 export type { ContentRef } from "./receive/content-ref.js";
 export type {
@@ -31,6 +38,7 @@ export type {
   ArtifactSearchOptions,
 } from "./stream/artifact.js";
 export type { ContentSentiment, ListOptions, StoredContent } from "./stream/contents.js";
+export type { AddedImage, AddImageOptions } from "./stream/add-image.js";
 export type { FileSourceOptions } from "./stream/file-source.js";
 export type { SourceHandle, SourceStatus } from "./stream/source-handle.js";
 export type { CreateOptions, ProcessorOptions, StreamOptions } from "./stream/options.js";

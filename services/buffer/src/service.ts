@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { limits } from "@millrace/envelope";
 import {
   askDurability,
   connectAs,
@@ -84,8 +85,7 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     listen: config.grpc,
     healthy: () => broker.isConnected(),
     security: internalSecurity({ tls: config.tls, allow: ["gateway", "ingestion"], log }),
-    // A batch's body and its columns.
-    receiveBytesMax: 4 * 1024 * 1024,
+    receiveBytesMax: limits.busBytesMax,
     services: [
       {
         name: "millrace.buffer.v1.BufferService",

@@ -6,6 +6,7 @@ import { SearchServiceService } from "@millrace/proto/search";
 import { SourceServiceService } from "@millrace/proto/source";
 import { StreamServiceService } from "@millrace/proto/stream";
 import type { GrpcService } from "@millrace/runtime";
+import { type AddImageParts, addImage } from "./handlers/content/add-image.js";
 import { type AddTextParts, addText } from "./handlers/content/add-text.js";
 import { analyzeSentiment, type AnalyzeParts } from "./handlers/content/analyze-sentiment.js";
 import { deleteArtifact, deleteContent, type DeleteParts } from "./handlers/content/delete-content.js";
@@ -24,6 +25,7 @@ import {
 import { getSource, listSources, type ReadSourceParts } from "./handlers/source/read-sources.js";
 import { publishMessage } from "./handlers/message/publish-message.js";
 import { type PublishStreamParts, publishStream } from "./handlers/message/publish-stream.js";
+import { uploadContent } from "./handlers/message/upload-content.js";
 import { type ReplayParts, replayStream } from "./handlers/message/replay-stream.js";
 import { getStream, listStreams } from "./handlers/stream/read-streams.js";
 import { type SearchParts, searchText } from "./handlers/content/search-text.js";
@@ -37,10 +39,12 @@ import {
 import { type WatchParts, watchEvents } from "./handlers/watch-events.js";
 import { serveStream } from "./rpc/server-stream.js";
 import { serveUnary } from "./rpc/unary-call.js";
+import { serveUpload } from "./rpc/upload-call.js";
 
 /** What the handlers are made of. */
 export interface Api
-  extends AddTextParts,
+  extends AddImageParts,
+    AddTextParts,
     AnalyzeParts,
     CreateStreamParts,
     DeleteParts,
@@ -119,6 +123,7 @@ function messageServices(api: Api): GrpcService[] {
       implementation: {
         publish: serveUnary(`${publish}/Publish`, api, publishMessage(api)),
         publishStream: publishStream(api),
+        uploadContent: serveUpload(`${publish}/UploadContent`, api, uploadContent(api)),
       },
     },
     {
@@ -147,6 +152,7 @@ function contentServices(api: Api): GrpcService[] {
       implementation: {
         getOrCreateArtifact: serveUnary(`${artifacts}/GetOrCreateArtifact`, api, getOrCreateArtifact(api)),
         addText: serveUnary(`${artifacts}/AddText`, api, addText(api)),
+        addImage: serveUpload(`${artifacts}/AddImage`, api, addImage(api)),
         getContent: serveUnary(`${artifacts}/GetContent`, api, getContent(api)),
         listContents: serveUnary(`${artifacts}/ListContents`, api, listContents(api)),
         deleteContent: serveUnary(`${artifacts}/DeleteContent`, api, deleteContent(api)),

@@ -72,7 +72,7 @@ export const gatewayConfig = z.strictObject({
         .int()
         .min(1024 * 1024)
         .default(64 * 1024 * 1024),
-      /** Open calls of PublishStream, Subscribe and WatchEvents; each holds up to 16 messages of 1 MiB. */
+      /** Open calls of PublishStream, Subscribe and WatchEvents; each holds up to 13 MiB. */
       openStreamsMax: z.int().min(1).default(256),
       /**
        * Idempotency keys remembered for 10 minutes, about 0.3 KB each; beyond it keyed publishes are refused.

@@ -164,7 +164,7 @@ test("bad publishes are refused by field, before anything is sent", async () => 
     [{ stream: "checked" }, "invalid_argument", "content"],
     [
       { stream: "checked", content: { $case: "image", value: new Uint8Array([1]) } },
-      "unimplemented",
+      "invalid_argument",
       "image",
     ],
     [

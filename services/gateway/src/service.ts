@@ -1,4 +1,5 @@
 import { CodedError, present } from "@millrace/errors";
+import { limits } from "@millrace/envelope";
 import {
   ask,
   askDurability,
@@ -132,8 +133,8 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
 function onBroker(broker: Broker) {
   const publisher = createPublisher(broker);
   const tail = (jetStream: string, filter: string, { from, signal }: { from: number; signal: AbortSignal }) =>
-    // What is fetched ahead of a slow reader: 16 messages of 1 MiB at most.
-    tailStream(broker, { jetStream, filter, from, signal, aheadMax: 16 });
+    // What is fetched ahead of a slow reader: one result with the largest image, or many small ones.
+    tailStream(broker, { jetStream, filter, from, signal, aheadBytesMax: limits.busBytesMax + 1024 * 1024 });
   return {
     ...requests(broker),
     purge: (of: { tenant: string; stream: string }) => purgeKept(broker, of),

@@ -1,7 +1,7 @@
 import { type Batch, Framing, Kind, Lane } from "@millrace/proto/batch";
 import { batchId, idBytes } from "../ids.js";
 import { type OpenBatch, type SendableBatch, wholeBatch, wireBatch } from "../open-batch.js";
-import { noColumn } from "../open-columns.js";
+import { noAnnotations, noColumn } from "../open-columns.js";
 
 export interface BatchToBuild {
   tenant?: string;
@@ -55,9 +55,11 @@ export function buildBatch(of: BatchToBuild): OpenBatch {
       ids: new Uint8Array(),
       attributes: attributeColumns(of.attributes ?? []),
       rowsWithoutEmbedding: [],
+      imageRows: [],
+      imageWishes: [],
     },
     body,
-    annotations: { findings: undefined, embeddings: undefined, sentiments: undefined },
+    annotations: noAnnotations,
     passport: [],
   };
 }

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { assert } from "@millrace/errors";
+import { limits } from "@millrace/envelope";
 import type { TlsFiles } from "@millrace/runtime";
 import { createUser, fromSeed } from "@nats-io/nkeys";
 import { adminUser, brokerUsers, type Permissions, permissionTable } from "./permissions.js";
@@ -56,7 +57,7 @@ export function renderServerConfig(options: ServerConfigOptions): string {
     ...(options.pidFile === undefined ? {} : { pid_file: options.pidFile }),
     ...(options.portsDir === undefined ? {} : { ports_file_dir: options.portsDir }),
     ...(tls === undefined ? {} : { tls: serverTls(tls, options.users === "certificates") }),
-    max_payload: 1024 * 1024,
+    max_payload: limits.busBytesMax,
     // Acks of a window of large batches may pile up for a slow reader before it is cut.
     max_pending: 256 * 1024 * 1024,
     write_deadline: "10s",

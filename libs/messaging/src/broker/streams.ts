@@ -6,6 +6,7 @@ import {
   StorageType,
   type StreamConfig,
 } from "@nats-io/jetstream";
+import { limits } from "@millrace/envelope";
 import { anyPartition, orderedPartitions } from "./subjects.js";
 
 const seconds = (count: number): number => count * 1e9;
@@ -33,6 +34,8 @@ export interface StreamPlan {
   maxPerSubject?: number;
   perMessageTtl?: boolean;
   direct?: boolean;
+  /** Its messages carry whole contents, images among them; elsewhere long bodies lie in segments. */
+  carriesContents?: boolean;
 }
 
 /** What stages set aside while one stream alone is blocked. */
@@ -51,11 +54,14 @@ export const streamPlans: readonly StreamPlan[] = [
     share: 0.17,
   }),
   // Bodies too: as much as the least of those above, so that it has room for one stream at its whole quota.
-  plan(parkedStream, ["parked.>"], {
-    retention: RetentionPolicy.Workqueue,
-    discard: DiscardPolicy.New,
-    share: 0.1,
-  }),
+  {
+    ...plan(parkedStream, ["parked.>"], {
+      retention: RetentionPolicy.Workqueue,
+      discard: DiscardPolicy.New,
+      share: 0.1,
+    }),
+    carriesContents: true,
+  },
   {
     ...plan("RESULT", ["result.>"], {
       retention: RetentionPolicy.Limits,
@@ -63,6 +69,7 @@ export const streamPlans: readonly StreamPlan[] = [
       share: 0.12,
     }),
     perMessageTtl: true,
+    carriesContents: true,
   },
   {
     ...plan("EVENTS", ["event.>"], {
@@ -80,6 +87,7 @@ export const streamPlans: readonly StreamPlan[] = [
     }),
     maxPerSubject: 1,
     direct: true,
+    carriesContents: true,
   },
   {
     ...plan("EMBEDDINGS", ["embedding.>"], {
@@ -99,6 +107,7 @@ export const streamPlans: readonly StreamPlan[] = [
       share: 0.02,
     }),
     maxAge: hours(14 * 24),
+    carriesContents: true,
   },
   {
     ...plan("DLQ", ["dlq.clean.>"], {
@@ -107,6 +116,7 @@ export const streamPlans: readonly StreamPlan[] = [
       share: 0.02,
     }),
     maxAge: hours(14 * 24),
+    carriesContents: true,
   },
 ];
 
@@ -127,7 +137,7 @@ export function streamConfig(of: StreamPlan, storeBytes: number): Partial<Stream
     discard: of.discard,
     storage: StorageType.File,
     max_bytes: Math.floor(storeBytes * of.share),
-    max_msg_size: 1024 * 1024,
+    max_msg_size: of.carriesContents === true ? limits.busBytesMax : 1024 * 1024,
     max_age: of.maxAge ?? 0,
     duplicate_window: seconds(duplicateWindowSeconds),
     max_msgs_per_subject: of.maxPerSubject ?? -1,

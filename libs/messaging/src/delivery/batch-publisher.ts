@@ -47,7 +47,7 @@ const keepMs = 1_000;
  * beside everything else.
  */
 export function createBatchPublisher(
-  publisher: Publisher,
+  publisher: Pick<Publisher, "publish">,
   tracker: StoredTracker,
   bodies: Bodies,
   runtime: Runtime,

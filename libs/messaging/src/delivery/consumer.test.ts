@@ -195,13 +195,13 @@ test("a letter that is too large with its attributes is cut to fit, and says by 
   const attributes = Object.fromEntries(
     Array.from({ length: 48 }, (_, n) => [`name${n}`, "v".repeat(8 * 1024)]),
   );
-  const large = buildBatch({ texts: ["x".repeat(768 * 1024)], attributes: [attributes] });
+  const large = buildBatch({ texts: ["x".repeat(12 * 1024 * 1024)], attributes: [attributes] });
   const publisher = createPublisher(await bench.connect("privacy"));
   const writer = createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: () => 0 });
   await writer.write(large, [0], new CodedError("data_loss", "broken"), 1);
   const [letter] = await letters();
-  assert.equal(bytesOf(letter).length + (letter?.truncatedBytes ?? 0), 768 * 1024);
-  assert.ok(bytesOf(letter).length > 500 * 1024);
+  assert.equal(bytesOf(letter).length + (letter?.truncatedBytes ?? 0), 12 * 1024 * 1024);
+  assert.ok(bytesOf(letter).length > 11 * 1024 * 1024);
 });
 
 test("waiting outlives the ack wait: no second delivery, no attempt counted, then it passes", async (t) => {

@@ -24,8 +24,8 @@ export interface DeadLetterOptions {
   now(): number;
 }
 
-/** A letter with its headers must fit one NATS message of 1 MiB; what is longer is cut, and says so. */
-const letterBytesMax = 1000 * 1024;
+/** Of headers: a letter with them must fit one message of the broker. What is longer is cut, and says so. */
+const headerBytes = 24 * 1024;
 
 export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWriter {
   const { publisher, stage, side } = options;
@@ -58,12 +58,18 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
   });
   return {
     write: async (open, rows, error, attempts) => {
+      const bytesMax = publisher.bytesMax() - headerBytes;
       const { tenant, stream } = open.header;
       for (const row of rows) {
         const one = selectRows(open, row, row + 1, { stage: `${stage}-dead`, index: row });
         const { header, passport } = one;
         const columns = wireColumns(one.columns);
-        const letter = withBody(letterFor(error, attempts), one.body, { header, columns, passport });
+        const letter = withBody(
+          letterFor(error, attempts),
+          one.body,
+          { header, columns, passport },
+          bytesMax,
+        );
         const id = outputId(idText(open.header.id), `${stage}-dead`, row);
         await publisher.publish({
           subject: subjects.deadLetter(side, tenant, stream),
@@ -74,11 +80,8 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
       }
     },
     writeUndecodable: async (bytes, of, error) => {
-      const letter = withBody(letterFor(error, 1), bytes, {
-        header: undefined,
-        columns: undefined,
-        passport: [],
-      });
+      const nothing = { header: undefined, columns: undefined, passport: [] };
+      const letter = withBody(letterFor(error, 1), bytes, nothing, publisher.bytesMax() - headerBytes);
       const id = outputId(of.id, `${stage}-undecodable`, 0);
       await publisher.publish({
         subject: subjects.deadLetter(side, of.tenant, of.stream),
@@ -93,14 +96,14 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
 type Envelope = Pick<Batch, "header" | "columns" | "passport">;
 
 /** The letter with as much of the body as fits beside the rest: attributes alone may take half a MiB. */
-function withBody(letter: DeadLetter, bytes: Uint8Array, around: Envelope): DeadLetter {
+function withBody(letter: DeadLetter, bytes: Uint8Array, around: Envelope, bytesMax: number): DeadLetter {
   const holding = (body: Uint8Array): DeadLetter => ({
     ...letter,
     batch: { ...around, body: { $case: "inline", value: body }, annotations: undefined },
     truncatedBytes: bytes.length - body.length,
   });
   // The empty letter counts the truncated bytes; what a body adds are its bytes, its tag and three lengths.
-  const room = letterBytesMax - DeadLetter.encode(holding(new Uint8Array())).finish().length - 32;
+  const room = bytesMax - DeadLetter.encode(holding(new Uint8Array())).finish().length - 32;
   return holding(bytes.subarray(0, Math.max(0, room)));
 }
 

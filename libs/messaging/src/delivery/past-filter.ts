@@ -1,4 +1,5 @@
 import {
+  imageWishes,
   limits,
   type OpenBatch,
   rowKind,
@@ -89,9 +90,13 @@ export function isInferred(
   stream: Stream,
 ): boolean {
   const { embeddings = false, sentiment = false } = stream.enrichments ?? {};
-  if (!embeddings && !sentiment) return false;
+  const wish = imageWishes(columns, stream.enrichments);
   for (let row = 0; row < header.count; row++) {
-    if (rowKind(columns, row) === Kind.KIND_TEXT) return true;
+    const kind = rowKind(columns, row);
+    if (kind === Kind.KIND_TEXT && (embeddings || sentiment)) return true;
+    if (kind !== Kind.KIND_IMAGE) continue;
+    const { objects, scene } = wish(row);
+    if (objects || scene) return true;
   }
   return false;
 }

@@ -1,4 +1,5 @@
 import { CodedError } from "@millrace/errors";
+import { limits } from "@millrace/envelope";
 import { JetStreamApiError } from "@nats-io/jetstream";
 import { InvalidArgumentError, PermissionViolationError } from "@nats-io/transport-node";
 import type { Broker } from "../broker/broker.js";
@@ -29,6 +30,8 @@ export interface Publisher {
    * unknown).
    */
   publish(message: Outgoing): Promise<Published>;
+  /** A message may have so much, headers and all: less where a broker that was brought along is set so. */
+  bytesMax(): number;
 }
 
 /** Three tries of 5 s with the same id: an unknown outcome is asked again, and a repeat is recognised. */
@@ -68,6 +71,7 @@ export function createPublisher(broker: Broker): Publisher {
     }
   };
   return {
+    bytesMax: () => Math.min(limits.busBytesMax, broker.connection.info?.max_payload ?? limits.busBytesMax),
     publish: (message) => {
       const destination = message.subject.split(".", 1)[0] ?? "";
       const { messageCount } = message;

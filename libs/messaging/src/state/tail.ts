@@ -7,8 +7,10 @@ export interface TailOptions {
   filter: string;
   /** First sequence number wanted; `new` for what comes from now on; 1 for all. */
   from: number | "new" | "last_per_subject";
-  /** Messages fetched ahead of the reader; each may be 1 MiB. Default 256. */
+  /** Messages fetched ahead of the reader. Default 256. */
   aheadMax?: number;
+  /** … or their bytes, where each may be as large as `limits.busBytesMax`; at least that. */
+  aheadBytesMax?: number;
   signal: AbortSignal;
 }
 
@@ -37,7 +39,11 @@ export async function* tailStream(broker: Broker, options: TailOptions): AsyncGe
     .catch((cause: unknown) => {
       throw new CodedError("unavailable", `read ${options.jetStream}: no answer from the broker`, { cause });
     });
-  const messages = await consumer.consume({ max_messages: options.aheadMax ?? 256 });
+  const messages = await consumer.consume(
+    options.aheadBytesMax === undefined
+      ? { max_messages: options.aheadMax ?? 256 }
+      : { max_bytes: options.aheadBytesMax },
+  );
   const stop = (): void => messages.stop();
   signal.addEventListener("abort", stop, { once: true });
   // It may have been aborted while the broker was asked; then nobody would ever call `stop`.

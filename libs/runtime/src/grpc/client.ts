@@ -6,8 +6,9 @@ import { tracedMetadata } from "./unary.js";
  * Channel options between our own services: a batch with its columns, and a peer that is away found in 30 s.
  */
 export const internalChannel: ChannelOptions = {
-  "grpc.max_send_message_length": 8 * 1024 * 1024,
-  "grpc.max_receive_message_length": 8 * 1024 * 1024,
+  // The largest image with its columns, inline on its way to buffer.
+  "grpc.max_send_message_length": 12 * 1024 * 1024,
+  "grpc.max_receive_message_length": 12 * 1024 * 1024,
   "grpc.keepalive_time_ms": 20_000,
   "grpc.keepalive_timeout_ms": 10_000,
   "grpc-node.flow_control_window": 1024 * 1024,

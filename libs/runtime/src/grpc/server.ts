@@ -39,7 +39,8 @@ export interface GrpcServer extends Component {
 /** The library's defaults are open; these bounds are from docs/reliability.md "gateway limits". */
 const limits: ServerOptions = {
   "grpc.max_concurrent_streams": 100,
-  "grpc.max_send_message_length": 4 * 1024 * 1024,
+  // A response with the largest image, and a page of small contents before it.
+  "grpc.max_send_message_length": 16 * 1024 * 1024,
   "grpc.keepalive_time_ms": 60_000,
   "grpc.keepalive_timeout_ms": 20_000,
   "grpc.max_connection_idle_ms": 5 * 60_000,

@@ -1,13 +1,14 @@
-import { PublishServiceService } from "@millrace/proto/message";
+import { PublishServiceService, UploadKind } from "@millrace/proto/message";
 import type { Channel } from "../rpc/channel.js";
 import { MillraceError } from "../rpc/millrace-error.js";
+import { framesOf } from "../rpc/upload-once.js";
 import type { LanePublishers } from "./lane-publishers.js";
 import type { Outgoing } from "./outgoing.js";
 import type { Position } from "./publisher.js";
 
 export interface Published {
   position: Position;
-  /** Present where the message had an idempotency key. */
+  /** Present where the message had an idempotency key, or went by an upload, being larger than 768 KiB. */
   messageId?: string;
 }
 
@@ -44,11 +45,38 @@ export interface PublishTarget {
 /** One message: by the publish stream, or by a call of its own where it has an idempotency key. */
 export async function publishOne(target: PublishTarget, outgoing: Outgoing): Promise<Published> {
   const { channel, stream, publishers } = target;
-  const { message, idempotencyKey } = outgoing;
+  const { message, idempotencyKey, isLarge } = outgoing;
+  if (isLarge) return uploadOne(target, outgoing);
   if (idempotencyKey === undefined) return { position: await publishers.of(outgoing).publish(outgoing) };
   const request = { ...message, stream, idempotencyKey };
   const attempted = `publish to ${stream}`;
   const { messageId, position } = await channel.unary(PublishServiceService.publish, request, { attempted });
+  return { messageId, position: position ?? { source: "", offset: 0 } };
+}
+
+/** What is too large for the publish stream, in frames. A key of our own lets it be sent again. */
+async function uploadOne({ channel, stream }: PublishTarget, outgoing: Outgoing): Promise<Published> {
+  const { message, idempotencyKey: given } = outgoing;
+  const { content, sourceId, attributes, eventTime, priority, imageFeatures } = message;
+  const idempotencyKey = given ?? (channel.idempotency ? channel.environment.newId() : "");
+  const bytes = content?.value instanceof Uint8Array ? content.value : new Uint8Array();
+  const kind = content?.$case === "image" ? UploadKind.UPLOAD_KIND_IMAGE : UploadKind.UPLOAD_KIND_DATA;
+  const open = {
+    stream,
+    kind,
+    contentBytes: bytes.length,
+    sourceId,
+    attributes,
+    eventTime,
+    priority,
+    idempotencyKey,
+    imageFeatures,
+  };
+  const { messageId, position } = await channel.upload(
+    PublishServiceService.uploadContent,
+    () => framesOf(open, bytes),
+    { attempted: `publish to ${stream}`, repeatable: idempotencyKey !== "" },
+  );
   return { messageId, position: position ?? { source: "", offset: 0 } };
 }
 

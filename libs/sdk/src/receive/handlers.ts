@@ -3,7 +3,7 @@ import { type MappedFile, mmapFile, type MmapOptions } from "../large-file/mappe
 import type { Channel } from "../rpc/channel.js";
 import { invalidArgument } from "../rpc/millrace-error.js";
 import { checkOneOf } from "../units/checks.js";
-import type { DataMessage, ReceivedMessage, TextMessage } from "./received-message.js";
+import type { DataMessage, ImageMessage, ReceivedMessage, TextMessage } from "./received-message.js";
 import { createRunner, type Handler, type Runner, type RunnerOptions } from "./runner.js";
 import { type EventType, eventTypes, type StreamEvent } from "./event-types.js";
 import { watchEvents } from "./stream-event.js";
@@ -12,6 +12,7 @@ import { subscribe } from "./subscription.js";
 export interface Handlers {
   onTextMessage(handle: (message: TextMessage) => unknown): Handler;
   onDataMessage(handle: (message: DataMessage) => unknown): Handler;
+  onImageMessage(handle: (message: ImageMessage) => unknown): Handler;
   onEvent<Type extends EventType>(type: Type, handle: (event: StreamEvent<Type>) => unknown): Handler;
   /**
    * Files of this machine that are large, each once in the life of this process, when it rested for a look;
@@ -80,6 +81,7 @@ export function createHandlers(channel: Channel, options: HandlersOptions): Hand
   return {
     onTextMessage: (handle) => onKind("text", handle),
     onDataMessage: (handle) => onKind("data", handle),
+    onImageMessage: (handle) => onKind("image", handle),
     onEvent,
     onLargeFile,
     runner,

@@ -1,8 +1,10 @@
 import {
+  type DetectedObject,
   type Finding,
   type Message,
   type PassportEntry,
   Priority,
+  type Scene,
   type Sentiment,
 } from "@millrace/proto/message";
 import type { Position } from "../publish/publisher.js";
@@ -24,6 +26,10 @@ interface MessageFields {
   /** Replaced and not listed: `findings` has the first 2,048 of the content and 512 of the names. */
   findingsOmitted: number;
   sentiment: Sentiment | undefined;
+  /** Things in an image, the likeliest first, each with its box in pixels. */
+  objects: readonly DetectedObject[];
+  /** What an image shows as a whole. */
+  scene: Scene | undefined;
   /** What each service did with it, and when. */
   passport: readonly PassportEntry[];
 }
@@ -40,16 +46,24 @@ interface DataFields extends MessageFields {
   data: Uint8Array;
 }
 
+interface ImageFields extends MessageFields {
+  kind: "image";
+  /** As privacy let it pass: without metadata, faces blurred. */
+  content: Uint8Array;
+  imageData: Uint8Array;
+}
+
 interface Resumable {
   /** `subscribe({ resumeToken })` goes on right behind this message. */
   resumeToken: string;
 }
 
 /** A message as it is kept: redacted, with its analyses. */
-export type StoredMessage = TextFields | DataFields;
+export type StoredMessage = TextFields | DataFields | ImageFields;
 export type TextMessage = TextFields & Resumable;
 export type DataMessage = DataFields & Resumable;
-export type ReceivedMessage = TextMessage | DataMessage;
+export type ImageMessage = ImageFields & Resumable;
+export type ReceivedMessage = TextMessage | DataMessage | ImageMessage;
 
 export function toReceived(message: Message, resumeToken: string): ReceivedMessage {
   return { ...toStored(message), resumeToken };
@@ -68,11 +82,15 @@ export function toStored(message: Message): StoredMessage {
     findings: message.findings,
     findingsOmitted: message.findingsOmitted,
     sentiment: message.sentiment,
+    objects: message.objects,
+    scene: message.scene,
     passport: message.passport,
   };
-  if (message.content?.$case === "data") {
+  if (message.content?.$case === "data" || message.content?.$case === "image") {
     // A copy, since the decoded bytes lie in the receive buffer and would keep all of it alive.
     const data = new Uint8Array(message.content.value);
+    if (message.content.$case === "image")
+      return { ...fields, kind: "image", content: data, imageData: data };
     return { ...fields, kind: "data", content: data, data };
   }
   const text = message.content?.value ?? "";

@@ -39,6 +39,8 @@ test("a text message carries all that is known of it", async () => {
     findings: [{ type: "EMAIL", place: "body", start: 3, length: 7 }],
     findingsOmitted: 3,
     sentiment: { label: "positive", score: 0.5, model: "m" },
+    objects: [{ label: "cup", score: 0.5, x: 1, y: 2, width: 3, height: 4, model: "o" }],
+    scene: { label: "kitchen", score: 0.5, model: "s" },
     passport: [],
     kind: "text",
     content: "to [EMAIL]",

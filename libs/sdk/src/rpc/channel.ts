@@ -10,6 +10,7 @@ import {
 import { createBackoff } from "./backoff.js";
 import type { Environment, Logger } from "./environment.js";
 import { MillraceError } from "./millrace-error.js";
+import { uploadOnce } from "./upload-once.js";
 
 /** What a generated method definition has and a call needs. */
 export interface Method<Request, Response> {
@@ -39,6 +40,12 @@ export interface Channel {
     request: Request,
     options: UnaryOptions,
   ): Promise<Response>;
+  /** A client-streaming call; `requests` may be read several times, once a try. */
+  upload<Request, Response>(
+    method: Method<Request, Response>,
+    requests: () => Iterable<Request>,
+    options: UnaryOptions,
+  ): Promise<Response>;
   readable<Request, Response>(
     method: Method<Request, Response>,
     request: Request,
@@ -61,9 +68,11 @@ export interface ChannelOptions {
 }
 
 const attemptsMax = 4;
+/** Long enough for 8 MiB over 1 Mbit/s. */
+const uploadDeadlineMs = 60_000;
 
 const channelLimits = {
-  // A response holds at most one batch: 1 MiB of content, and its annotations.
+  // A response holds about 1 MiB, or one image of up to 10 MiB.
   "grpc.max_receive_message_length": 16 * 1024 * 1024,
   "grpc.max_send_message_length": 4 * 1024 * 1024,
   // A dead peer is found after 40 s at the latest; servers take pings that are ≥ 20 s apart.
@@ -110,6 +119,15 @@ export function openChannel(options: ChannelOptions): Channel {
         return callOnce({ client, metadata: metadata(), endMs, signal: call.signal }, method, request);
       };
       return callRepeatedly(attempt, { ...call, deadlineMs: call.deadlineMs ?? deadlineMs }, environment);
+    },
+    upload: (method, requests, call) => {
+      const attempt = (endMs: number) => {
+        assertOpen();
+        const { signal } = call;
+        return uploadOnce({ client, metadata: metadata(), endMs, signal, method, requests: requests() });
+      };
+      const limit = { ...call, deadlineMs: call.deadlineMs ?? Math.max(deadlineMs, uploadDeadlineMs) };
+      return callRepeatedly(attempt, limit, environment);
     },
     readable: (method, request) => {
       assertOpen();

@@ -1,9 +1,12 @@
 import { ArtifactServiceService } from "@millrace/proto/artifact";
+import type { DetectedObject } from "@millrace/proto/message";
 import type { Position } from "../publish/publisher.js";
 import type { Channel } from "../rpc/channel.js";
 import { checkKeys, checkText } from "../units/checks.js";
+import { addImage, type AddedImage, type AddImageOptions, getDetectedObjects } from "./add-image.js";
 import {
   analyzeSentiment,
+  type ArtifactName,
   clearArtifact,
   type ContentSentiment,
   deleteContent,
@@ -50,6 +53,10 @@ export interface Artifact {
   /** As privacy let it pass: a source id with personal data in it becomes a pseudonym. */
   readonly sourceId: string;
   addText(content: string, options?: AddTextOptions): Promise<AddedText>;
+  /** A JPEG, PNG or WebP of at most 8 MiB. */
+  addImage(data: Uint8Array, options?: AddImageOptions): Promise<AddedImage>;
+  /** Things in an image, the likeliest first; waits until it is stored, if it was added a moment ago. */
+  getDetectedObjects(id: string): Promise<readonly DetectedObject[]>;
   /** Its contents in the order in which they were stored, page by page as they are read. */
   list(options?: ListOptions): AsyncIterable<StoredContent>;
   get(id: string): Promise<StoredContent>;
@@ -71,13 +78,6 @@ export interface Artifact {
 const addTextKeys = ["processImmediately", "generateEmbeddings", "idempotencyKey", "signal"] as const;
 const searchKeys = ["maxResults", "minScore", "after", "signal"] as const;
 
-export interface ArtifactName {
-  stream: string;
-  sourceId: string;
-  /** Awaited before a text is added, so that handlers hear of it. */
-  ready: () => Promise<void>;
-}
-
 export async function getOrCreateArtifact(channel: Channel, name: ArtifactName): Promise<Artifact> {
   const { stream, sourceId } = name;
   checkText(sourceId, "sourceId");
@@ -93,6 +93,9 @@ export async function getOrCreateArtifact(channel: Channel, name: ArtifactName):
     stream,
     sourceId: answer.artifact?.sourceId ?? sourceId,
     addText: (content, options = {}) => addText(channel, name, { content, options }),
+    addImage: (image, options = {}) => addImage(channel, name, { image, options }),
+    getDetectedObjects: (contentId) =>
+      getDetectedObjects(channel, () => getContent(channel, { stream, artifact: id, contentId })),
     list: (options = {}) => listContents(channel, { stream, artifact: id }, options),
     get: (contentId) => getContent(channel, { stream, artifact: id, contentId }),
     getContent: (contentId) => getContent(channel, { stream, artifact: id, contentId }),

@@ -13,6 +13,13 @@ export interface StoredContent {
   storedTime: Date | undefined;
 }
 
+export interface ArtifactName {
+  stream: string;
+  sourceId: string;
+  /** Awaited before a content is added, so that handlers hear of it. */
+  ready: () => Promise<void>;
+}
+
 export interface ListOptions {
   /** Contents fetched at once, at most 500. Default 50. */
   pageSize?: number;

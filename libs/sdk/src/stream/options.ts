@@ -58,6 +58,10 @@ export interface StreamOptions {
     sentiment?: boolean;
     /** Where messages are JSON objects, the field that holds their text. Default: the whole message. */
     textField?: string;
+    /** Finds things in images, where their sender does not say otherwise. Default false. */
+    objects?: boolean;
+    /** Says what images show as a whole, where their sender does not say otherwise. Default false. */
+    scene?: boolean;
   };
   outputs?: {
     /** What subscribers and handlers read. Default true: kept for 1 h, 256 MB at most. */
@@ -194,6 +198,8 @@ export function toStream(
       embeddings: options.enrichments?.embeddings ?? outputs.search,
       sentiment: options.enrichments?.sentiment ?? true,
       textField: options.enrichments?.textField ?? "",
+      objects: options.enrichments?.objects ?? false,
+      scene: options.enrichments?.scene ?? false,
     },
     outputs,
     state: StreamState.STREAM_STATE_UNSPECIFIED,
@@ -221,8 +227,10 @@ function checkPrivacy(privacy: NonNullable<StreamOptions["privacy"]>): void {
 }
 
 function checkEnrichments(enrichments: NonNullable<StreamOptions["enrichments"]>): void {
-  checkKeys(enrichments, ["embeddings", "sentiment", "textField"], "enrichments");
-  const { embeddings, sentiment, textField } = enrichments;
+  checkKeys(enrichments, ["embeddings", "sentiment", "textField", "objects", "scene"], "enrichments");
+  const { embeddings, sentiment, textField, objects, scene } = enrichments;
+  if (objects !== undefined) checkBoolean(objects, "enrichments.objects");
+  if (scene !== undefined) checkBoolean(scene, "enrichments.scene");
   if (embeddings !== undefined) checkBoolean(embeddings, "enrichments.embeddings");
   if (sentiment !== undefined) checkBoolean(sentiment, "enrichments.sentiment");
   if (textField !== undefined && typeof textField !== "string") {

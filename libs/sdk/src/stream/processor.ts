@@ -177,6 +177,10 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
       assertOutput(hasResults, "results");
       return register.onDataMessage(handle);
     },
+    onImageMessage(handle) {
+      assertOutput(hasResults, "results");
+      return register.onImageMessage(handle);
+    },
     onLargeFile: register.onLargeFile,
     onEvent(type, handle) {
       assertOutput(type !== "new_data" || settings.outputs.events, "events");

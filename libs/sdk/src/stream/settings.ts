@@ -25,7 +25,13 @@ export interface StreamSettings {
   /** Bytes. A zero is the server's default. */
   bufferSize: number;
   privacy: { detectorsOff: readonly string[]; exempt: boolean };
-  enrichments: { embeddings: boolean; sentiment: boolean; textField: string };
+  enrichments: {
+    embeddings: boolean;
+    sentiment: boolean;
+    textField: string;
+    objects: boolean;
+    scene: boolean;
+  };
   outputs: {
     /** Undefined: not declared. A zero is the server's default. */
     results: { ageMs: number; bytes: number } | undefined;
@@ -63,6 +69,8 @@ export function toStreamInfo(stream: Stream | undefined): StreamInfo {
       embeddings: enrichments?.embeddings ?? false,
       sentiment: enrichments?.sentiment ?? false,
       textField: enrichments?.textField ?? "",
+      objects: enrichments?.objects ?? false,
+      scene: enrichments?.scene ?? false,
     },
     outputs: {
       results: outputs?.results && {

@@ -90,6 +90,7 @@ async function listen(served: Served, port: number): Promise<{ server: Server; p
   const publishing: PublishServiceServer = {
     publish: unary.publish,
     publishStream: (call) => publishStream(served, call),
+    uploadContent: unary.uploadContent,
   };
   const subscribing: SubscribeServiceServer = { subscribe: (call) => subscribe(served, call) };
   const watching: EventServiceServer = { watchEvents: (call) => watchEvents(served, call) };

@@ -1,4 +1,4 @@
-import { type handleUnaryCall, status } from "@grpc/grpc-js";
+import { type handleClientStreamingCall, type handleUnaryCall, status } from "@grpc/grpc-js";
 import type { ArtifactServiceServer, StoredContent } from "@millrace/proto/artifact";
 import type { PublishServiceServer } from "@millrace/proto/message";
 import type { SearchServiceServer } from "@millrace/proto/search";
@@ -14,12 +14,22 @@ export interface UnaryServices {
   artifacts: ArtifactServiceServer;
   search: SearchServiceServer;
   publish: PublishServiceServer["publish"];
+  uploadContent: PublishServiceServer["uploadContent"];
 }
 
 type Answer = <Request, Response>(
   method: string,
   respond: (request: Request) => Response,
 ) => handleUnaryCall<Request, Response>;
+
+/** What is uploaded is kept as its `open` and the lengths of its frames. */
+type Uploaded = <Request extends { step?: unknown }, Response>(
+  method: string,
+  respond: (open: OpenOf<Request>) => Response,
+) => handleClientStreamingCall<Request, Response>;
+
+type OpenOf<Request extends { step?: unknown }> =
+  Extract<NonNullable<Request["step"]>, { $case: "open" }> extends { value: infer Open } ? Open : never;
 
 export function serveUnary(served: Served): UnaryServices {
   const { state, changed } = served;
@@ -33,6 +43,21 @@ export function serveUnary(served: Served): UnaryServices {
       callback(error instanceof Error ? error : new Error("unknown"));
     }
     changed();
+  };
+  const upload: Uploaded = (method, respond) => (call, callback) => {
+    const failure = takeFailure(served, method);
+    if (failure !== undefined) return callback(failure instanceof Error ? failure : new Error("unknown"));
+    let open: unknown;
+    const lengths: number[] = [];
+    call.on("data", ({ step }: { step: { $case: string; value: unknown } }) => {
+      if (step.$case === "open") open = step.value;
+      else lengths.push((step.value as Uint8Array).length);
+    });
+    call.on("end", () => {
+      state.calls.push({ method, request: { open, lengths } });
+      callback(null, respond(open as never));
+      changed();
+    });
   };
   return {
     streams: streamService(served, answer),
@@ -54,7 +79,7 @@ export function serveUnary(served: Served): UnaryServices {
       pauseSource: answer("pauseSource", () => ({ source: state.sources[0] })),
       resumeSource: answer("resumeSource", () => ({ source: state.sources[0] })),
     },
-    artifacts: artifactService(answer),
+    artifacts: artifactService(answer, upload),
     search: {
       search: answer("search", ({ query }) => ({
         hits: [
@@ -75,10 +100,15 @@ export function serveUnary(served: Served): UnaryServices {
       const position = { source: "unary", offset: state.accepted.size };
       return { messageId: "0123456789abcdef", position, durability: "synced" };
     }),
+    uploadContent: upload("uploadContent", () => ({
+      messageId: "0123456789abcdef",
+      position: { source: "unary", offset: 1 },
+      durability: "synced",
+    })),
   };
 }
 
-function artifactService(answer: Answer): ArtifactServiceServer {
+function artifactService(answer: Answer, upload: Uploaded): ArtifactServiceServer {
   const content: StoredContent = {
     id: "c1",
     artifact: "a1",
@@ -95,6 +125,12 @@ function artifactService(answer: Answer): ArtifactServiceServer {
       artifact: { id: "a1", stream, sourceId },
       position: { source: "unary", offset: 1 },
       content: processImmediately ? content : undefined,
+    })),
+    addImage: upload("addImage", ({ stream, sourceId }) => ({
+      contentId: "c2",
+      artifact: { id: "a1", stream, sourceId },
+      position: { source: "unary", offset: 2 },
+      content: undefined,
     })),
     getContent: answer("getContent", () => ({ content })),
     listContents: answer("listContents", ({ pageToken }) => ({

@@ -77,6 +77,8 @@ export function resultMessage(id: string, content: string | Uint8Array = `text o
     findings: [{ type: "EMAIL", place: "body", start: 3, length: 7 }],
     findingsOmitted: 3,
     sentiment: { label: "positive", score: 0.5, model: "m" },
+    objects: [{ label: "cup", score: 0.5, x: 1, y: 2, width: 3, height: 4, model: "o" }],
+    scene: { label: "kitchen", score: 0.5, model: "s" },
     passport: [],
     acceptedUs: 1_700_000_000_000_000,
   };

@@ -21,7 +21,7 @@ import {
   type Published,
   type StreamRegistry,
 } from "@millrace/messaging";
-import { Batch, Lane } from "@millrace/proto/batch";
+import { Batch, type Columns, Kind, Lane } from "@millrace/proto/batch";
 import type { Stream } from "@millrace/proto/stream";
 import type { Component } from "@millrace/runtime";
 import { type Quota, weightOf } from "../quota/quota.js";
@@ -318,12 +318,7 @@ function checkIncoming(batch: Batch, { node, owner }: { node: string; owner: str
       field: "batch.header.source",
     });
   }
-  if (u32Column(columns.lengths).some((length) => length > limits.messageBytesMax)) {
-    throw new CodedError("invalid_argument", "append: message above the size limit", {
-      field: "batch.columns.lengths",
-      remedy: `Keep each message within ${limits.messageBytesMax} bytes.`,
-    });
-  }
+  checkLengths(u32Column(columns.lengths), columns);
   // Numbers of 8,192 messages stay far below the limit; names and attributes are what can be large.
   const hasNames = columns.attributes.length > 0 || columns.sourceIds.length > 1;
   if (hasNames && Batch.encode({ ...batch, body: undefined }).finish().length > limits.columnsBytesMax) {
@@ -332,4 +327,21 @@ function checkIncoming(batch: Batch, { node, owner }: { node: string; owner: str
       remedy: "Send fewer messages or attributes in one batch.",
     });
   }
+}
+
+function checkLengths(lengths: Uint32Array, { kind, kinds }: Pick<Columns, "kind" | "kinds">): void {
+  for (const [row, length] of lengths.entries()) {
+    if (length <= limits.messageBytesMax) continue;
+    const bytesMax = bytesMaxOf(kinds[row] ?? kind);
+    if (length <= bytesMax) continue;
+    throw new CodedError("invalid_argument", "append: message above the size limit", {
+      field: "batch.columns.lengths",
+      remedy: `Keep each message of its kind within ${bytesMax} bytes.`,
+    });
+  }
+}
+
+function bytesMaxOf(kind: Kind): number {
+  if (kind === Kind.KIND_IMAGE) return limits.cleanImageBytesMax;
+  return kind === Kind.KIND_DATA ? limits.dataBytesMax : limits.messageBytesMax;
 }

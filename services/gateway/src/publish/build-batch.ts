@@ -90,6 +90,8 @@ function columnsOf(of: BatchOf, rows: readonly PlacedRow[]): Columns {
     ids: idsOf(of, rows),
     attributes: attributesOf(rows),
     rowsWithoutEmbedding: rows.flatMap(({ row }, index) => (row.withoutEmbedding ? [index] : [])),
+    imageRows: rows.flatMap(({ row }, index) => (row.imageWish === 0 ? [] : [index])),
+    imageWishes: rows.flatMap(({ row }) => (row.imageWish === 0 ? [] : [row.imageWish])),
   };
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { imageWishes } from "@millrace/envelope";
 import { Kind, Lane } from "@millrace/proto/batch";
 import { Priority } from "@millrace/proto/message";
 import { ProcessingMode, StorageFormat, Stream } from "@millrace/proto/stream";
@@ -20,6 +21,7 @@ test("what a message leaves out is filled in", () => {
     attributes: [],
     eventTimeMs: 1_700_000_000_000,
     withoutEmbedding: false,
+    imageWish: 0,
     columnBytes: 53,
   });
 });
@@ -31,9 +33,16 @@ test("the lane follows the priority, else the stream's mode", () => {
   assert.equal(row({ priority: Priority.PRIORITY_BATCH }).lane, Lane.LANE_BATCH);
 });
 
-test("images are unimplemented", () => {
-  const image = { content: { $case: "image" as const, value: new Uint8Array([1]) } };
-  assert.throws(() => row(image), { code: "unimplemented", field: "image" });
+test("an image is known by its first bytes, and keeps what its sender wants of it", () => {
+  const webp = Buffer.from("RIFF\0\0\0\0WEBPVP8 ");
+  const image = { content: { $case: "image" as const, value: webp } };
+  const imageFeatures = { objectDetection: true, sceneAnalysis: false };
+  const { kind, imageWish } = row({ ...image, imageFeatures });
+  assert.equal(kind, Kind.KIND_IMAGE);
+  const wishOf = imageWishes({ imageRows: [4], imageWishes: [imageWish] }, undefined);
+  assert.deepEqual(wishOf(4), { objects: true, scene: false });
+  const none = { content: { $case: "image" as const, value: Buffer.from("GIF89a......") } };
+  assert.throws(() => row(none), { code: "invalid_argument", field: "image" });
 });
 
 test("each limit names its field and what to do", () => {

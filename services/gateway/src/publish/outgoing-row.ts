@@ -1,5 +1,5 @@
 import { CodedError } from "@millrace/errors";
-import { limits } from "@millrace/envelope";
+import { encodeImageWish, imageFormatOf, imageFormatsNamed, limits } from "@millrace/envelope";
 import { Kind, Lane } from "@millrace/proto/batch";
 import { Priority, type StreamedMessage } from "@millrace/proto/message";
 import { ProcessingMode, StorageFormat, type Stream } from "@millrace/proto/stream";
@@ -17,6 +17,8 @@ export interface Row {
   attributes: readonly (readonly [name: string, value: string])[];
   eventTimeMs: number;
   withoutEmbedding: boolean;
+  /** What its client wants looked for in it; see `encodeImageWish`. */
+  imageWish: number;
   /** About what it adds to a batch beside its content. */
   columnBytes: number;
 }
@@ -28,12 +30,20 @@ const columnBytesBase = 48;
 /** All attributes of a message: a quarter of what the columns of a batch may have. */
 const attributeBytesMax = limits.columnsBytesMax / 4;
 
+/** Whether a message came in one request or as an upload, in frames. */
+export type CameBy = "request" | "upload";
+
 /**
- * Checks a message and gives it the form of a row. Errors: `unimplemented` for images, else
- * `invalid_argument`, with the field as the request names it.
+ * Checks a message and gives it the form of a row. Errors: `invalid_argument`, with the field as the request
+ * names it.
  */
-export function toRow(message: StreamedMessage, stream: Stream, now: number): Row {
-  const { kind, content, contentBytes } = contentOf(message, stream);
+export function toRow(
+  message: StreamedMessage,
+  stream: Stream,
+  now: number,
+  cameBy: CameBy = "request",
+): Row {
+  const { kind, content, contentBytes } = contentOf(message, stream, cameBy);
   const sourceId = message.sourceId === "" ? stream.name : message.sourceId;
   checkSourceId(sourceId);
   const attributes = Object.entries(message.attributes);
@@ -47,6 +57,7 @@ export function toRow(message: StreamedMessage, stream: Stream, now: number): Ro
     attributes,
     eventTimeMs: eventTimeOf(message, now),
     withoutEmbedding: message.skipEmbedding,
+    imageWish: kind === Kind.KIND_IMAGE ? encodeImageWish(message.imageFeatures) : 0,
     columnBytes: columnBytesBase + Buffer.byteLength(sourceId) + attributeBytes,
   };
 }
@@ -73,27 +84,56 @@ export function checkSourceId(sourceId: string): void {
   if (/[\0-\x1f\x7f]/.test(sourceId)) throw invalid("source_id", "has a control character", "Remove it.");
 }
 
-function contentOf(message: StreamedMessage, stream: Stream): Pick<Row, "kind" | "content" | "contentBytes"> {
-  if (message.content === undefined) {
-    throw invalid("content", "is missing", "Give a text, or bytes as data.");
+type Content = NonNullable<StreamedMessage["content"]>;
+
+function contentOf(
+  { content }: StreamedMessage,
+  stream: Stream,
+  cameBy: CameBy,
+): Pick<Row, "kind" | "content" | "contentBytes"> {
+  if (content === undefined) {
+    throw invalid("content", "is missing", "Give a text, an image, or bytes as data.");
   }
-  const { $case: field, value } = message.content;
-  if (field === "image") {
-    throw new CodedError("unimplemented", "publish: images are not taken yet", {
-      field,
-      remedy: "Publish text or data; images come with their filter.",
-    });
-  }
+  const { $case: field, value } = content;
   const contentBytes = typeof value === "string" ? Buffer.byteLength(value) : value.length;
-  if (contentBytes > limits.messageBytesMax) {
-    const remedy = `Split it into messages of at most ${limits.messageBytesMax} bytes.`;
-    throw invalid(field, `has ${contentBytes} bytes`, remedy);
-  }
-  if (stream.outputs?.storage?.format === StorageFormat.STORAGE_FORMAT_LINES && holdsLineFeed(value)) {
+  checkLength(field, contentBytes, cameBy);
+  const isLines = stream.outputs?.storage?.format === StorageFormat.STORAGE_FORMAT_LINES;
+  if (field === "image") checkImage(value, isLines);
+  else if (isLines && holdsLineFeed(value)) {
     const remedy = "Remove it, or store the stream as STORAGE_FORMAT_RECORDS.";
     throw invalid(field, "has a line feed, which the stream's storage as lines cannot keep", remedy);
   }
-  return { kind: field === "text" ? Kind.KIND_TEXT : Kind.KIND_DATA, content: value, contentBytes };
+  return { kind: kinds[field], content: value, contentBytes };
+}
+
+const kinds = { text: Kind.KIND_TEXT, data: Kind.KIND_DATA, image: Kind.KIND_IMAGE } as const;
+
+/** Per kind: in a request, and as an upload, where that takes more. */
+const bytesMax = {
+  text: { request: limits.messageBytesMax, upload: limits.messageBytesMax },
+  data: { request: limits.messageBytesMax, upload: limits.dataBytesMax },
+  image: { request: limits.publishedImageBytesMax, upload: limits.imageBytesMax },
+} as const;
+
+/** What an upload of that kind may hold. */
+export function checkLength(field: Content["$case"], bytes: number, cameBy: CameBy): void {
+  const { request, upload } = bytesMax[field];
+  if (bytes <= (cameBy === "upload" ? upload : request)) return;
+  if (cameBy === "request" && bytes <= upload) {
+    throw invalid(field, `has ${bytes} bytes, more than the ${request} of a request`, "Use UploadContent.");
+  }
+  const remedy = field === "image" ? "Make it smaller" : "Split it into messages";
+  throw invalid(field, `has ${bytes} bytes`, `${remedy}: at most ${upload} bytes.`);
+}
+
+/** Only what it says it is: privacy decodes it, in a process that may read raw content. */
+function checkImage(bytes: Uint8Array, isLines: boolean): void {
+  if (imageFormatOf(bytes) === undefined) {
+    throw invalid("image", `is no ${imageFormatsNamed}`, "Convert it, or send it as data.");
+  }
+  if (!isLines) return;
+  const remedy = "Store the stream as STORAGE_FORMAT_RECORDS.";
+  throw invalid("image", "cannot be kept by the stream's storage as lines", remedy);
 }
 
 function holdsLineFeed(content: string | Uint8Array): boolean {

@@ -4,7 +4,7 @@ import { Lane } from "@millrace/proto/batch";
 import type { StreamedMessage } from "@millrace/proto/message";
 import { type Stream, StreamState } from "@millrace/proto/stream";
 import { createKeyWindow } from "./key-window.js";
-import { type Row, toRow } from "./outgoing-row.js";
+import { type CameBy, type Row, toRow } from "./outgoing-row.js";
 import {
   type Closing,
   createPushSource,
@@ -22,7 +22,7 @@ export interface Publisher {
   publish(
     to: Target,
     message: StreamedMessage,
-    more: { idempotencyKey: string; trace: unknown },
+    more: { idempotencyKey: string; trace: unknown; cameBy?: CameBy },
   ): Promise<Published>;
   /** Forgets a deleted stream. */
   forget(tenant: string, stream: string): void;
@@ -68,11 +68,11 @@ export function createPublisher(options: PublisherOptions): Publisher {
   };
 
   return {
-    publish: async ({ tenant, stream }, message, { idempotencyKey, trace }) => {
+    publish: async ({ tenant, stream }, message, { idempotencyKey, trace, cameBy }) => {
       checkActive(stream);
       checkKey(idempotencyKey);
       const of = { tenant, stream: stream.name };
-      const row = toRow(message, stream, options.now());
+      const row = toRow(message, stream, options.now(), cameBy);
       const send = async (id: string | undefined): Promise<Published> => {
         const source = sourceOf(of, stream.createdMs, row.lane);
         const receipt = await source.add({ row, id, trace }, closingOf(row, stream));

@@ -1,5 +1,5 @@
 import { assert, CodedError } from "@millrace/errors";
-import { type Batch, Lane } from "@millrace/proto/batch";
+import { type Batch, Kind, Lane } from "@millrace/proto/batch";
 import { type BatchOf, buildBatch, fits, type PlacedRow } from "./build-batch.js";
 import type { Row } from "./outgoing-row.js";
 import type { Holder, PendingBudget } from "./pending-budget.js";
@@ -196,10 +196,12 @@ export function createPushSource(options: PushSourceOptions): PushSource {
 
 /**
  * Whether a message goes into the same batch: one lane, positions without a hole, and all within the bounds.
+ * Texts don't wait for images: these take much longer at each stage.
  */
 function joins(batch: Forming, { row, position }: Waiting): boolean {
   const before = batch.waiting.at(-1);
   if (before === undefined || before.row.lane !== row.lane) return false;
+  if ((before.row.kind === Kind.KIND_IMAGE) !== (row.kind === Kind.KIND_IMAGE)) return false;
   if (position !== undefined && position !== (before.position ?? 0) + 1) return false;
   const size = {
     rows: batch.waiting.length + 1,

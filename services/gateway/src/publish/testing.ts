@@ -16,6 +16,7 @@ export function textRow(text: string, more: Partial<Row> = {}): Row {
     attributes: [],
     eventTimeMs: 1_000,
     withoutEmbedding: false,
+    imageWish: 0,
     columnBytes: 48,
     ...more,
   };
@@ -29,6 +30,7 @@ export function textMessage(text: string, more: Partial<StreamedMessage> = {}): 
     eventTime: undefined,
     priority: 0,
     skipEmbedding: false,
+    imageFeatures: undefined,
     ...more,
   };
 }

@@ -110,6 +110,8 @@ function columnsOf(rows: readonly ReplayedRow[]): NonNullable<Batch["columns"]> 
     ids: new Uint8Array(),
     attributes: attributesOf(rows),
     rowsWithoutEmbedding: [],
+    imageRows: [],
+    imageWishes: [],
   };
 }
 

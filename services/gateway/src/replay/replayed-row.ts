@@ -59,6 +59,7 @@ const record = z.looseObject({
   event_time: z.string(),
   text: z.string().optional(),
   data: z.base64().optional(),
+  image: z.base64().optional(),
   attributes: z.record(z.string(), z.string()).default({}),
 });
 
@@ -67,17 +68,34 @@ export function rowOfRecord(line: Uint8Array, file: string): ReplayedRow {
   const text = Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString("utf8");
   const parsed = record.safeParse(jsonOf(text));
   if (!parsed.success) throw new CodedError("data_loss", `replay: ${file} holds a line that is no record`);
-  const { source, position, reach, data, attributes, source_id: sourceId, event_time: time } = parsed.data;
+  const {
+    source,
+    position,
+    reach,
+    data,
+    image,
+    attributes,
+    source_id: sourceId,
+    event_time: time,
+  } = parsed.data;
   return {
     source,
     position,
     reach,
-    kind: data === undefined ? Kind.KIND_TEXT : Kind.KIND_DATA,
-    content: data === undefined ? Buffer.from(parsed.data.text ?? "") : Buffer.from(data, "base64"),
+    kind: kindOf(parsed.data),
+    content: Buffer.from(
+      image ?? data ?? parsed.data.text ?? "",
+      (image ?? data) === undefined ? "utf8" : "base64",
+    ),
     sourceId,
     attributes: Object.entries(attributes),
     eventTimeMs: Date.parse(time),
   };
+}
+
+function kindOf({ data, image }: z.infer<typeof record>): Kind {
+  if (image !== undefined) return Kind.KIND_IMAGE;
+  return data === undefined ? Kind.KIND_TEXT : Kind.KIND_DATA;
 }
 
 /** Undefined where it is no JSON. */

@@ -1,4 +1,4 @@
-import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
+import type { handleBidiStreamingCall, ServerDuplexStream, ServerReadableStream } from "@grpc/grpc-js";
 import { inServerSpan } from "@millrace/runtime";
 import { type Serving, statusOf } from "./unary-call.js";
 
@@ -26,7 +26,7 @@ export function serveDuplex<Q, R>(
  * Not `for await`: leaving that loop destroys the call, and no status could be sent any more.
  */
 export function eachRequest<Q, R>(
-  call: ServerDuplexStream<Q, R>,
+  call: ServerDuplexStream<Q, R> | ServerReadableStream<Q, R>,
   signal: AbortSignal,
   handle: (request: Q) => Promise<void>,
 ): Promise<void> {

@@ -1,11 +1,15 @@
-import type { handleUnaryCall, Metadata, ServerUnaryCall } from "@grpc/grpc-js";
+import type { handleUnaryCall, Metadata } from "@grpc/grpc-js";
 import { CodedError } from "@millrace/errors";
 import { type Clock, decoded, inServerSpan, type Logger, toStatus } from "@millrace/runtime";
 
-/** A call that names no deadline gets this one. */
-const deadlineDefaultMs = 10_000;
-/** No unary call holds its resources for longer, whatever its deadline says. */
-const deadlineMaxMs = 30_000;
+export interface Deadlines {
+  /** Of a call that names none. */
+  defaultMs: number;
+  /** No call holds its resources for longer, whatever its deadline says. */
+  maxMs: number;
+}
+
+const unaryDeadlines: Deadlines = { defaultMs: 10_000, maxMs: 30_000 };
 
 /** What a handler knows of its call besides the request. */
 export interface UnaryCall {
@@ -31,7 +35,10 @@ export function serveUnary<Q, R>(
   handle: UnaryHandler<Q, R>,
 ): handleUnaryCall<Q, R> {
   return (call, done) => {
-    const { unaryCall, expired, release } = bounded(call, serving.clock, rpc);
+    const { unaryCall, expired, release } = boundedCall(call, serving.clock, {
+      rpc,
+      deadlines: unaryDeadlines,
+    });
     const work = async (): Promise<R> => handle(decoded(call.request), unaryCall);
     inServerSpan(call.metadata, rpc, () => Promise.race([work(), expired]))
       .finally(release)
@@ -55,15 +62,24 @@ function causeOf(caught: unknown): string {
   return caught instanceof Error ? (caught.stack ?? caught.message) : String(caught);
 }
 
-function bounded<Q, R>(call: ServerUnaryCall<Q, R>, clock: Clock, rpc: string) {
+/** What of a server's call tells how long it is waited for. */
+interface Awaited {
+  metadata: Metadata;
+  getDeadline(): Date | number;
+  on(event: "cancelled", listener: () => void): unknown;
+}
+
+/** The call as a handler knows it; `expired` rejects at its deadline. To be released when it is over. */
+export function boundedCall(call: Awaited, clock: Clock, of: { rpc: string; deadlines: Deadlines }) {
+  const { defaultMs, maxMs } = of.deadlines;
   const now = clock.now();
   const asked = Number(call.getDeadline());
-  const deadlineAt = Math.min(Number.isFinite(asked) ? asked : now + deadlineDefaultMs, now + deadlineMaxMs);
+  const deadlineAt = Math.min(Number.isFinite(asked) ? asked : now + defaultMs, now + maxMs);
   const ended = new AbortController();
   call.on("cancelled", () => ended.abort());
   const expired = clock.sleep(Math.max(0, deadlineAt - now), ended.signal).then(() => {
     ended.abort();
-    throw new CodedError("deadline_exceeded", `${rpc}: no answer within the deadline`);
+    throw new CodedError("deadline_exceeded", `${of.rpc}: no answer within the deadline`);
   });
   // Whoever loses the race is not waited for.
   expired.catch(() => undefined);

@@ -134,12 +134,18 @@ function completeDetectors(names: readonly string[]): string[] {
 }
 
 function completeEnrichments(given: Enrichments | undefined): Enrichments {
-  const { embeddings = false, sentiment = false, textField = "" } = given ?? {};
+  const {
+    embeddings = false,
+    sentiment = false,
+    textField = "",
+    objects = false,
+    scene = false,
+  } = given ?? {};
   if (textField.length > textFieldCharsMax) {
     const remedy = `Name a field with at most ${textFieldCharsMax} characters.`;
     throw invalid("stream.enrichments.text_field", "is too long", remedy);
   }
-  return { embeddings, sentiment, textField };
+  return { embeddings, sentiment, textField, objects, scene };
 }
 
 function completeOutputs(given: Outputs | undefined, enrichments: Enrichments): Outputs {

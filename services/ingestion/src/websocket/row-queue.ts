@@ -1,4 +1,4 @@
-import { limits, type OpenBatch } from "@millrace/envelope";
+import { limits, noAnnotations, type OpenBatch } from "@millrace/envelope";
 import { Framing, Kind, Lane } from "@millrace/proto/batch";
 import { ProcessingMode, type Stream } from "@millrace/proto/stream";
 
@@ -109,9 +109,11 @@ export function rowBatch(origin: RowOrigin, rows: readonly Row[], positionFrom: 
       ids: new Uint8Array(),
       attributes: [],
       rowsWithoutEmbedding: [],
+      imageRows: [],
+      imageWishes: [],
     },
     body,
-    annotations: { findings: undefined, embeddings: undefined, sentiments: undefined },
+    annotations: noAnnotations,
     passport: [],
   };
 }

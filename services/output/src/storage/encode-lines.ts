@@ -1,6 +1,6 @@
-import { type OpenBatch, rowOffsets } from "@millrace/envelope";
+import { type OpenBatch, rowKind, rowOffsets } from "@millrace/envelope";
 import { CodedError } from "@millrace/errors";
-import { Framing } from "@millrace/proto/batch";
+import { Framing, Kind } from "@millrace/proto/batch";
 import { extendRuns, type RowRun, rowsOf } from "./choose-rows.js";
 
 /** Rows as they go into a file, one line each. */
@@ -51,7 +51,7 @@ function asTheyLie(
   };
 }
 
-function joined({ body }: OpenBatch, offsets: Uint32Array, runs: readonly RowRun[]): EncodedRows {
+function joined({ body, columns }: OpenBatch, offsets: Uint32Array, runs: readonly RowRun[]): EncodedRows {
   const kept: RowRun[] = [];
   const rejected: number[] = [];
   let length = 0;
@@ -61,7 +61,9 @@ function joined({ body }: OpenBatch, offsets: Uint32Array, runs: readonly RowRun
     const end = offsets[row + 1] as number;
     // The body is searched once, however many messages it holds.
     if (nextFeed >= 0 && nextFeed < start) nextFeed = body.indexOf(lineFeed, start);
-    if (nextFeed >= start && nextFeed < end) {
+    // An image may hold no line feed by chance; it is no line either way.
+    const isImage = rowKind(columns, row) === Kind.KIND_IMAGE;
+    if (isImage || (nextFeed >= start && nextFeed < end)) {
       rejected.push(row);
     } else {
       extendRuns(kept, row);

@@ -21,7 +21,7 @@ test("a record tells the message, where it stood and what was found in it", () =
   });
   batch.columns.attributes = [{ name: "__proto__", rows: [1], values: ["shop"] }];
   batch.annotations = {
-    embeddings: undefined,
+    ...batch.annotations,
     findings: {
       rows: Uint32Array.of(0),
       types: Uint8Array.of(1),

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import {
+  imageViews,
   messageId,
   omittedByRow,
   type OpenBatch,
@@ -28,14 +29,16 @@ const labels: Readonly<Partial<Record<SentimentLabel, string>>> = {
  * STORAGE_FORMAT_RECORDS: a message is a JSON object on a line of its own, in this order of fields:
  *
  *   {"id": 32 hex, "source_id": "…", "source": 32 hex, "position": n, "reach": n, "event_time": RFC 3339,
- *    "text": "…" or "data": base64,
+ *    "text": "…", "data": base64 or "image": base64,
  *    "attributes": {name: value},
  *    "findings": [{"type": "EMAIL", "place": "body", "start": n, "length": n}, {"type", "place": "names"}],
- *    "findings_omitted": n, "sentiment": {"label": "positive", "score": −1…1, "model": "…"}}
+ *    "findings_omitted": n, "sentiment": {"label": "positive", "score": −1…1, "model": "…"},
+ *    "objects": [{"label", "score", "x", "y", "width", "height", "model"}],
+ *    "scene": {"label", "score", "model"}}
  *
  * Reach: how far it goes in its source's positions, left out where it is 1. Text that is not UTF-8 is kept as
- * data. Starts and lengths count bytes. Omitted: findings that are counted and not listed. Attributes,
- * findings, their count and sentiment are left out where there are none.
+ * data. Starts and lengths count bytes, boxes pixels. Omitted: findings that are counted and not listed.
+ * Attributes, findings, their count, sentiment, objects and scene are left out where there are none.
  */
 export function encodeRecords(
   open: OpenBatch,
@@ -47,7 +50,15 @@ export function encodeRecords(
   const positions = rowPositions(header, columns);
   const ids = keyedIds(open);
   const omitted = encoded(omittedByRow(open), "findings_omitted", (count) => count);
-  const more = [attributesByRow(open), findingsByRow(open, findingName), omitted, sentimentByRow(open)];
+  const seen = imageViews(open);
+  const more = [
+    attributesByRow(open),
+    findingsByRow(open, findingName),
+    omitted,
+    sentimentByRow(open),
+    encoded(seen.objects, "objects", (objects) => objects),
+    encoded(seen.scenes, "scene", (scene) => scene),
+  ];
   const sourceIds = columns.sourceIds.map((sourceId) => JSON.stringify(sourceId));
   const source = JSON.stringify(header.source);
   const body = Buffer.from(open.body.buffer, open.body.byteOffset, open.body.byteLength);
@@ -62,16 +73,17 @@ export function encodeRecords(
     const reach = (positions[row + 1] as number) - position;
     if (reach !== 1) text += `,"reach":${reach}`;
     text += timeOf(rowEventTimeMs(columns, row));
-    text += encodeContent(content, rowKind(columns, row) === Kind.KIND_TEXT);
+    text += encodeContent(content, rowKind(columns, row));
     for (const part of more) text += part.get(row) ?? "";
     text += "}\n";
   }
   return { bytes: text === "" ? [] : [Buffer.from(text)], runs: [...runs], rejected: [] };
 }
 
-function encodeContent(content: Buffer, isText: boolean): string {
-  if (isText && isUtf8(content)) return `,"text":${JSON.stringify(content.toString("utf8"))}`;
-  return `,"data":"${content.toString("base64")}"`;
+function encodeContent(content: Buffer, kind: Kind): string {
+  if (kind === Kind.KIND_TEXT && isUtf8(content))
+    return `,"text":${JSON.stringify(content.toString("utf8"))}`;
+  return `,"${kind === Kind.KIND_IMAGE ? "image" : "data"}":"${content.toString("base64")}"`;
 }
 
 /** Neighbours often have the same time, and formatting one costs more than the rest of a short record. */

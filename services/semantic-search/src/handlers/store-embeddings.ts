@@ -26,7 +26,7 @@ export interface StoreEmbeddingsParts {
   ledger: Pick<Ledger, "account" | "settle" | "stored">;
   /** Of new vectors, those with a near neighbour; asked only for streams with a threshold. */
   similarPairs(vectors: readonly StoredVector[], threshold: number): Promise<SimilarContents[]>;
-  publisher: Publisher;
+  publisher: Pick<Publisher, "publish">;
   now(): number;
 }
 

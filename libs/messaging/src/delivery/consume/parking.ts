@@ -65,7 +65,7 @@ function parkError(caught: unknown): CodedError {
   });
 }
 
-/** With its columns a piece fits one message of 1 MiB, a single message of 768 KiB included. */
+/** A piece that blocks the bus for little; a single message may be larger. */
 const pieceBytesMax = 512 * 1024;
 const lookMs = 1_000;
 

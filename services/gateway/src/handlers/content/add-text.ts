@@ -24,6 +24,7 @@ export const addText =
       eventTime: undefined,
       priority: request.processImmediately ? Priority.PRIORITY_HIGH : Priority.PRIORITY_UNSPECIFIED,
       skipEmbedding: request.generateEmbeddings === false,
+      imageFeatures: undefined,
     };
     const to = { tenant: parts.tenant, stream };
     const published = await publishWithin(parts, call, { to, message, key: request.idempotencyKey });
@@ -35,14 +36,19 @@ export const addText =
     return { contentId, artifact, position, content };
   };
 
-async function awaitContent(parts: AddTextParts, of: ContentOf, call: UnaryCall): Promise<StoredContent> {
+/** The content, once it is stored. Errors: `deadline_exceeded`. */
+export async function awaitContent(
+  parts: Pick<AddTextParts, "readContent" | "sleep">,
+  of: ContentOf,
+  call: UnaryCall,
+): Promise<StoredContent> {
   for (let waitMs = pollMs.first; ; waitMs = Math.min(pollMs.max, waitMs * 1.5)) {
     const found = await parts.readContent(of);
     if (found !== undefined) return StoredContent.decode(found);
     if (call.remainingMs() < 2 * pollMs.max) {
       throw new CodedError(
         "deadline_exceeded",
-        `add text: content ${of.content} is accepted, but not stored yet`,
+        `add content: ${of.content} is accepted, but not stored yet`,
         {
           remedy: "Read it with GetContent, or allow more time.",
         },

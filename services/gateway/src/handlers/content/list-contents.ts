@@ -14,7 +14,7 @@ export interface ListParts extends Pick<ArtifactParts, "tenant" | "find"> {
 }
 
 const pageSize = { default: 50, max: 500 };
-/** A client takes 4 MiB; the broker ends a page behind the content that reaches this, of 1 MiB at most. */
+/** The broker ends a page behind the content that reaches this: texts stay within the 4 MiB of clients. */
 const pageBytesMax = 2 * 1024 * 1024;
 
 /** A page begins behind a number of the broker: contents that come and go meanwhile move no other one. */

@@ -1,4 +1,5 @@
 import type { PublishRequest, PublishResponse, StreamedMessage } from "@millrace/proto/message";
+import type { CameBy } from "../../publish/outgoing-row.js";
 import type { Published, Publisher, Target } from "../../publish/publisher.js";
 import { unknownOutcome } from "../../publish/push-source.js";
 import type { UnaryCall } from "../../rpc/unary-call.js";
@@ -23,6 +24,13 @@ export const publishMessage =
     return { messageId, position: { source, offset: position }, durability };
   };
 
+export interface ToPublish {
+  to: Target;
+  message: StreamedMessage;
+  key: string;
+  cameBy?: CameBy;
+}
+
 /**
  * So much of the deadline is left for the answer to travel: late, it would be cut off by the library's own.
  */
@@ -35,14 +43,14 @@ const answerMs = 100;
 export async function publishWithin(
   { publisher, activeTrace, sleep }: PublishParts,
   call: UnaryCall,
-  { to, message, key }: { to: Target; message: StreamedMessage; key: string },
+  { to, message, key, cameBy = "request" }: ToPublish,
 ): Promise<Published> {
   const waited = new AbortController();
   const late = sleep(Math.max(0, call.remainingMs() - answerMs), waited.signal).then(() => {
     throw unknownOutcome();
   });
   late.catch(() => undefined);
-  const publishing = publisher.publish(to, message, { idempotencyKey: key, trace: activeTrace() });
+  const publishing = publisher.publish(to, message, { idempotencyKey: key, trace: activeTrace(), cameBy });
   try {
     return await Promise.race([publishing, late]);
   } finally {

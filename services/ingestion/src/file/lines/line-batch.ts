@@ -1,4 +1,4 @@
-import type { OpenBatch } from "@millrace/envelope";
+import { noAnnotations, type OpenBatch } from "@millrace/envelope";
 import { type Framing, Kind, Lane } from "@millrace/proto/batch";
 import { ProcessingMode, type Stream } from "@millrace/proto/stream";
 import type { SourceFile } from "../file-source.js";
@@ -54,9 +54,11 @@ export function lineBatch(origin: LineOrigin, lines: LineBody, nowMs: number): O
       ids: new Uint8Array(),
       attributes: [],
       rowsWithoutEmbedding: [],
+      imageRows: [],
+      imageWishes: [],
     },
     body: lines.body,
-    annotations: { findings: undefined, embeddings: undefined, sentiments: undefined },
+    annotations: noAnnotations,
     passport: [],
   };
 }

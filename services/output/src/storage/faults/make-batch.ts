@@ -1,4 +1,4 @@
-import type { OpenBatch } from "@millrace/envelope";
+import { noAnnotations, type OpenBatch } from "@millrace/envelope";
 import { Framing, Kind, Lane } from "@millrace/proto/batch";
 
 /** A batch of texts as it would come over the bus; what isn't given has the plainest value. */
@@ -42,9 +42,11 @@ export function makeBatch(texts: readonly string[], as: Partial<BatchShape> = {}
       ids: as.ids === undefined ? new Uint8Array(0) : Buffer.concat(as.ids.map(idOf)),
       attributes: [],
       rowsWithoutEmbedding: [],
+      imageRows: [],
+      imageWishes: [],
     },
     body,
-    annotations: { findings: undefined, embeddings: undefined, sentiments: undefined },
+    annotations: noAnnotations,
     passport: [],
   };
 }

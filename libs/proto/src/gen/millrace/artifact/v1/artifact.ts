@@ -12,6 +12,8 @@ import {
   Client,
   type ClientOptions,
   type ClientUnaryCall,
+  type ClientWritableStream,
+  type handleClientStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -19,7 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../../google/protobuf/timestamp.js";
-import { Message, Position, Sentiment } from "../../message/v1/message.js";
+import { ImageFeatures, Message, Position, Sentiment } from "../../message/v1/message.js";
 
 export interface Artifact {
   /** Follows from tenant, stream and the source id as privacy let it pass. */
@@ -58,6 +60,33 @@ export interface AddTextRequest {
 }
 
 export interface AddTextResponse {
+  contentId: string;
+  artifact: Artifact | undefined;
+  position:
+    | Position
+    | undefined;
+  /** Present where process_immediately was asked for. */
+  content: StoredContent | undefined;
+}
+
+export interface AddImageRequest {
+  step: { $case: "open"; value: AddImageRequest_Open } | //
+  /** 256 KiB at most. */
+  { $case: "frame"; value: Uint8Array } | undefined;
+}
+
+export interface AddImageRequest_Open {
+  stream: string;
+  sourceId: string;
+  /** Of the whole image. 0: not known, and room for the largest is taken. */
+  contentBytes: number;
+  /** Goes in the high lane, and the answer waits for the analyses. */
+  processImmediately: boolean;
+  features: ImageFeatures | undefined;
+  idempotencyKey: string;
+}
+
+export interface AddImageResponse {
   contentId: string;
   artifact: Artifact | undefined;
   position:
@@ -643,6 +672,308 @@ export const AddTextResponse: MessageFns<AddTextResponse> = {
   },
   fromPartial(object: DeepPartial<AddTextResponse>): AddTextResponse {
     const message = createBaseAddTextResponse();
+    message.contentId = object.contentId ?? "";
+    message.artifact = (object.artifact !== undefined && object.artifact !== null)
+      ? Artifact.fromPartial(object.artifact)
+      : undefined;
+    message.position = (object.position !== undefined && object.position !== null)
+      ? Position.fromPartial(object.position)
+      : undefined;
+    message.content = (object.content !== undefined && object.content !== null)
+      ? StoredContent.fromPartial(object.content)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAddImageRequest(): AddImageRequest {
+  return { step: undefined };
+}
+
+export const AddImageRequest: MessageFns<AddImageRequest> = {
+  encode(message: AddImageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.step?.$case) {
+      case "open":
+        AddImageRequest_Open.encode(message.step.value, writer.uint32(10).fork()).join();
+        break;
+      case "frame":
+        writer.uint32(18).bytes(message.step.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddImageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddImageRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.step = { $case: "open", value: AddImageRequest_Open.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.step = { $case: "frame", value: reader.bytes() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddImageRequest>): AddImageRequest {
+    return AddImageRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddImageRequest>): AddImageRequest {
+    const message = createBaseAddImageRequest();
+    switch (object.step?.$case) {
+      case "open": {
+        if (object.step?.value !== undefined && object.step?.value !== null) {
+          message.step = { $case: "open", value: AddImageRequest_Open.fromPartial(object.step.value) };
+        }
+        break;
+      }
+      case "frame": {
+        if (object.step?.value !== undefined && object.step?.value !== null) {
+          message.step = { $case: "frame", value: object.step.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseAddImageRequest_Open(): AddImageRequest_Open {
+  return {
+    stream: "",
+    sourceId: "",
+    contentBytes: 0,
+    processImmediately: false,
+    features: undefined,
+    idempotencyKey: "",
+  };
+}
+
+export const AddImageRequest_Open: MessageFns<AddImageRequest_Open> = {
+  encode(message: AddImageRequest_Open, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.sourceId !== "") {
+      writer.uint32(18).string(message.sourceId);
+    }
+    if (message.contentBytes !== 0) {
+      writer.uint32(24).uint64(message.contentBytes);
+    }
+    if (message.processImmediately !== false) {
+      writer.uint32(32).bool(message.processImmediately);
+    }
+    if (message.features !== undefined) {
+      ImageFeatures.encode(message.features, writer.uint32(42).fork()).join();
+    }
+    if (message.idempotencyKey !== "") {
+      writer.uint32(50).string(message.idempotencyKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddImageRequest_Open {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddImageRequest_Open();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sourceId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.contentBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.processImmediately = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.features = ImageFeatures.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddImageRequest_Open>): AddImageRequest_Open {
+    return AddImageRequest_Open.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddImageRequest_Open>): AddImageRequest_Open {
+    const message = createBaseAddImageRequest_Open();
+    message.stream = object.stream ?? "";
+    message.sourceId = object.sourceId ?? "";
+    message.contentBytes = object.contentBytes ?? 0;
+    message.processImmediately = object.processImmediately ?? false;
+    message.features = (object.features !== undefined && object.features !== null)
+      ? ImageFeatures.fromPartial(object.features)
+      : undefined;
+    message.idempotencyKey = object.idempotencyKey ?? "";
+    return message;
+  },
+};
+
+function createBaseAddImageResponse(): AddImageResponse {
+  return { contentId: "", artifact: undefined, position: undefined, content: undefined };
+}
+
+export const AddImageResponse: MessageFns<AddImageResponse> = {
+  encode(message: AddImageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.contentId !== "") {
+      writer.uint32(10).string(message.contentId);
+    }
+    if (message.artifact !== undefined) {
+      Artifact.encode(message.artifact, writer.uint32(18).fork()).join();
+    }
+    if (message.position !== undefined) {
+      Position.encode(message.position, writer.uint32(26).fork()).join();
+    }
+    if (message.content !== undefined) {
+      StoredContent.encode(message.content, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddImageResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddImageResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.contentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.artifact = Artifact.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.position = Position.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.content = StoredContent.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddImageResponse>): AddImageResponse {
+    return AddImageResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddImageResponse>): AddImageResponse {
+    const message = createBaseAddImageResponse();
     message.contentId = object.contentId ?? "";
     message.artifact = (object.artifact !== undefined && object.artifact !== null)
       ? Artifact.fromPartial(object.artifact)
@@ -1391,6 +1722,16 @@ export const ArtifactServiceService = {
     responseSerialize: (value: AddTextResponse): Buffer => Buffer.from(AddTextResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AddTextResponse => AddTextResponse.decode(value),
   },
+  /** Publishes an image into the artifact's stream: first `open`, then its bytes in frames. */
+  addImage: {
+    path: "/millrace.artifact.v1.ArtifactService/AddImage" as const,
+    requestStream: true as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddImageRequest): Buffer => Buffer.from(AddImageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddImageRequest => AddImageRequest.decode(value),
+    responseSerialize: (value: AddImageResponse): Buffer => Buffer.from(AddImageResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AddImageResponse => AddImageResponse.decode(value),
+  },
   getContent: {
     path: "/millrace.artifact.v1.ArtifactService/GetContent" as const,
     requestStream: false as const,
@@ -1455,6 +1796,8 @@ export interface ArtifactServiceServer extends UntypedServiceImplementation {
   getOrCreateArtifact: handleUnaryCall<GetOrCreateArtifactRequest, GetOrCreateArtifactResponse>;
   /** Publishes the text into the artifact's stream. */
   addText: handleUnaryCall<AddTextRequest, AddTextResponse>;
+  /** Publishes an image into the artifact's stream: first `open`, then its bytes in frames. */
+  addImage: handleClientStreamingCall<AddImageRequest, AddImageResponse>;
   getContent: handleUnaryCall<GetContentRequest, GetContentResponse>;
   /** Contents of an artifact in the order in which they were stored; one that is rewritten moves to the end. */
   listContents: handleUnaryCall<ListContentsRequest, ListContentsResponse>;
@@ -1501,6 +1844,23 @@ export interface ArtifactServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AddTextResponse) => void,
   ): ClientUnaryCall;
+  /** Publishes an image into the artifact's stream: first `open`, then its bytes in frames. */
+  addImage(
+    callback: (error: ServiceError | null, response: AddImageResponse) => void,
+  ): ClientWritableStream<AddImageRequest>;
+  addImage(
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AddImageResponse) => void,
+  ): ClientWritableStream<AddImageRequest>;
+  addImage(
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AddImageResponse) => void,
+  ): ClientWritableStream<AddImageRequest>;
+  addImage(
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AddImageResponse) => void,
+  ): ClientWritableStream<AddImageRequest>;
   getContent(
     request: GetContentRequest,
     callback: (error: ServiceError | null, response: GetContentResponse) => void,
@@ -1602,6 +1962,17 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
+}
 
 interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

@@ -21,6 +21,7 @@ export enum Kind {
   KIND_TEXT = 1,
   /** KIND_DATA - Bytes that no analysis looks into, though privacy scans them. */
   KIND_DATA = 2,
+  /** KIND_IMAGE - JPEG, PNG or WebP; past privacy without metadata and with faces blurred. */
   KIND_IMAGE = 3,
   UNRECOGNIZED = -1,
 }
@@ -103,6 +104,10 @@ export interface Columns {
   attributes: AttributeColumn[];
   /** Messages whose client asked for no embedding. */
   rowsWithoutEmbedding: number[];
+  /** Images whose client said what to look for in them, whatever the stream says. Parallel. */
+  imageRows: number[];
+  /** Bits of each: 1 objects, 2 no objects, 4 scene, 8 no scene. */
+  imageWishes: number[];
 }
 
 export interface AttributeColumn {
@@ -129,6 +134,8 @@ export interface Annotations {
   findings: Findings | undefined;
   embeddings: Embeddings | undefined;
   sentiments: Sentiments | undefined;
+  objects: Objects | undefined;
+  scenes: Scenes | undefined;
 }
 
 /**
@@ -156,6 +163,24 @@ export interface Embeddings {
   rows: number[];
   /** IEEE binary16, little endian, rows × dimensions. */
   vectors: Uint8Array;
+}
+
+/** Things in images, the boxes in pixels; parallel, rows ascending. */
+export interface Objects {
+  model: string;
+  rows: number[];
+  labels: string[];
+  scores: number[];
+  /** x, y, width and height, four of each. */
+  boxes: number[];
+}
+
+/** What images show as a whole; parallel, rows ascending. */
+export interface Scenes {
+  model: string;
+  rows: number[];
+  labels: string[];
+  scores: number[];
 }
 
 export interface Sentiments {
@@ -565,6 +590,8 @@ function createBaseColumns(): Columns {
     ids: new Uint8Array(0),
     attributes: [],
     rowsWithoutEmbedding: [],
+    imageRows: [],
+    imageWishes: [],
   };
 }
 
@@ -615,6 +642,20 @@ export const Columns: MessageFns<Columns> = {
     if (message.rowsWithoutEmbedding.length !== 0) {
       writer.uint32(90).fork();
       for (const v of message.rowsWithoutEmbedding) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.imageRows.length !== 0) {
+      writer.uint32(98).fork();
+      for (const v of message.imageRows) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.imageWishes.length !== 0) {
+      writer.uint32(106).fork();
+      for (const v of message.imageWishes) {
         writer.uint32(v);
       }
       writer.join();
@@ -763,6 +804,42 @@ export const Columns: MessageFns<Columns> = {
 
             break;
           }
+          case 12: {
+            if (tag === 96) {
+              message.imageRows.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 98) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.imageRows.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 13: {
+            if (tag === 104) {
+              message.imageWishes.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 106) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.imageWishes.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -791,6 +868,8 @@ export const Columns: MessageFns<Columns> = {
     message.ids = object.ids ?? new Uint8Array(0);
     message.attributes = object.attributes?.map((e) => AttributeColumn.fromPartial(e)) || [];
     message.rowsWithoutEmbedding = object.rowsWithoutEmbedding?.map((e) => e) || [];
+    message.imageRows = object.imageRows?.map((e) => e) || [];
+    message.imageWishes = object.imageWishes?.map((e) => e) || [];
     return message;
   },
 };
@@ -1028,7 +1107,7 @@ export const SegmentRange: MessageFns<SegmentRange> = {
 };
 
 function createBaseAnnotations(): Annotations {
-  return { findings: undefined, embeddings: undefined, sentiments: undefined };
+  return { findings: undefined, embeddings: undefined, sentiments: undefined, objects: undefined, scenes: undefined };
 }
 
 export const Annotations: MessageFns<Annotations> = {
@@ -1041,6 +1120,12 @@ export const Annotations: MessageFns<Annotations> = {
     }
     if (message.sentiments !== undefined) {
       Sentiments.encode(message.sentiments, writer.uint32(26).fork()).join();
+    }
+    if (message.objects !== undefined) {
+      Objects.encode(message.objects, writer.uint32(34).fork()).join();
+    }
+    if (message.scenes !== undefined) {
+      Scenes.encode(message.scenes, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1082,6 +1167,22 @@ export const Annotations: MessageFns<Annotations> = {
             message.sentiments = Sentiments.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.objects = Objects.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.scenes = Scenes.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1107,6 +1208,12 @@ export const Annotations: MessageFns<Annotations> = {
       : undefined;
     message.sentiments = (object.sentiments !== undefined && object.sentiments !== null)
       ? Sentiments.fromPartial(object.sentiments)
+      : undefined;
+    message.objects = (object.objects !== undefined && object.objects !== null)
+      ? Objects.fromPartial(object.objects)
+      : undefined;
+    message.scenes = (object.scenes !== undefined && object.scenes !== null)
+      ? Scenes.fromPartial(object.scenes)
       : undefined;
     return message;
   },
@@ -1417,6 +1524,270 @@ export const Embeddings: MessageFns<Embeddings> = {
     message.dimensions = object.dimensions ?? 0;
     message.rows = object.rows?.map((e) => e) || [];
     message.vectors = object.vectors ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseObjects(): Objects {
+  return { model: "", rows: [], labels: [], scores: [], boxes: [] };
+}
+
+export const Objects: MessageFns<Objects> = {
+  encode(message: Objects, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    if (message.rows.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.rows) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.labels) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.scores.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.scores) {
+        writer.float(v);
+      }
+      writer.join();
+    }
+    if (message.boxes.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.boxes) {
+        writer.float(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Objects {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObjects();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.rows.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.rows.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.labels.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag === 37) {
+              message.scores.push(reader.float());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.scores.push(reader.float());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag === 45) {
+              message.boxes.push(reader.float());
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.boxes.push(reader.float());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Objects>): Objects {
+    return Objects.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Objects>): Objects {
+    const message = createBaseObjects();
+    message.model = object.model ?? "";
+    message.rows = object.rows?.map((e) => e) || [];
+    message.labels = object.labels?.map((e) => e) || [];
+    message.scores = object.scores?.map((e) => e) || [];
+    message.boxes = object.boxes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseScenes(): Scenes {
+  return { model: "", rows: [], labels: [], scores: [] };
+}
+
+export const Scenes: MessageFns<Scenes> = {
+  encode(message: Scenes, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    if (message.rows.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.rows) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    for (const v of message.labels) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.scores.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.scores) {
+        writer.float(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Scenes {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScenes();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.rows.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.rows.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.labels.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag === 37) {
+              message.scores.push(reader.float());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.scores.push(reader.float());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Scenes>): Scenes {
+    return Scenes.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Scenes>): Scenes {
+    const message = createBaseScenes();
+    message.model = object.model ?? "";
+    message.rows = object.rows?.map((e) => e) || [];
+    message.labels = object.labels?.map((e) => e) || [];
+    message.scores = object.scores?.map((e) => e) || [];
     return message;
   },
 };

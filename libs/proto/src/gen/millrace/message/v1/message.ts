@@ -14,7 +14,9 @@ import {
   type ClientOptions,
   type ClientReadableStream,
   type ClientUnaryCall,
+  type ClientWritableStream,
   type handleBidiStreamingCall,
+  type handleClientStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
@@ -29,6 +31,15 @@ export enum Priority {
   PRIORITY_UNSPECIFIED = 0,
   PRIORITY_HIGH = 1,
   PRIORITY_BATCH = 2,
+  UNRECOGNIZED = -1,
+}
+
+export enum UploadKind {
+  UPLOAD_KIND_UNSPECIFIED = 0,
+  /** UPLOAD_KIND_IMAGE - JPEG, PNG or WebP, 8 MiB at most. */
+  UPLOAD_KIND_IMAGE = 1,
+  /** UPLOAD_KIND_DATA - Bytes that no analysis looks into, though privacy scans them: 4 MiB at most. */
+  UPLOAD_KIND_DATA = 2,
   UNRECOGNIZED = -1,
 }
 
@@ -51,7 +62,7 @@ export interface PublishRequest {
   content:
     | { $case: "text"; value: string }
     | //
-    /** Refused with UNIMPLEMENTED until the image filter exists. */
+    /** JPEG, PNG or WebP, 3 MiB at most; larger ones go by UploadContent. */
     { $case: "image"; value: Uint8Array }
     | { $case: "data"; value: Uint8Array }
     | undefined;
@@ -63,11 +74,18 @@ export interface PublishRequest {
   idempotencyKey: string;
   /** Leave this message out of the embeddings that the stream asks for. */
   skipEmbedding: boolean;
+  imageFeatures: ImageFeatures | undefined;
 }
 
 export interface PublishRequest_AttributesEntry {
   key: string;
   value: string;
+}
+
+/** What is looked for in an image. Unset: as the stream's enrichments say. */
+export interface ImageFeatures {
+  objectDetection?: boolean | undefined;
+  sceneAnalysis?: boolean | undefined;
 }
 
 export interface PublishResponse {
@@ -105,11 +123,42 @@ export interface StreamedMessage {
   eventTime: Timestamp | undefined;
   priority: Priority;
   skipEmbedding: boolean;
+  imageFeatures: ImageFeatures | undefined;
 }
 
 export interface StreamedMessage_AttributesEntry {
   key: string;
   value: string;
+}
+
+export interface UploadContentRequest {
+  step: { $case: "open"; value: UploadContentRequest_Open } | //
+  /** 256 KiB at most. */
+  { $case: "frame"; value: Uint8Array } | undefined;
+}
+
+export interface UploadContentRequest_Open {
+  stream: string;
+  kind: UploadKind;
+  /** Of the whole content. 0: not known, and room for the largest is taken. */
+  contentBytes: number;
+  sourceId: string;
+  attributes: { [key: string]: string };
+  eventTime: Timestamp | undefined;
+  priority: Priority;
+  idempotencyKey: string;
+  imageFeatures: ImageFeatures | undefined;
+}
+
+export interface UploadContentRequest_Open_AttributesEntry {
+  key: string;
+  value: string;
+}
+
+export interface UploadContentResponse {
+  messageId: string;
+  position: Position | undefined;
+  durability: string;
 }
 
 export interface PublishStreamResponse {
@@ -156,7 +205,12 @@ export interface Message {
   stream: string;
   sourceId: string;
   position: Position | undefined;
-  content: { $case: "text"; value: string } | { $case: "data"; value: Uint8Array } | undefined;
+  content: { $case: "text"; value: string } | { $case: "data"; value: Uint8Array } | //
+  /**
+   * As privacy let it pass: without metadata, faces blurred. Up to 10 MiB, so readers raise the 4 MiB that most gRPC
+   * libraries take by default.
+   */
+  { $case: "image"; value: Uint8Array } | undefined;
   attributes: { [key: string]: string };
   eventTime: Timestamp | undefined;
   priority: Priority;
@@ -167,11 +221,34 @@ export interface Message {
   acceptedUs: number;
   /** Findings that were replaced and are not listed: a message lists its first 2,048 in the content and 512 in names. */
   findingsOmitted: number;
+  /** Of an image, the likeliest first. */
+  objects: DetectedObject[];
+  scene: Scene | undefined;
 }
 
 export interface Message_AttributesEntry {
   key: string;
   value: string;
+}
+
+/** A thing in an image, and the box around it in pixels of the image as it is delivered. */
+export interface DetectedObject {
+  label: string;
+  /** 0 to 1. */
+  score: number;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  model: string;
+}
+
+/** What an image shows as a whole. */
+export interface Scene {
+  label: string;
+  /** 0 to 1. */
+  score: number;
+  model: string;
 }
 
 /** Type and place of personal data that was replaced; never the value. */
@@ -277,6 +354,7 @@ function createBasePublishRequest(): PublishRequest {
     priority: 0,
     idempotencyKey: "",
     skipEmbedding: false,
+    imageFeatures: undefined,
   };
 }
 
@@ -313,6 +391,9 @@ export const PublishRequest: MessageFns<PublishRequest> = {
     }
     if (message.skipEmbedding !== false) {
       writer.uint32(80).bool(message.skipEmbedding);
+    }
+    if (message.imageFeatures !== undefined) {
+      ImageFeatures.encode(message.imageFeatures, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -413,6 +494,14 @@ export const PublishRequest: MessageFns<PublishRequest> = {
             message.skipEmbedding = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.imageFeatures = ImageFeatures.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -467,6 +556,9 @@ export const PublishRequest: MessageFns<PublishRequest> = {
     message.priority = object.priority ?? 0;
     message.idempotencyKey = object.idempotencyKey ?? "";
     message.skipEmbedding = object.skipEmbedding ?? false;
+    message.imageFeatures = (object.imageFeatures !== undefined && object.imageFeatures !== null)
+      ? ImageFeatures.fromPartial(object.imageFeatures)
+      : undefined;
     return message;
   },
 };
@@ -534,6 +626,73 @@ export const PublishRequest_AttributesEntry: MessageFns<PublishRequest_Attribute
     const message = createBasePublishRequest_AttributesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseImageFeatures(): ImageFeatures {
+  return { objectDetection: undefined, sceneAnalysis: undefined };
+}
+
+export const ImageFeatures: MessageFns<ImageFeatures> = {
+  encode(message: ImageFeatures, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.objectDetection !== undefined) {
+      writer.uint32(8).bool(message.objectDetection);
+    }
+    if (message.sceneAnalysis !== undefined) {
+      writer.uint32(16).bool(message.sceneAnalysis);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImageFeatures {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImageFeatures();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.objectDetection = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sceneAnalysis = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ImageFeatures>): ImageFeatures {
+    return ImageFeatures.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ImageFeatures>): ImageFeatures {
+    const message = createBaseImageFeatures();
+    message.objectDetection = object.objectDetection ?? undefined;
+    message.sceneAnalysis = object.sceneAnalysis ?? undefined;
     return message;
   },
 };
@@ -835,7 +994,15 @@ export const PublishStreamRequest_Messages: MessageFns<PublishStreamRequest_Mess
 };
 
 function createBaseStreamedMessage(): StreamedMessage {
-  return { content: undefined, sourceId: "", attributes: {}, eventTime: undefined, priority: 0, skipEmbedding: false };
+  return {
+    content: undefined,
+    sourceId: "",
+    attributes: {},
+    eventTime: undefined,
+    priority: 0,
+    skipEmbedding: false,
+    imageFeatures: undefined,
+  };
 }
 
 export const StreamedMessage: MessageFns<StreamedMessage> = {
@@ -865,6 +1032,9 @@ export const StreamedMessage: MessageFns<StreamedMessage> = {
     }
     if (message.skipEmbedding !== false) {
       writer.uint32(64).bool(message.skipEmbedding);
+    }
+    if (message.imageFeatures !== undefined) {
+      ImageFeatures.encode(message.imageFeatures, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -949,6 +1119,14 @@ export const StreamedMessage: MessageFns<StreamedMessage> = {
             message.skipEmbedding = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.imageFeatures = ImageFeatures.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1001,6 +1179,9 @@ export const StreamedMessage: MessageFns<StreamedMessage> = {
       : undefined;
     message.priority = object.priority ?? 0;
     message.skipEmbedding = object.skipEmbedding ?? false;
+    message.imageFeatures = (object.imageFeatures !== undefined && object.imageFeatures !== null)
+      ? ImageFeatures.fromPartial(object.imageFeatures)
+      : undefined;
     return message;
   },
 };
@@ -1068,6 +1249,413 @@ export const StreamedMessage_AttributesEntry: MessageFns<StreamedMessage_Attribu
     const message = createBaseStreamedMessage_AttributesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseUploadContentRequest(): UploadContentRequest {
+  return { step: undefined };
+}
+
+export const UploadContentRequest: MessageFns<UploadContentRequest> = {
+  encode(message: UploadContentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.step?.$case) {
+      case "open":
+        UploadContentRequest_Open.encode(message.step.value, writer.uint32(10).fork()).join();
+        break;
+      case "frame":
+        writer.uint32(18).bytes(message.step.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UploadContentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUploadContentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.step = { $case: "open", value: UploadContentRequest_Open.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.step = { $case: "frame", value: reader.bytes() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UploadContentRequest>): UploadContentRequest {
+    return UploadContentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UploadContentRequest>): UploadContentRequest {
+    const message = createBaseUploadContentRequest();
+    switch (object.step?.$case) {
+      case "open": {
+        if (object.step?.value !== undefined && object.step?.value !== null) {
+          message.step = { $case: "open", value: UploadContentRequest_Open.fromPartial(object.step.value) };
+        }
+        break;
+      }
+      case "frame": {
+        if (object.step?.value !== undefined && object.step?.value !== null) {
+          message.step = { $case: "frame", value: object.step.value };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseUploadContentRequest_Open(): UploadContentRequest_Open {
+  return {
+    stream: "",
+    kind: 0,
+    contentBytes: 0,
+    sourceId: "",
+    attributes: {},
+    eventTime: undefined,
+    priority: 0,
+    idempotencyKey: "",
+    imageFeatures: undefined,
+  };
+}
+
+export const UploadContentRequest_Open: MessageFns<UploadContentRequest_Open> = {
+  encode(message: UploadContentRequest_Open, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(16).int32(message.kind);
+    }
+    if (message.contentBytes !== 0) {
+      writer.uint32(24).uint64(message.contentBytes);
+    }
+    if (message.sourceId !== "") {
+      writer.uint32(34).string(message.sourceId);
+    }
+    globalThis.Object.entries(message.attributes).forEach(([key, value]: [string, string]) => {
+      UploadContentRequest_Open_AttributesEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
+    });
+    if (message.eventTime !== undefined) {
+      Timestamp.encode(message.eventTime, writer.uint32(50).fork()).join();
+    }
+    if (message.priority !== 0) {
+      writer.uint32(56).int32(message.priority);
+    }
+    if (message.idempotencyKey !== "") {
+      writer.uint32(66).string(message.idempotencyKey);
+    }
+    if (message.imageFeatures !== undefined) {
+      ImageFeatures.encode(message.imageFeatures, writer.uint32(74).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UploadContentRequest_Open {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUploadContentRequest_Open();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.contentBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sourceId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            const entry5 = UploadContentRequest_Open_AttributesEntry.decode(reader, reader.uint32());
+            if (entry5.value !== undefined) {
+              message.attributes[entry5.key] = entry5.value;
+            }
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.eventTime = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.idempotencyKey = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.imageFeatures = ImageFeatures.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UploadContentRequest_Open>): UploadContentRequest_Open {
+    return UploadContentRequest_Open.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UploadContentRequest_Open>): UploadContentRequest_Open {
+    const message = createBaseUploadContentRequest_Open();
+    message.stream = object.stream ?? "";
+    message.kind = object.kind ?? 0;
+    message.contentBytes = object.contentBytes ?? 0;
+    message.sourceId = object.sourceId ?? "";
+    message.attributes = (globalThis.Object.entries(object.attributes ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.eventTime = (object.eventTime !== undefined && object.eventTime !== null)
+      ? Timestamp.fromPartial(object.eventTime)
+      : undefined;
+    message.priority = object.priority ?? 0;
+    message.idempotencyKey = object.idempotencyKey ?? "";
+    message.imageFeatures = (object.imageFeatures !== undefined && object.imageFeatures !== null)
+      ? ImageFeatures.fromPartial(object.imageFeatures)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseUploadContentRequest_Open_AttributesEntry(): UploadContentRequest_Open_AttributesEntry {
+  return { key: "", value: "" };
+}
+
+export const UploadContentRequest_Open_AttributesEntry: MessageFns<UploadContentRequest_Open_AttributesEntry> = {
+  encode(message: UploadContentRequest_Open_AttributesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UploadContentRequest_Open_AttributesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUploadContentRequest_Open_AttributesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UploadContentRequest_Open_AttributesEntry>): UploadContentRequest_Open_AttributesEntry {
+    return UploadContentRequest_Open_AttributesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(
+    object: DeepPartial<UploadContentRequest_Open_AttributesEntry>,
+  ): UploadContentRequest_Open_AttributesEntry {
+    const message = createBaseUploadContentRequest_Open_AttributesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseUploadContentResponse(): UploadContentResponse {
+  return { messageId: "", position: undefined, durability: "" };
+}
+
+export const UploadContentResponse: MessageFns<UploadContentResponse> = {
+  encode(message: UploadContentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.messageId !== "") {
+      writer.uint32(10).string(message.messageId);
+    }
+    if (message.position !== undefined) {
+      Position.encode(message.position, writer.uint32(18).fork()).join();
+    }
+    if (message.durability !== "") {
+      writer.uint32(26).string(message.durability);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UploadContentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUploadContentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messageId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.position = Position.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.durability = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UploadContentResponse>): UploadContentResponse {
+    return UploadContentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UploadContentResponse>): UploadContentResponse {
+    const message = createBaseUploadContentResponse();
+    message.messageId = object.messageId ?? "";
+    message.position = (object.position !== undefined && object.position !== null)
+      ? Position.fromPartial(object.position)
+      : undefined;
+    message.durability = object.durability ?? "";
     return message;
   },
 };
@@ -1494,6 +2082,8 @@ function createBaseMessage(): Message {
     passport: [],
     acceptedUs: 0,
     findingsOmitted: 0,
+    objects: [],
+    scene: undefined,
   };
 }
 
@@ -1517,6 +2107,9 @@ export const Message: MessageFns<Message> = {
         break;
       case "data":
         writer.uint32(50).bytes(message.content.value);
+        break;
+      case "image":
+        writer.uint32(122).bytes(message.content.value);
         break;
     }
     globalThis.Object.entries(message.attributes).forEach(([key, value]: [string, string]) => {
@@ -1542,6 +2135,12 @@ export const Message: MessageFns<Message> = {
     }
     if (message.findingsOmitted !== 0) {
       writer.uint32(112).uint32(message.findingsOmitted);
+    }
+    for (const v of message.objects) {
+      DetectedObject.encode(v!, writer.uint32(130).fork()).join();
+    }
+    if (message.scene !== undefined) {
+      Scene.encode(message.scene, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -1605,6 +2204,14 @@ export const Message: MessageFns<Message> = {
             }
 
             message.content = { $case: "data", value: reader.bytes() };
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.content = { $case: "image", value: reader.bytes() };
             continue;
           }
           case 7: {
@@ -1674,6 +2281,22 @@ export const Message: MessageFns<Message> = {
             message.findingsOmitted = reader.uint32();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.objects.push(DetectedObject.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.scene = Scene.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1710,6 +2333,12 @@ export const Message: MessageFns<Message> = {
         }
         break;
       }
+      case "image": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "image", value: object.content.value };
+        }
+        break;
+      }
     }
     message.attributes = (globalThis.Object.entries(object.attributes ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
@@ -1731,6 +2360,8 @@ export const Message: MessageFns<Message> = {
     message.passport = object.passport?.map((e) => PassportEntry.fromPartial(e)) || [];
     message.acceptedUs = object.acceptedUs ?? 0;
     message.findingsOmitted = object.findingsOmitted ?? 0;
+    message.objects = object.objects?.map((e) => DetectedObject.fromPartial(e)) || [];
+    message.scene = (object.scene !== undefined && object.scene !== null) ? Scene.fromPartial(object.scene) : undefined;
     return message;
   },
 };
@@ -1798,6 +2429,212 @@ export const Message_AttributesEntry: MessageFns<Message_AttributesEntry> = {
     const message = createBaseMessage_AttributesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseDetectedObject(): DetectedObject {
+  return { label: "", score: 0, x: 0, y: 0, width: 0, height: 0, model: "" };
+}
+
+export const DetectedObject: MessageFns<DetectedObject> = {
+  encode(message: DetectedObject, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.label !== "") {
+      writer.uint32(10).string(message.label);
+    }
+    if (message.score !== 0) {
+      writer.uint32(21).float(message.score);
+    }
+    if (message.x !== 0) {
+      writer.uint32(29).float(message.x);
+    }
+    if (message.y !== 0) {
+      writer.uint32(37).float(message.y);
+    }
+    if (message.width !== 0) {
+      writer.uint32(45).float(message.width);
+    }
+    if (message.height !== 0) {
+      writer.uint32(53).float(message.height);
+    }
+    if (message.model !== "") {
+      writer.uint32(58).string(message.model);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DetectedObject {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDetectedObject();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 21) {
+              break;
+            }
+
+            message.score = reader.float();
+            continue;
+          }
+          case 3: {
+            if (tag !== 29) {
+              break;
+            }
+
+            message.x = reader.float();
+            continue;
+          }
+          case 4: {
+            if (tag !== 37) {
+              break;
+            }
+
+            message.y = reader.float();
+            continue;
+          }
+          case 5: {
+            if (tag !== 45) {
+              break;
+            }
+
+            message.width = reader.float();
+            continue;
+          }
+          case 6: {
+            if (tag !== 53) {
+              break;
+            }
+
+            message.height = reader.float();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DetectedObject>): DetectedObject {
+    return DetectedObject.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DetectedObject>): DetectedObject {
+    const message = createBaseDetectedObject();
+    message.label = object.label ?? "";
+    message.score = object.score ?? 0;
+    message.x = object.x ?? 0;
+    message.y = object.y ?? 0;
+    message.width = object.width ?? 0;
+    message.height = object.height ?? 0;
+    message.model = object.model ?? "";
+    return message;
+  },
+};
+
+function createBaseScene(): Scene {
+  return { label: "", score: 0, model: "" };
+}
+
+export const Scene: MessageFns<Scene> = {
+  encode(message: Scene, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.label !== "") {
+      writer.uint32(10).string(message.label);
+    }
+    if (message.score !== 0) {
+      writer.uint32(21).float(message.score);
+    }
+    if (message.model !== "") {
+      writer.uint32(26).string(message.model);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Scene {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScene();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.label = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 21) {
+              break;
+            }
+
+            message.score = reader.float();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Scene>): Scene {
+    return Scene.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Scene>): Scene {
+    const message = createBaseScene();
+    message.label = object.label ?? "";
+    message.score = object.score ?? 0;
+    message.model = object.model ?? "";
     return message;
   },
 };
@@ -2102,6 +2939,17 @@ export const PublishServiceService = {
       Buffer.from(PublishStreamResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): PublishStreamResponse => PublishStreamResponse.decode(value),
   },
+  /** One image or blob that is too large for Publish: first `open`, then its bytes in frames, in order. OK means durable. */
+  uploadContent: {
+    path: "/millrace.message.v1.PublishService/UploadContent" as const,
+    requestStream: true as const,
+    responseStream: false as const,
+    requestSerialize: (value: UploadContentRequest): Buffer => Buffer.from(UploadContentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UploadContentRequest => UploadContentRequest.decode(value),
+    responseSerialize: (value: UploadContentResponse): Buffer =>
+      Buffer.from(UploadContentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UploadContentResponse => UploadContentResponse.decode(value),
+  },
 } as const;
 
 export interface PublishServiceServer extends UntypedServiceImplementation {
@@ -2112,6 +2960,8 @@ export interface PublishServiceServer extends UntypedServiceImplementation {
    * same epoch and sequence numbers, and nothing is doubled.
    */
   publishStream: handleBidiStreamingCall<PublishStreamRequest, PublishStreamResponse>;
+  /** One image or blob that is too large for Publish: first `open`, then its bytes in frames, in order. OK means durable. */
+  uploadContent: handleClientStreamingCall<UploadContentRequest, UploadContentResponse>;
 }
 
 export interface PublishServiceClient extends Client {
@@ -2141,6 +2991,23 @@ export interface PublishServiceClient extends Client {
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<PublishStreamRequest, PublishStreamResponse>;
+  /** One image or blob that is too large for Publish: first `open`, then its bytes in frames, in order. OK means durable. */
+  uploadContent(
+    callback: (error: ServiceError | null, response: UploadContentResponse) => void,
+  ): ClientWritableStream<UploadContentRequest>;
+  uploadContent(
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UploadContentResponse) => void,
+  ): ClientWritableStream<UploadContentRequest>;
+  uploadContent(
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UploadContentResponse) => void,
+  ): ClientWritableStream<UploadContentRequest>;
+  uploadContent(
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UploadContentResponse) => void,
+  ): ClientWritableStream<UploadContentRequest>;
 }
 
 export const PublishServiceClient = makeGenericClientConstructor(

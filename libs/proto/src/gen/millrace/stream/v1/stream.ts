@@ -106,6 +106,10 @@ export interface Enrichments {
   sentiment: boolean;
   /** Where a message is a JSON object, the string field that holds its text. Empty: the whole message. */
   textField: string;
+  /** Things in images, with their places. */
+  objects: boolean;
+  /** What images show as a whole. */
+  scene: boolean;
 }
 
 /** What is not declared costs nothing. At least one output is needed. */
@@ -600,7 +604,7 @@ export const Privacy: MessageFns<Privacy> = {
 };
 
 function createBaseEnrichments(): Enrichments {
-  return { embeddings: false, sentiment: false, textField: "" };
+  return { embeddings: false, sentiment: false, textField: "", objects: false, scene: false };
 }
 
 export const Enrichments: MessageFns<Enrichments> = {
@@ -613,6 +617,12 @@ export const Enrichments: MessageFns<Enrichments> = {
     }
     if (message.textField !== "") {
       writer.uint32(26).string(message.textField);
+    }
+    if (message.objects !== false) {
+      writer.uint32(32).bool(message.objects);
+    }
+    if (message.scene !== false) {
+      writer.uint32(40).bool(message.scene);
     }
     return writer;
   },
@@ -654,6 +664,22 @@ export const Enrichments: MessageFns<Enrichments> = {
             message.textField = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.objects = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.scene = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -674,6 +700,8 @@ export const Enrichments: MessageFns<Enrichments> = {
     message.embeddings = object.embeddings ?? false;
     message.sentiment = object.sentiment ?? false;
     message.textField = object.textField ?? "";
+    message.objects = object.objects ?? false;
+    message.scene = object.scene ?? false;
     return message;
   },
 };
