@@ -22,3 +22,8 @@ const nameByCode = new Map<number, FindingType>(findingTypes.map((type) => [find
 export function findingName(code: number): string {
   return nameByCode.get(code) ?? `TYPE_${code}`;
 }
+
+/** The code of a type by its name, also of one that `findingName` showed by its number; 0 for none. */
+export function findingCode(name: string): number {
+  return findingCodes[name as FindingType] ?? Number(/^TYPE_(\d{1,3})$/.exec(name)?.[1] ?? 0);
+}

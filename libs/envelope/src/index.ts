@@ -4,6 +4,7 @@ export * from "./limits.js";
 export * from "./open-batch.js";
 export * from "./open-columns.js";
 export * from "./passport.js";
+export * from "./rewrite-rows.js";
 export * from "./select-rows.js";
 export * from "./intervals.js";
 export * from "./half-float.js";

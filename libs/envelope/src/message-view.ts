@@ -13,7 +13,7 @@ import {
   rowSourceId,
 } from "./open-batch.js";
 
-const labels: Readonly<Partial<Record<SentimentLabel, string>>> = {
+export const labelNames: Readonly<Partial<Record<SentimentLabel, string>>> = {
   [SentimentLabel.SENTIMENT_LABEL_NEGATIVE]: "negative",
   [SentimentLabel.SENTIMENT_LABEL_NEUTRAL]: "neutral",
   [SentimentLabel.SENTIMENT_LABEL_POSITIVE]: "positive",
@@ -116,7 +116,7 @@ function sentimentsByRow({ annotations: { sentiments } }: OpenBatch): Map<number
   const byRow = new Map<number, Sentiment>();
   if (sentiments === undefined) return byRow;
   for (const [at, row] of sentiments.rows.entries()) {
-    const label = labels[sentiments.labels[at] ?? SentimentLabel.SENTIMENT_LABEL_UNSPECIFIED] ?? "";
+    const label = labelNames[sentiments.labels[at] ?? SentimentLabel.SENTIMENT_LABEL_UNSPECIFIED] ?? "";
     byRow.set(row, { label, score: sentiments.scores[at] ?? 0, model: sentiments.model });
   }
   return byRow;

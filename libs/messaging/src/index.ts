@@ -66,6 +66,7 @@ export { isInferred, pastFilter } from "./delivery/past-filter.js";
 export { createPublisher, type Outgoing, type Published, type Publisher } from "./delivery/publisher.js";
 export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";
 export {
+  anonymizeEndpoint,
   cleanEndpoint,
   embedEndpoint,
   eraseEndpoint,
@@ -106,8 +107,10 @@ export { ask, type Codec, type Endpoint, serveRequests } from "./state/requests.
 export {
   eraseStored,
   type PageOptions,
+  readSince,
   readLastStored,
   readPage,
+  type Since,
   type Stored,
   type StoredPage,
 } from "./state/stored.js";

@@ -2,6 +2,7 @@ import { type Channel, openChannel } from "./rpc/channel.js";
 import { type Environment, type Logger, systemEnvironment, warningLogger } from "./rpc/environment.js";
 import { invalidArgument } from "./rpc/millrace-error.js";
 import { type TlsOptions, toSecurity } from "./rpc/tls.js";
+import { createPrivacy, type Privacy } from "./stream/privacy.js";
 import { search, type SearchOptions, type SearchResult } from "./stream/search.js";
 import { createStreams, type Streams } from "./stream/streams.js";
 import { checkBoolean, checkCount, checkKeys, checkText } from "./units/checks.js";
@@ -29,6 +30,7 @@ export interface MillraceClient extends AsyncDisposable {
   readonly streams: Streams;
   /** Searches by meaning, over all streams unless told otherwise. */
   search(query: string, options?: SearchOptions): Promise<SearchResult>;
+  readonly privacy: Privacy;
   /** Ends all subscriptions and calls. Close processors first: what they have pending is rejected here. */
   close(): Promise<void>;
   /** What this package's functions call through; no part of the contract. */
@@ -63,6 +65,7 @@ export function connectIn(environment: Environment, options: ConnectOptions = {}
     address,
     channel,
     streams: createStreams(channel),
+    privacy: createPrivacy(channel),
     search: (query, searchOptions) => search(channel, query, searchOptions),
     close,
     [Symbol.asyncDispose]: close,

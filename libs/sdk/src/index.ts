@@ -48,6 +48,7 @@ export {
   type ProcessorStatus,
   type StreamProcessor,
 } from "./stream/processor.js";
+export type { AnonymizedContent, AnonymizedText, ContentName, Privacy } from "./stream/privacy.js";
 export type { Hit, SearchOptions, SearchResult } from "./stream/search.js";
 export type { ReplayOptions, ReplayProgress } from "./stream/replay.js";
 export type { StreamInfo, StreamSettings } from "./stream/settings.js";

@@ -1,5 +1,6 @@
 import { ArtifactServiceService } from "@millrace/proto/artifact";
 import { EventServiceService } from "@millrace/proto/event";
+import { PrivacyServiceService } from "@millrace/proto/privacy";
 import { PublishServiceService, SubscribeServiceService } from "@millrace/proto/message";
 import { ReplayServiceService } from "@millrace/proto/replay";
 import { SearchServiceService } from "@millrace/proto/search";
@@ -9,6 +10,8 @@ import type { GrpcService } from "@millrace/runtime";
 import { type AddImageParts, addImage } from "./handlers/content/add-image.js";
 import { type AddTextParts, addText } from "./handlers/content/add-text.js";
 import { analyzeSentiment, type AnalyzeParts } from "./handlers/content/analyze-sentiment.js";
+import { anonymizeContent, type AnonymizeParts } from "./handlers/privacy/anonymize-content.js";
+import { anonymizeText, detectText, type TextParts } from "./handlers/privacy/anonymize-text.js";
 import { deleteArtifact, deleteContent, type DeleteParts } from "./handlers/content/delete-content.js";
 import { listContents, type ListParts } from "./handlers/content/list-contents.js";
 import { type CreateStreamParts, createStream } from "./handlers/stream/create-stream.js";
@@ -46,6 +49,7 @@ export interface Api
   extends AddImageParts,
     AddTextParts,
     AnalyzeParts,
+    AnonymizeParts,
     CreateStreamParts,
     DeleteParts,
     DeleteStreamParts,
@@ -56,6 +60,7 @@ export interface Api
     ReadSourceParts,
     SourceParts,
     StatusParts,
+    TextParts,
     UpdateStreamParts {
   tailResults: SubscribeParts["tail"];
   resultBounds: SubscribeParts["bounds"];
@@ -80,6 +85,7 @@ const subscribe = "millrace.message.v1.SubscribeService";
 const replays = "millrace.replay.v1.ReplayService";
 const events = "millrace.event.v1.EventService";
 const artifacts = "millrace.artifact.v1.ArtifactService";
+const privacy = "millrace.privacy.v1.PrivacyService";
 const searches = "millrace.search.v1.SearchService";
 
 function streamServices(api: Api): GrpcService[] {
@@ -158,6 +164,15 @@ function contentServices(api: Api): GrpcService[] {
         deleteContent: serveUnary(`${artifacts}/DeleteContent`, api, deleteContent(api)),
         deleteArtifact: serveUnary(`${artifacts}/DeleteArtifact`, api, deleteArtifact(api)),
         analyzeSentiment: serveUnary(`${artifacts}/AnalyzeSentiment`, api, analyzeSentiment(api)),
+      },
+    },
+    {
+      name: privacy,
+      definition: PrivacyServiceService,
+      implementation: {
+        detectText: serveUnary(`${privacy}/DetectText`, api, detectText(api)),
+        anonymizeText: serveUnary(`${privacy}/AnonymizeText`, api, anonymizeText(api)),
+        anonymizeContent: serveUnary(`${privacy}/AnonymizeContent`, api, anonymizeContent(api)),
       },
     },
     {

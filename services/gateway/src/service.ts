@@ -1,6 +1,7 @@
 import { CodedError, present } from "@millrace/errors";
 import { limits } from "@millrace/envelope";
 import {
+  anonymizeEndpoint,
   ask,
   askDurability,
   type Broker,
@@ -40,6 +41,8 @@ import { context } from "@opentelemetry/api";
 import { createCallers } from "./auth/callers.js";
 import type { GatewayConfig } from "./config.js";
 import type { AnalyzeParts } from "./handlers/content/analyze-sentiment.js";
+import type { AnonymizeParts } from "./handlers/privacy/anonymize-content.js";
+import type { TextParts } from "./handlers/privacy/anonymize-text.js";
 import type { DeleteParts } from "./handlers/content/delete-content.js";
 import type { ArtifactParts } from "./handlers/content/get-artifact.js";
 import type { StatusParts } from "./handlers/stream/get-status.js";
@@ -179,14 +182,16 @@ function requests(
   Pick<ArtifactParts, "cleanNames"> &
   Pick<StatusParts, "askReading"> &
   Pick<DeleteParts, "eraseContents"> &
+  Pick<AnonymizeParts, "anonymizeContents"> &
+  TextParts &
   Pick<AnalyzeParts, "analyse"> {
   const atLeast = (timeoutMs: number): number => Math.max(1, Math.floor(timeoutMs));
   return {
     cleanNames: async (of, names, timeoutMs) =>
-      (await ask(broker, cleanEndpoint, { ...of, texts: [], names }, atLeast(timeoutMs))).names,
+      (await ask(broker, cleanEndpoint, { ...of, texts: [], names, bodies: [] }, atLeast(timeoutMs))).names,
     cleanText: async (text, timeoutMs) => {
       // A query is no stream's: every detector looks at it.
-      const request = { tenant, stream: "", texts: [text], names: [] };
+      const request = { tenant, stream: "", texts: [text], names: [], bodies: [] };
       const { texts } = await ask(broker, cleanEndpoint, request, atLeast(timeoutMs));
       return present(texts[0], "privacy's answer to a text");
     },
@@ -199,6 +204,12 @@ function requests(
         { texts: [text], query: true, sentiment: false, textField: "" },
         atLeast(timeoutMs),
       ),
+    cleanBody: async (body, timeoutMs) => {
+      const request = { tenant, stream: "", texts: [], names: [], bodies: [body] };
+      const { bodies } = await ask(broker, cleanEndpoint, request, atLeast(timeoutMs));
+      return present(bodies[0], "privacy's answer to a text");
+    },
+    anonymizeContents: (request, timeoutMs) => ask(broker, anonymizeEndpoint, request, atLeast(timeoutMs)),
     analyse: (request, timeoutMs) => ask(broker, embedEndpoint, request, atLeast(timeoutMs)),
     eraseContents: (request, timeoutMs) => ask(broker, eraseEndpoint, request, atLeast(timeoutMs)),
     findNearest: async (request, timeoutMs) =>

@@ -1,6 +1,4 @@
 import {
-  ask,
-  type Broker,
   connectAs,
   consumeBatches,
   consumeOrdered,
@@ -12,22 +10,16 @@ import {
   createStreamRegistry,
   createTrial,
   drainParked,
-  eraseEndpoint,
-  eraseStored,
   type Handler,
   type Ledger,
-  readLastStored,
-  readPage,
   readingEndpoint,
-  replaceVectorEndpoint,
   serveRequests,
   storedSizes,
-  untilSettled,
 } from "@millrace/messaging";
-import { type BuildService, type Component, createRangeClient, type Runtime } from "@millrace/runtime";
+import { type BuildService, type Component, createRangeClient } from "@millrace/runtime";
 import { createBodyReader, keepReader, readingOf, tellReading } from "@millrace/segments";
 import type { OutputConfig } from "./config.js";
-import { type EraseParts, eraseContents } from "./handlers/erase-contents.js";
+import { contentRequests } from "./content-requests.js";
 import { publishResults } from "./handlers/publish-results.js";
 import { storeBatch } from "./handlers/store-batch.js";
 import { createResultBudget } from "./results/result-budget.js";
@@ -121,23 +113,8 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     stores,
     registry,
     serveRequests(broker, runtime, readingEndpoint("output"), tellReading(reader)),
-    serveRequests(broker, runtime, eraseEndpoint, eraseContents(keptOn(broker, runtime))),
+    ...contentRequests({ broker, runtime, registry, publisher, budget }),
     ...stage("results", toResults),
     ...stage("store", toStore),
   ];
 };
-
-/** The index answers at once, but for what it waits for. */
-const indexTimeoutMs = 5_000;
-
-/** What is kept of contents, and the index that holds a vector of them. */
-function keptOn(broker: Broker, { clock }: Runtime): EraseParts {
-  return {
-    untilSettled: (of) => untilSettled(broker, clock, { ...of, stage: "results" }),
-    readLast: (subject) => readLastStored(broker, "CONTENT", subject),
-    readPage: (filter, limits) => readPage(broker, { jetStream: "CONTENT", filter, after: 0, ...limits }),
-    erase: (seq) => eraseStored(broker, "CONTENT", seq),
-    replaceVector: async (request) =>
-      void (await ask(broker, replaceVectorEndpoint, request, request.waitMs + indexTimeoutMs)),
-  };
-}

@@ -144,7 +144,7 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     direct("CONTENT"),
     purge("RESULT", "EVENTS", "CONTENT", "EMBEDDINGS", `KV_${buckets.ledger}`, `KV_${buckets.reports}`),
     ask("privacy.clean", "privacy.reading", "output.reading", "inference.embed", "semantic-search.find"),
-    ask("output.erase"),
+    ask("output.erase", "output.anonymize"),
   ],
   ingestion: [
     read(buckets.config),
@@ -171,7 +171,7 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     write(buckets.ledger, "privacy.>"),
     inspect("CLEAN", "ENRICHED"),
     publishTo("clean.>", "enriched.>", "dlq.raw.>", "event.*.*.dead_letter", "event.*.*.privacy_violation"),
-    serve("privacy", ["gateway", "ingestion"]),
+    serve("privacy", ["gateway", "ingestion", "output"]),
   ],
   inference: [
     stage("inference"),
@@ -180,7 +180,7 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     write(buckets.ledger, "inference.>"),
     inspect("ENRICHED"),
     publishTo("enriched.>", "dlq.clean.>", "event.*.*.dead_letter"),
-    serve("inference", ["gateway"]),
+    serve("inference", ["gateway", "output"]),
   ],
   "semantic-search": [
     stage("search"),
@@ -203,10 +203,11 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     // How large what it wrote is, to keep each stream's budget over a restart.
     tail("RESULT"),
     purge("RESULT"),
-    // What it keeps of contents goes when it is asked to erase it.
+    // What it keeps of contents goes, or is rewritten, when it is asked to.
     direct("CONTENT"),
-    erase("CONTENT"),
-    ask("semantic-search.replace"),
+    erase("CONTENT", "RESULT"),
+    publishTo("rewrite.>"),
+    ask("privacy.clean", "inference.embed", "semantic-search.replace"),
     publishTo("result.>", "content.>", "event.*.*.new_data", "event.*.*.dead_letter", "dlq.clean.>"),
     serve("output", ["gateway"]),
   ],

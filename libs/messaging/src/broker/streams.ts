@@ -80,7 +80,7 @@ export const streamPlans: readonly StreamPlan[] = [
     maxAge: hours(7 * 24),
   },
   {
-    ...plan("CONTENT", ["content.>"], {
+    ...plan("CONTENT", ["content.>", "rewrite.>"], {
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.New,
       share: 0.1,

@@ -71,6 +71,10 @@ export const subjects = {
   event: (tenant: string, stream: string, type: string): string => `event.${tenant}.${stream}.${type}`,
   content: (tenant: string, stream: string, artifact: string, content: string): string =>
     `content.${tenant}.${stream}.${artifact}.${content}`,
+  /** What takes the place of a content, while the content is erased. */
+  rewrite: (tenant: string, stream: string, artifact: string, content: string): string =>
+    `rewrite.${tenant}.${stream}.${artifact}.${content}`,
+  rewritesOf: (tenant: string, stream: string): string => `rewrite.${tenant}.${stream}.>`,
   contentsOf: (tenant: string, stream: string): string => `content.${tenant}.${stream}.>`,
   /** Shards spread replicas' indexes; one until an index outgrows a process. */
   embedding: (tenant: string, stream: string, content: string): string =>

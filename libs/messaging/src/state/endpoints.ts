@@ -1,4 +1,6 @@
 import {
+  AnonymizeRequest,
+  AnonymizeResponse,
   CleanRequest,
   CleanResponse,
   EmbedRequest,
@@ -59,4 +61,12 @@ export const replaceVectorEndpoint: Endpoint<ReplaceVectorRequest, ReplaceVector
   verb: "replace",
   request: ReplaceVectorRequest,
   response: ReplaceVectorResponse,
+};
+
+/** Contents are to be cleaned by every detector, where CONTENT, RESULT and the index hold them. */
+export const anonymizeEndpoint: Endpoint<AnonymizeRequest, AnonymizeResponse> = {
+  service: "output",
+  verb: "anonymize",
+  request: AnonymizeRequest,
+  response: AnonymizeResponse,
 };

@@ -38,6 +38,7 @@ export async function purgeKept(broker: Broker, { tenant, stream }: StreamOf): P
     ["RESULT", subjects.result(tenant, stream)],
     ["EVENTS", subjects.event(tenant, stream, "*")],
     ["CONTENT", subjects.contentsOf(tenant, stream)],
+    ["CONTENT", subjects.rewritesOf(tenant, stream)],
     ["EMBEDDINGS", subjects.embeddingsOf(tenant, stream)],
     [`KV_${buckets.ledger}`, `$KV.${buckets.ledger}.*.${tenant}.${stream}.>`],
     [`KV_${buckets.reports}`, `$KV.${buckets.reports}.${tenant}.${stream}.>`],

@@ -9,7 +9,7 @@ import { ask, serveRequests } from "./requests.js";
 
 const bench = natsWorkbench();
 const stop = new AbortController().signal;
-const request: CleanRequest = { tenant: "default", stream: "s", texts: ["a text"], names: [] };
+const request: CleanRequest = { tenant: "default", stream: "s", texts: ["a text"], names: [], bodies: [] };
 
 /** Stops with its test at the latest: it would answer the next one's requests. */
 async function serving(t: TestContext, handle: (asked: CleanRequest) => Promise<CleanResponse>) {
@@ -25,6 +25,8 @@ test("a request is answered by whoever serves it", async (t) => {
   await serving(t, async ({ texts }) => ({
     texts: texts.map((text) => text.toUpperCase()),
     names: [],
+    bodies: [],
+    policy: "",
   }));
   const answer = await ask(await bench.connect("gateway"), cleanEndpoint, request, 20_000);
   assert.deepEqual(answer.texts, ["A TEXT"]);
@@ -46,7 +48,7 @@ test("a failure arrives with its code, field and remedy", async (t) => {
 });
 
 test("a malformed request is the asker's mistake, and the next one is answered", async (t) => {
-  await serving(t, async () => ({ texts: ["fine"], names: [] }));
+  await serving(t, async () => ({ texts: ["fine"], names: [], bodies: [], policy: "" }));
   const gateway = await bench.connect("gateway");
   const broken = {
     ...cleanEndpoint,
@@ -74,7 +76,7 @@ test("stopping answers what is in hand", async (t) => {
       finish = resolve;
       begun?.();
     });
-    return { texts: ["last"], names: [] };
+    return { texts: ["last"], names: [], bodies: [], policy: "" };
   });
   const asked = ask(await bench.connect("gateway"), cleanEndpoint, request, 20_000);
   await started;

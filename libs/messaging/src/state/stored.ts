@@ -1,5 +1,5 @@
 import { CodedError } from "@millrace/errors";
-import { JetStreamError, type StoredMsg } from "@nats-io/jetstream";
+import { DeliverPolicy, JetStreamError, type JsMsg, type StoredMsg } from "@nats-io/jetstream";
 import type { Broker } from "../broker/broker.js";
 
 /** A message as a stream holds it. */
@@ -65,6 +65,50 @@ export async function readLastStored(
   } catch (cause) {
     throw new CodedError("unavailable", `read ${jetStream}: no answer from the broker`, { cause });
   }
+}
+
+/** A message as a consumer reads it: with the seconds that it may live, if they are limited. */
+export interface Since extends Stored {
+  ttlSeconds: number | undefined;
+}
+
+/** Bytes fetched ahead at once: messages are 64 KiB as a rule, and 1 MiB at most. */
+const fetchBytes = 4 * 1024 * 1024;
+/** What is stored comes at once: after so long without any, a purge took what was counted as pending. */
+const silenceMs = 1_000;
+
+/** What a stream holds under a filter and was stored at a time or later, as of now. Errors: `unavailable`. */
+export async function* readSince(
+  broker: Broker,
+  of: { jetStream: string; filter: string; fromMs: number },
+): AsyncGenerator<Since> {
+  const { jetStream, filter, fromMs } = of;
+  const start = { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(fromMs).toISOString() };
+  const away = (cause: unknown): never => {
+    throw new CodedError("unavailable", `read ${jetStream}: no answer from the broker`, { cause });
+  };
+  const named = { filter_subjects: filter, ...start };
+  const consumer = await broker.js.consumers.get(jetStream, named).catch(away);
+  try {
+    let pending = (await consumer.info().catch(away)).num_pending;
+    while (pending > 0) {
+      const fetched = await consumer.fetch({ max_bytes: fetchBytes, expires: silenceMs }).catch(away);
+      pending = 0;
+      for await (const message of fetched) {
+        yield sinceOf(message);
+        pending = message.info.pending;
+        if (pending === 0) break;
+      }
+    }
+  } finally {
+    await consumer.delete().catch(() => false);
+  }
+}
+
+function sinceOf({ seq, subject, data, headers, info }: JsMsg): Since {
+  const ttl = /^(\d+)s$/.exec(headers?.get("Nats-TTL") ?? "")?.[1];
+  const timeMs = info.timestampNanos / 1e6;
+  return { seq, subject, data, timeMs, ttlSeconds: ttl === undefined ? undefined : Number(ttl) };
 }
 
 /** The broker has several words for a number that is not stored. */

@@ -38,6 +38,7 @@ const directs: Record<string, BrokerUser[]> = {
 };
 const erases: Record<string, BrokerUser[]> = {
   CONTENT: ["output"],
+  RESULT: ["output"],
   EMBEDDINGS: ["semantic-search"],
 };
 const purges: Record<string, BrokerUser[]> = {
@@ -94,6 +95,7 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["$JS.API.DIRECT.GET.KV_ATTEMPTS.$KV.ATTEMPTS.inference.CLEAN.1-1", ["inference"]],
   ["result.default.s", ["output"]],
   ["content.default.s.a.c", ["output"]],
+  ["rewrite.default.s.a.c", ["output"]],
   ["embedding.default.s.s0.c", ["semantic-search"]],
   ["dlq.raw.default.s", ["buffer", "privacy"]],
   ["dlq.clean.default.s", ["inference", "semantic-search", "output"]],
@@ -116,14 +118,15 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["$KV.LEDGER.results.default.s.f", ["output"]],
   ["$KV.LEDGER.store.default.s.f", ["output"]],
   ["$KV.REPORTS.default.s.f", ["ingestion"]],
-  ["work.privacy.clean", ["gateway", "ingestion"]],
+  ["work.privacy.clean", ["gateway", "ingestion", "output"]],
   ["work.privacy.reading", ["gateway"]],
   ["work.output.reading", ["gateway"]],
   ["work.privacy.other", []],
-  ["work.inference.embed", ["gateway"]],
+  ["work.inference.embed", ["gateway", "output"]],
   ["work.semantic-search.find", ["gateway"]],
   ["work.semantic-search.replace", ["output"]],
   ["work.output.erase", ["gateway"]],
+  ["work.output.anonymize", ["gateway"]],
   ["_INBOX.x", []],
   ["$SYS.REQ.SERVER.PING", []],
   ["$JS.API.STREAM.NAMES", []],
@@ -132,7 +135,7 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
 // Whoever serves answers those who ask.
 for (const user of everyone) publishing.set(`_INBOX_${user}.x`, []);
 publishing.set("_INBOX_gateway.x", servers).set("_INBOX_ingestion.x", ["privacy"]);
-publishing.set("_INBOX_output.x", ["semantic-search"]);
+publishing.set("_INBOX_output.x", ["privacy", "inference", "semantic-search"]);
 for (const stream of allStreams) {
   const counts = measured.includes(stream) ? [adapter] : [];
   publishing.set(`$JS.API.STREAM.INFO.${stream}`, [...(inspects[stream] ?? []), ...counts]);

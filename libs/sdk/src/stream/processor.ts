@@ -19,6 +19,7 @@ import {
   toStream,
 } from "./options.js";
 import { replay, type ReplayOptions, type ReplayProgress } from "./replay.js";
+import { type AnonymizedContent, anonymizeContent, type ContentName } from "./privacy.js";
 import { search, type SearchOptions, type SearchResult } from "./search.js";
 import { describeDifferences, type StreamInfo, toStreamInfo } from "./settings.js";
 import type { SourceHandle } from "./source-handle.js";
@@ -56,6 +57,11 @@ export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner
    */
   replay(options: ReplayOptions): Promise<ReplayProgress>;
   getOrCreateArtifact(sourceId: string): Promise<Artifact>;
+  /**
+   * Finds and replaces personal data in a content that is stored already, by every detector: in artifact,
+   * results and index, whose old bytes are overwritten. Subscribers get the message again under its id.
+   */
+  anonymizeContent(content: ContentName): Promise<AnonymizedContent>;
   /** Searches this stream's contents by meaning. */
   search(query: string, options?: Omit<SearchOptions, "streams">): Promise<SearchResult>;
   close(): Promise<void>;
@@ -192,6 +198,7 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
     },
     replay: (replayOptions) => replay(channel, stream, replayOptions),
     getOrCreateArtifact: (sourceId) => getOrCreateArtifact(channel, { stream, sourceId, ready }),
+    anonymizeContent: (content) => anonymizeContent(channel, stream, content),
     search: (query, searchOptions = {}) => search(channel, query, { ...searchOptions, streams: [stream] }),
     close,
     [Symbol.asyncDispose]: close,

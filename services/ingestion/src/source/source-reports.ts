@@ -32,7 +32,7 @@ export async function createSourceReports(
     if (text === "") return "";
     const known = cleaned.get(id);
     if (known?.text === text) return known.clean;
-    const request = { tenant, stream: "", texts: [text], names: [] };
+    const request = { tenant, stream: "", texts: [text], names: [], bodies: [] };
     try {
       const { texts } = await ask(broker, cleanEndpoint, request, cleanTimeoutMs);
       const clean = present(texts[0], "privacy's answer to a text");

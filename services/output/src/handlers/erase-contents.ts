@@ -56,7 +56,7 @@ async function eraseOne(
     const { source, offset } = present(message.position, "a content's position");
     await parts.untilSettled({ tenant, stream, source, position: offset, waitMs });
     const embedding = { ...noVector, tenant, stream, artifact, contentId: id };
-    await parts.replaceVector({ embedding, source, offset, waitMs });
+    await parts.replaceVector({ embedding, source, offset, waitMs, expected: false });
   }
   await parts.erase(found.seq);
 }

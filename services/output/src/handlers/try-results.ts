@@ -5,7 +5,7 @@ import { publishResults } from "./publish-results.js";
 export const tryBatch: MakeTryBatch = async () => (open, stream) => {
   const parts = {
     ledger: emptyLedger,
-    budget: { add: () => undefined, forget: () => undefined },
+    budget: { add: () => undefined, drop: () => undefined, forget: () => undefined },
     version: "",
     now: () => 0,
   };

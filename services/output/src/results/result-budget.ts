@@ -6,6 +6,8 @@ import type { Stream } from "@millrace/proto/stream";
  */
 export interface ResultBudget {
   add(tenant: string, stream: Stream, seq: number, bytes: number): void;
+  /** A message was erased. */
+  drop(tenant: string, name: string, seq: number): void;
   /** A stream was deleted. */
   forget(tenant: string, name: string): void;
 }
@@ -63,6 +65,13 @@ export function createResultBudget(options: ResultBudgetOptions): ResultBudget {
       const keep = (): void => keepWithin(options, subject, { of, stream });
       if (of.isLoaded) keep();
       else if (!of.isLoading) void load(subject, of).then(keep);
+    },
+    drop: (tenant, name, seq) => {
+      const of = kept.get(subjects.result(tenant, name));
+      const at = of?.frames.findIndex((frame) => frame.seq === seq) ?? -1;
+      if (of === undefined || at < 0) return;
+      of.bytes -= of.frames[at]?.bytes ?? 0;
+      of.frames.splice(at, 1);
     },
     forget: (tenant, name) => void kept.delete(subjects.result(tenant, name)),
   };

@@ -33,7 +33,8 @@ const tombstoneSeconds = 7 * 24 * 3600;
  */
 export const replaceVector =
   ({ registry, untilSettled, readLast, erase, publish }: ReplaceVectorParts) =>
-  async ({ embedding, source, offset, waitMs }: ReplaceVectorRequest): Promise<ReplaceVectorResponse> => {
+  async (request: ReplaceVectorRequest): Promise<ReplaceVectorResponse> => {
+    const { embedding, source, offset, waitMs, expected } = request;
     if (embedding === undefined || embedding.contentId === "") {
       throw new CodedError("invalid_argument", "replace: no content is named", { field: "embedding" });
     }
@@ -43,12 +44,11 @@ export const replaceVector =
     await untilSettled({ tenant, stream, source, position: offset, waitMs });
     const subject = subjects.embedding(tenant, stream, contentId);
     const old = await readLast(subject);
-    const isGone = old === undefined || StoredEmbedding.decode(old.data).vector.length === 0;
-    if (isGone && embedding.vector.length === 0) return { replaced: false };
+    const isTombstone = embedding.vector.length === 0;
+    if (old === undefined ? isTombstone || !expected : isTombstoned(old)) return { replaced: false };
     const data = StoredEmbedding.encode(embedding).finish();
     if (old !== undefined && Buffer.compare(old.data, data) === 0) return { replaced: false };
     if (old !== undefined) await erase(old.seq);
-    const isTombstone = embedding.vector.length === 0;
     await publish({
       subject,
       data,
@@ -56,5 +56,7 @@ export const replaceVector =
       id: `${contentId}-${old?.seq ?? 0}`,
       ...(isTombstone && { ttlSeconds: tombstoneSeconds }),
     });
-    return { replaced: !isGone };
+    return { replaced: true };
   };
+
+const isTombstoned = (stored: Stored): boolean => StoredEmbedding.decode(stored.data).vector.length === 0;

@@ -16,11 +16,65 @@ export interface CleanRequest {
   names: string[];
   /** Whose policy applies. Empty: every detector. */
   stream: string;
+  /** Contents, of which it is told what was found where. */
+  bodies: Uint8Array[];
 }
 
 export interface CleanResponse {
   texts: string[];
   names: string[];
+  bodies: CleanedBody[];
+  /** Hash of the policy that applied, as passports show it. */
+  policy: string;
+}
+
+export interface CleanedBody {
+  body: Uint8Array;
+  /** In order. */
+  places: CleanedPlace[];
+}
+
+/** Personal data that was replaced: type and places, never the value. Byte offsets and lengths. */
+export interface CleanedPlace {
+  type: string;
+  /** Of the token in the cleaned body. */
+  start: number;
+  length: number;
+  /** Of what it replaced in the given body. */
+  givenStart: number;
+  givenLength: number;
+}
+
+/** Contents that are to be cleaned by every detector, wherever output keeps them, and in the index. */
+export interface AnonymizeRequest {
+  tenant: string;
+  stream: string;
+  targets: AnonymizeTarget[];
+  /** How long the asker waits for contents that are on their way, and for the sinks to be through with them. */
+  waitMs: number;
+}
+
+export interface AnonymizeTarget {
+  contentId: string;
+  /** Empty: it is looked for, which is dearer. */
+  artifact: string;
+}
+
+export interface AnonymizeResponse {
+  /** One a target, in their order. */
+  contents: AnonymizedContent[];
+}
+
+export interface AnonymizedContent {
+  /** Neither artifact nor results hold it. */
+  missing: boolean;
+  artifact: string;
+  /** Types of what was found and replaced now. None: it was clean. */
+  types: string[];
+  contentRewritten: boolean;
+  vectorRewritten: boolean;
+  /** Result messages that were erased, each published again without what was found. */
+  resultsRewritten: number;
 }
 
 /** How a stage reads the bodies of a stream. */
@@ -102,10 +156,12 @@ export interface ReplaceVectorRequest {
   source: string;
   offset: number;
   waitMs: number;
+  /** There was a vector: where it is missing, a replacement broke off. Else none is put where none is. */
+  expected: boolean;
 }
 
 export interface ReplaceVectorResponse {
-  /** Whether there was a vector before. */
+  /** Whether another vector is there now, or none. */
   replaced: boolean;
 }
 
@@ -140,7 +196,7 @@ export interface StoredEmbedding {
 }
 
 function createBaseCleanRequest(): CleanRequest {
-  return { tenant: "", texts: [], names: [], stream: "" };
+  return { tenant: "", texts: [], names: [], stream: "", bodies: [] };
 }
 
 export const CleanRequest: MessageFns<CleanRequest> = {
@@ -156,6 +212,9 @@ export const CleanRequest: MessageFns<CleanRequest> = {
     }
     if (message.stream !== "") {
       writer.uint32(34).string(message.stream);
+    }
+    for (const v of message.bodies) {
+      writer.uint32(42).bytes(v!);
     }
     return writer;
   },
@@ -205,6 +264,14 @@ export const CleanRequest: MessageFns<CleanRequest> = {
             message.stream = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.bodies.push(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -226,12 +293,13 @@ export const CleanRequest: MessageFns<CleanRequest> = {
     message.texts = object.texts?.map((e) => e) || [];
     message.names = object.names?.map((e) => e) || [];
     message.stream = object.stream ?? "";
+    message.bodies = object.bodies?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseCleanResponse(): CleanResponse {
-  return { texts: [], names: [] };
+  return { texts: [], names: [], bodies: [], policy: "" };
 }
 
 export const CleanResponse: MessageFns<CleanResponse> = {
@@ -241,6 +309,12 @@ export const CleanResponse: MessageFns<CleanResponse> = {
     }
     for (const v of message.names) {
       writer.uint32(18).string(v!);
+    }
+    for (const v of message.bodies) {
+      CleanedBody.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.policy !== "") {
+      writer.uint32(34).string(message.policy);
     }
     return writer;
   },
@@ -274,6 +348,22 @@ export const CleanResponse: MessageFns<CleanResponse> = {
             message.names.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.bodies.push(CleanedBody.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.policy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -293,6 +383,513 @@ export const CleanResponse: MessageFns<CleanResponse> = {
     const message = createBaseCleanResponse();
     message.texts = object.texts?.map((e) => e) || [];
     message.names = object.names?.map((e) => e) || [];
+    message.bodies = object.bodies?.map((e) => CleanedBody.fromPartial(e)) || [];
+    message.policy = object.policy ?? "";
+    return message;
+  },
+};
+
+function createBaseCleanedBody(): CleanedBody {
+  return { body: new Uint8Array(0), places: [] };
+}
+
+export const CleanedBody: MessageFns<CleanedBody> = {
+  encode(message: CleanedBody, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.body.length !== 0) {
+      writer.uint32(10).bytes(message.body);
+    }
+    for (const v of message.places) {
+      CleanedPlace.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CleanedBody {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCleanedBody();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.body = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.places.push(CleanedPlace.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CleanedBody>): CleanedBody {
+    return CleanedBody.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CleanedBody>): CleanedBody {
+    const message = createBaseCleanedBody();
+    message.body = object.body ?? new Uint8Array(0);
+    message.places = object.places?.map((e) => CleanedPlace.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCleanedPlace(): CleanedPlace {
+  return { type: "", start: 0, length: 0, givenStart: 0, givenLength: 0 };
+}
+
+export const CleanedPlace: MessageFns<CleanedPlace> = {
+  encode(message: CleanedPlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== "") {
+      writer.uint32(10).string(message.type);
+    }
+    if (message.start !== 0) {
+      writer.uint32(16).uint32(message.start);
+    }
+    if (message.length !== 0) {
+      writer.uint32(24).uint32(message.length);
+    }
+    if (message.givenStart !== 0) {
+      writer.uint32(32).uint32(message.givenStart);
+    }
+    if (message.givenLength !== 0) {
+      writer.uint32(40).uint32(message.givenLength);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CleanedPlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCleanedPlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.type = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.start = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.length = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.givenStart = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.givenLength = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CleanedPlace>): CleanedPlace {
+    return CleanedPlace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CleanedPlace>): CleanedPlace {
+    const message = createBaseCleanedPlace();
+    message.type = object.type ?? "";
+    message.start = object.start ?? 0;
+    message.length = object.length ?? 0;
+    message.givenStart = object.givenStart ?? 0;
+    message.givenLength = object.givenLength ?? 0;
+    return message;
+  },
+};
+
+function createBaseAnonymizeRequest(): AnonymizeRequest {
+  return { tenant: "", stream: "", targets: [], waitMs: 0 };
+}
+
+export const AnonymizeRequest: MessageFns<AnonymizeRequest> = {
+  encode(message: AnonymizeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.stream !== "") {
+      writer.uint32(18).string(message.stream);
+    }
+    for (const v of message.targets) {
+      AnonymizeTarget.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.waitMs !== 0) {
+      writer.uint32(32).uint32(message.waitMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnonymizeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnonymizeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.targets.push(AnonymizeTarget.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.waitMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AnonymizeRequest>): AnonymizeRequest {
+    return AnonymizeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnonymizeRequest>): AnonymizeRequest {
+    const message = createBaseAnonymizeRequest();
+    message.tenant = object.tenant ?? "";
+    message.stream = object.stream ?? "";
+    message.targets = object.targets?.map((e) => AnonymizeTarget.fromPartial(e)) || [];
+    message.waitMs = object.waitMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseAnonymizeTarget(): AnonymizeTarget {
+  return { contentId: "", artifact: "" };
+}
+
+export const AnonymizeTarget: MessageFns<AnonymizeTarget> = {
+  encode(message: AnonymizeTarget, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.contentId !== "") {
+      writer.uint32(10).string(message.contentId);
+    }
+    if (message.artifact !== "") {
+      writer.uint32(18).string(message.artifact);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnonymizeTarget {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnonymizeTarget();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.contentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AnonymizeTarget>): AnonymizeTarget {
+    return AnonymizeTarget.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnonymizeTarget>): AnonymizeTarget {
+    const message = createBaseAnonymizeTarget();
+    message.contentId = object.contentId ?? "";
+    message.artifact = object.artifact ?? "";
+    return message;
+  },
+};
+
+function createBaseAnonymizeResponse(): AnonymizeResponse {
+  return { contents: [] };
+}
+
+export const AnonymizeResponse: MessageFns<AnonymizeResponse> = {
+  encode(message: AnonymizeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.contents) {
+      AnonymizedContent.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnonymizeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnonymizeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.contents.push(AnonymizedContent.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AnonymizeResponse>): AnonymizeResponse {
+    return AnonymizeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnonymizeResponse>): AnonymizeResponse {
+    const message = createBaseAnonymizeResponse();
+    message.contents = object.contents?.map((e) => AnonymizedContent.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAnonymizedContent(): AnonymizedContent {
+  return {
+    missing: false,
+    artifact: "",
+    types: [],
+    contentRewritten: false,
+    vectorRewritten: false,
+    resultsRewritten: 0,
+  };
+}
+
+export const AnonymizedContent: MessageFns<AnonymizedContent> = {
+  encode(message: AnonymizedContent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.missing !== false) {
+      writer.uint32(8).bool(message.missing);
+    }
+    if (message.artifact !== "") {
+      writer.uint32(18).string(message.artifact);
+    }
+    for (const v of message.types) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.contentRewritten !== false) {
+      writer.uint32(32).bool(message.contentRewritten);
+    }
+    if (message.vectorRewritten !== false) {
+      writer.uint32(40).bool(message.vectorRewritten);
+    }
+    if (message.resultsRewritten !== 0) {
+      writer.uint32(48).uint32(message.resultsRewritten);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnonymizedContent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnonymizedContent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.missing = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.types.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.contentRewritten = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.vectorRewritten = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.resultsRewritten = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AnonymizedContent>): AnonymizedContent {
+    return AnonymizedContent.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnonymizedContent>): AnonymizedContent {
+    const message = createBaseAnonymizedContent();
+    message.missing = object.missing ?? false;
+    message.artifact = object.artifact ?? "";
+    message.types = object.types?.map((e) => e) || [];
+    message.contentRewritten = object.contentRewritten ?? false;
+    message.vectorRewritten = object.vectorRewritten ?? false;
+    message.resultsRewritten = object.resultsRewritten ?? 0;
     return message;
   },
 };
@@ -1050,7 +1647,7 @@ export const EraseResponse: MessageFns<EraseResponse> = {
 };
 
 function createBaseReplaceVectorRequest(): ReplaceVectorRequest {
-  return { embedding: undefined, source: "", offset: 0, waitMs: 0 };
+  return { embedding: undefined, source: "", offset: 0, waitMs: 0, expected: false };
 }
 
 export const ReplaceVectorRequest: MessageFns<ReplaceVectorRequest> = {
@@ -1066,6 +1663,9 @@ export const ReplaceVectorRequest: MessageFns<ReplaceVectorRequest> = {
     }
     if (message.waitMs !== 0) {
       writer.uint32(32).uint32(message.waitMs);
+    }
+    if (message.expected !== false) {
+      writer.uint32(40).bool(message.expected);
     }
     return writer;
   },
@@ -1115,6 +1715,14 @@ export const ReplaceVectorRequest: MessageFns<ReplaceVectorRequest> = {
             message.waitMs = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.expected = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1138,6 +1746,7 @@ export const ReplaceVectorRequest: MessageFns<ReplaceVectorRequest> = {
     message.source = object.source ?? "";
     message.offset = object.offset ?? 0;
     message.waitMs = object.waitMs ?? 0;
+    message.expected = object.expected ?? false;
     return message;
   },
 };
