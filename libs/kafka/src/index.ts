@@ -1,1 +1,25 @@
-export {};
+export {
+  driverNames,
+  type DriverName,
+  type KafkaConnection,
+  type KafkaSasl,
+  type KafkaTls,
+  parseBootstrapServers,
+  saslMechanisms,
+  type SaslMechanism,
+} from "./connection.js";
+export type {
+  KafkaAssignment,
+  KafkaConsumer,
+  KafkaConsumerOptions,
+  KafkaPartition,
+  KafkaRecords,
+} from "./consumer.js";
+export { defaultConsumerDriver, defaultProducerDriver, type KafkaDriver, kafkaDrivers } from "./drivers.js";
+export {
+  type Compression,
+  compressions,
+  type KafkaMessage,
+  type KafkaProducer,
+  type KafkaProducerOptions,
+} from "./producer.js";

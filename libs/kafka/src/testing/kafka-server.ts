@@ -110,11 +110,16 @@ async function format(
   java: readonly string[],
   { configFile, users }: { configFile: string; users: readonly KafkaUser[] },
 ): Promise<void> {
+  // Base64 without what would look like an option.
   const clusterId = Buffer.from(randomUUID().replaceAll("-", ""), "hex").toString("base64url");
-  const what = ["-t", clusterId, "-c", configFile, ...scramArguments(users)];
+  const id = clusterId.replaceAll("-", "m");
+  const what = ["-t", id, "-c", configFile, ...scramArguments(users)];
   await promisify(execFile)(javaCommand(), [...java, ...what], { timeout: startMs }).catch(
     (cause: unknown) => {
-      throw new Error("the Kafka broker's folder could not be made; it needs Java 17 or newer", { cause });
+      const said = ((cause as { stderr?: string }).stderr ?? "").slice(-2_000);
+      throw new Error(`the Kafka broker's folder could not be made; it needs Java 17 or newer: ${said}`, {
+        cause,
+      });
     },
   );
 }
