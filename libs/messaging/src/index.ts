@@ -128,6 +128,7 @@ export {
 } from "./state/stream-registry.js";
 export {
   countStored,
+  firstStoredFrom,
   hasStoredFrom,
   inspectStored,
   type StoredState,

@@ -28,7 +28,7 @@ export type {
   FindingCounts,
   StreamEvent,
 } from "./receive/event-types.js";
-export type { Gap, SubscribeOptions, Subscription } from "./receive/subscription.js";
+export type { Gap, ResultFilter, SubscribeOptions, Subscription } from "./receive/subscription.js";
 export type { Logger } from "./rpc/environment.js";
 export { MillraceError } from "./rpc/millrace-error.js";
 export type {

@@ -1,7 +1,12 @@
 import { ArtifactServiceService } from "@millrace/proto/artifact";
 import { EventServiceService } from "@millrace/proto/event";
 import { PrivacyServiceService } from "@millrace/proto/privacy";
-import { PublishServiceService, SubscribeServiceService } from "@millrace/proto/message";
+import {
+  PublishServiceService,
+  type SubscribeRequest,
+  type SubscribeResponse,
+  SubscribeServiceService,
+} from "@millrace/proto/message";
 import { ReplayServiceService } from "@millrace/proto/replay";
 import { SearchServiceService } from "@millrace/proto/search";
 import { SourceServiceService } from "@millrace/proto/source";
@@ -40,7 +45,8 @@ import {
   type UpdateStreamParts,
 } from "./handlers/stream/update-stream.js";
 import { type WatchParts, watchEvents } from "./handlers/watch-events.js";
-import { serveStream } from "./rpc/server-stream.js";
+import { encodedOnce } from "./rpc/encoded-once.js";
+import { serveStream, type StreamServing } from "./rpc/server-stream.js";
 import { serveUnary } from "./rpc/unary-call.js";
 import { serveUpload } from "./rpc/upload-call.js";
 
@@ -65,6 +71,11 @@ export interface Api
   tailResults: SubscribeParts["tail"];
   resultBounds: SubscribeParts["bounds"];
   storedResults: SubscribeParts["stored"];
+  feeds: SubscribeParts["feeds"];
+  countMissed: SubscribeParts["countMissed"];
+  firstResultFrom: SubscribeParts["firstFrom"];
+  /** The open calls of Subscribe. */
+  subscribers: StreamServing["openCalls"];
   tailEvents: WatchParts["tail"];
   lastEvent: WatchParts["lastSeq"];
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
@@ -120,7 +131,13 @@ function streamServices(api: Api): GrpcService[] {
 }
 
 function messageServices(api: Api): GrpcService[] {
-  const results = { ...api, tail: api.tailResults, bounds: api.resultBounds, stored: api.storedResults };
+  const results = {
+    ...api,
+    tail: api.tailResults,
+    bounds: api.resultBounds,
+    stored: api.storedResults,
+    firstFrom: api.firstResultFrom,
+  };
   const watched = { ...api, tail: api.tailEvents, lastSeq: api.lastEvent };
   return [
     {
@@ -134,8 +151,17 @@ function messageServices(api: Api): GrpcService[] {
     },
     {
       name: subscribe,
-      definition: SubscribeServiceService,
-      implementation: { subscribe: serveStream(`${subscribe}/Subscribe`, api, subscribeResults(results)) },
+      definition: {
+        ...SubscribeServiceService,
+        subscribe: encodedOnce<SubscribeRequest, SubscribeResponse>(SubscribeServiceService.subscribe),
+      },
+      implementation: {
+        subscribe: serveStream(
+          `${subscribe}/Subscribe`,
+          { ...api, openCalls: api.subscribers },
+          subscribeResults(results),
+        ),
+      },
     },
     {
       name: replays,

@@ -72,8 +72,15 @@ export const gatewayConfig = z.strictObject({
         .int()
         .min(1024 * 1024)
         .default(64 * 1024 * 1024),
-      /** Open calls of PublishStream, Subscribe and WatchEvents; each holds up to 13 MiB. */
+      /** Open calls of PublishStream, WatchEvents and Replay; each holds up to 13 MiB. */
       openStreamsMax: z.int().min(1).default(256),
+      /** Open calls of Subscribe; they share what is read, and one that is behind holds 16 results more. */
+      subscribersMax: z.int().min(1).default(2_048),
+      /** Bytes of results kept for subscribers, over all streams; 4 MiB of a stream at most. */
+      resultBytesMax: z
+        .int()
+        .min(1024 * 1024)
+        .default(32 * 1024 * 1024),
       /**
        * Idempotency keys remembered for 10 minutes, about 0.3 KB each; beyond it keyed publishes are refused.
        */

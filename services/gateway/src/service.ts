@@ -15,6 +15,7 @@ import {
   embedEndpoint,
   eraseEndpoint,
   findEndpoint,
+  firstStoredFrom,
   purgeKept,
   readLast,
   readLedger,
@@ -52,6 +53,7 @@ import { type Api, apiServices } from "./api-services.js";
 import { openStoredParts } from "./replay/stored-parts.js";
 import { createBufferClient } from "./rpc/buffer-client.js";
 import { createOpenCalls } from "./rpc/open-calls.js";
+import { createResultFeeds } from "./subscribe/result-feed.js";
 
 const tenant = defaultTenant;
 
@@ -69,9 +71,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
   const registry = await createStreamRegistry(broker);
   const store = await createStreamStore(broker);
   const buffer = createBufferClient({ address: config.buffer.address, tls: config.tls }, runtime);
-  const open = runtime.metrics.gauge("millrace_open_streams", "Streaming calls under way.");
-  open.set(0);
-  const openCalls = createOpenCalls(config.limits.openStreamsMax, (count) => open.set(count));
+  const { openCalls, subscribers } = countedCalls(config, runtime);
   const publishing = createPublishing({
     limits: config.limits,
     epoch: `gateway-${config.instance}-${epochName(runtime)}`,
@@ -88,10 +88,15 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     if (stream !== undefined) return;
     publishing.publisher.forget(tenant, name);
     const remedy = "Create it with CreateStream.";
-    openCalls.endStream(
-      name,
-      new CodedError("not_found", `stream ${name} was deleted`, { field: "stream", remedy }),
-    );
+    const reason = new CodedError("not_found", `stream ${name} was deleted`, { field: "stream", remedy });
+    for (const calls of [openCalls, subscribers]) calls.endStream(name, reason);
+  });
+  const reads = onBroker(broker);
+  const feeds = createResultFeeds({
+    bounds: reads.resultBounds,
+    tail: reads.tailResults,
+    now: clock.monotonic,
+    bytesMax: config.limits.resultBytesMax,
   });
   const api: Api = {
     tenant,
@@ -100,8 +105,11 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     registry,
     store,
     openCalls,
+    subscribers,
+    feeds,
+    countMissed: missedCounter(runtime),
     ...publishing,
-    ...onBroker(broker),
+    ...reads,
     find: registry.find,
     revisionForNew: (of, name) => revisionForNew(broker, of, name),
     mayExempt: callers.mayExempt,
@@ -129,8 +137,31 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     // A frame of PublishStream is at most 4 MiB; its tags and the odd attribute go on top.
     receiveBytesMax: 4 * 1024 * 1024 + 64 * 1024,
   });
-  return [broker, registry, buffer, publishing, callers.component, server, openCalls];
+  return [broker, registry, buffer, publishing, callers.component, server, openCalls, subscribers];
 };
+
+/** Subscribers share what is read, so many more of them may be open than of other calls. */
+function countedCalls({ limits }: GatewayConfig, { metrics }: Runtime) {
+  const open = metrics.gauge("millrace_open_streams", "Streaming calls under way.");
+  const counts = { openStreamsMax: 0, subscribersMax: 0 };
+  open.set(0);
+  const bounded = (limit: keyof typeof counts) =>
+    createOpenCalls({
+      openMax: limits[limit],
+      setting: `limits.${limit}`,
+      onCount: (count) => {
+        counts[limit] = count;
+        open.set(counts.openStreamsMax + counts.subscribersMax);
+      },
+    });
+  return { openCalls: bounded("openStreamsMax"), subscribers: bounded("subscribersMax") };
+}
+
+function missedCounter({ metrics }: Runtime): Api["countMissed"] {
+  const help = "Result batches of which subscribers missed messages.";
+  const missed = metrics.counter("millrace_subscriber_missed_batches_total", help, ["reason"]);
+  return (reason, batches) => missed.inc({ reason }, batches);
+}
 
 /** What the handlers need of the broker, each by the one call that does it. */
 function onBroker(broker: Broker) {
@@ -163,6 +194,8 @@ function onBroker(broker: Broker) {
       tail("RESULT", subjects.result(of.tenant, of.stream), { from, signal }),
     countResults: (of: { tenant: string; stream: string }) =>
       countStored(broker, "RESULT", subjects.result(of.tenant, of.stream)),
+    firstResultFrom: (of: { tenant: string; stream: string }, seq: number) =>
+      firstStoredFrom(broker, { jetStream: "RESULT", filter: subjects.result(of.tenant, of.stream), seq }),
     resultBounds: () => streamBounds(broker, "RESULT"),
     storedResults: () => storedNumbers(broker, "RESULT"),
     tailEvents: (of: { tenant: string; stream: string; type: string }, from: number, signal: AbortSignal) =>

@@ -139,6 +139,7 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     read(buckets.reports),
     inspect("RAW", "CLEAN", "ENRICHED", parkedStream),
     tail("RESULT"),
+    publishTo("$JS.API.STREAM.MSG.GET.RESULT"),
     tail("EVENTS"),
     publishTo("event.*.*.privacy_exempted"),
     direct("CONTENT"),

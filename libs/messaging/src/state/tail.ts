@@ -124,3 +124,19 @@ export async function hasStoredFrom(
     (await broker.manager.direct.getMessage(of.jetStream, { seq: of.seq, next_by_subj: of.filter })) !== null
   );
 }
+
+/**
+ * The number of the first stored message under the filter that is not below this one. The leader is asked:
+ * it knows the latest. Errors: `unavailable`.
+ */
+export async function firstStoredFrom(
+  broker: Broker,
+  of: { jetStream: string; filter: string; seq: number },
+): Promise<number | undefined> {
+  const query = { seq: Math.max(1, of.seq), next_by_subj: of.filter };
+  try {
+    return (await broker.manager.streams.getMessage(of.jetStream, query))?.seq;
+  } catch (cause) {
+    throw new CodedError("unavailable", `read ${of.jetStream}: no answer from the broker`, { cause });
+  }
+}

@@ -158,6 +158,8 @@ for (const stream of allStreams) {
     publishing.set(`$JS.API.CONSUMER.${api}.${stream}.mine`, []);
   }
 }
+// Whether a subscriber has anything to catch up on is asked of the leader.
+publishing.set("$JS.API.STREAM.MSG.GET.RESULT", ["gateway"]);
 for (const [stream, name, user] of consumers) {
   publishing.set(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, [user]);
   publishing.set(`$JS.API.CONSUMER.INFO.${stream}.${name}`, [user, adapter]);

@@ -1,4 +1,12 @@
-import { StartAt, SubscribeServiceService } from "@millrace/proto/message";
+import {
+  type Gap as WireGap,
+  GapReason,
+  Priority,
+  SlowConsumer,
+  StartAt,
+  type SubscribeRequest,
+  SubscribeServiceService,
+} from "@millrace/proto/message";
 import type { Channel } from "../rpc/channel.js";
 import { follow } from "../rpc/follow.js";
 import { checkKeys, checkOneOf, checkText, checkTexts } from "../units/checks.js";
@@ -12,15 +20,36 @@ export interface SubscribeOptions {
   resumeToken?: string;
   /** Only messages of these. Default: all. */
   sourceIds?: readonly string[];
-  /** Called when results were discarded before they were read; default: a warning of the logger. */
+  /** Only messages that fit each part that is named. Default: all. */
+  filter?: ResultFilter;
+  /**
+   * What happens where this subscriber reads slower than results come. `block`: it gets everything, however
+   * late. `conflate`: of what waits, the last message of each source id. `drop`: what waited for more than a
+   * second is left out. What is left out is told by `onGap`. Default `block`.
+   */
+  slowConsumer?: "block" | "conflate" | "drop";
+  /** Called when results were missed; default: a warning of the logger. */
   onGap?: (gap: Gap) => void;
   /** Ends the iteration, without an error. */
   signal?: AbortSignal;
 }
 
+export interface ResultFilter {
+  /** At most 64 names, with the values that they must have. */
+  attributes?: Readonly<Record<string, string>>;
+  kinds?: readonly ("text" | "data" | "image")[];
+  priority?: "high" | "batch";
+  /** Types of personal data that were replaced in the message, such as `EMAIL`: one of them. */
+  findingTypes?: readonly string[];
+  sentiments?: readonly ("negative" | "neutral" | "positive")[];
+}
+
 export interface Gap {
-  /** Batches of results that are gone. */
+  /** Batches of results of which messages were missed. */
   batches: number;
+  /** Messages that were missed; 0 where it is not known, since the results budget discarded them. */
+  messages: number;
+  reason: "discarded" | "dropped" | "conflated";
 }
 
 /** Read once, with `for await`. Leaving the loop ends it. */
@@ -31,7 +60,19 @@ export interface SubscriptionHooks {
   onOpen?: () => void;
 }
 
-const keys = ["from", "resumeToken", "sourceIds", "onGap", "signal"] as const;
+const keys = ["from", "resumeToken", "sourceIds", "filter", "slowConsumer", "onGap", "signal"] as const;
+const filterKeys = ["attributes", "kinds", "priority", "findingTypes", "sentiments"] as const;
+
+const policies = {
+  block: SlowConsumer.SLOW_CONSUMER_BLOCK,
+  conflate: SlowConsumer.SLOW_CONSUMER_CONFLATE,
+  drop: SlowConsumer.SLOW_CONSUMER_DROP,
+} as const;
+
+const reasons: Readonly<Partial<Record<GapReason, Gap["reason"]>>> = {
+  [GapReason.GAP_REASON_DROPPED]: "dropped",
+  [GapReason.GAP_REASON_CONFLATED]: "conflated",
+};
 
 /**
  * The stream's results, in their order. It connects at the first read, reconnects by itself and goes on where
@@ -53,19 +94,56 @@ function checkSubscribeOptions(options: SubscribeOptions): void {
   if (options.from !== undefined) checkOneOf(options.from, "from", ["now", "earliest"]);
   if (options.resumeToken !== undefined) checkText(options.resumeToken, "resumeToken");
   if (options.sourceIds !== undefined) checkTexts(options.sourceIds, "sourceIds");
+  if (options.slowConsumer !== undefined)
+    checkOneOf(options.slowConsumer, "slowConsumer", ["block", "conflate", "drop"]);
+  if (options.filter !== undefined) checkFilter(options.filter);
 }
+
+function checkFilter(filter: ResultFilter): void {
+  checkKeys(filter, filterKeys, "filter");
+  const { attributes = {}, kinds, priority, findingTypes, sentiments } = filter;
+  checkTexts(Object.values(attributes), "filter.attributes");
+  if (kinds !== undefined) checkTexts(kinds, "filter.kinds");
+  if (findingTypes !== undefined) checkTexts(findingTypes, "filter.findingTypes");
+  if (sentiments !== undefined) checkTexts(sentiments, "filter.sentiments");
+  if (priority !== undefined) checkOneOf(priority, "filter.priority", ["high", "batch"]);
+}
+
+function toFilter(filter: ResultFilter | undefined): SubscribeRequest["filter"] {
+  if (filter === undefined) return undefined;
+  const { attributes = {}, kinds = [], priority, findingTypes = [], sentiments = [] } = filter;
+  return {
+    attributes: { ...attributes },
+    kinds: [...kinds],
+    priority: priority === undefined ? Priority.PRIORITY_UNSPECIFIED : toWirePriority(priority),
+    findingTypes: [...findingTypes],
+    sentiments: [...sentiments],
+  };
+}
+
+const toWirePriority = (priority: "high" | "batch"): Priority =>
+  priority === "batch" ? Priority.PRIORITY_BATCH : Priority.PRIORITY_HIGH;
 
 async function* read(
   channel: Channel,
   stream: string,
-  { from, resumeToken, sourceIds = [], onGap, signal, onOpen }: SubscribeOptions & SubscriptionHooks,
+  options: SubscribeOptions & SubscriptionHooks,
 ): AsyncGenerator<ReceivedMessage, void, undefined> {
+  const { from, resumeToken, sourceIds = [], slowConsumer = "block", onGap, signal, onOpen } = options;
+  const filter = toFilter(options.filter);
   const place: Place = parsePlace(resumeToken ?? "");
   const startAt = from === "earliest" ? StartAt.START_AT_EARLIEST : StartAt.START_AT_UNSPECIFIED;
   const responses = follow(channel, {
     attempted: `subscribe to ${stream}`,
     open: () => {
-      const request = { stream, resumeToken: place.token, startAt, sourceIds: [...sourceIds] };
+      const request = {
+        stream,
+        resumeToken: place.token,
+        startAt,
+        sourceIds: [...sourceIds],
+        filter,
+        slowConsumer: policies[slowConsumer],
+      };
       return channel.readable(SubscribeServiceService.subscribe, request);
     },
     ...(onOpen !== undefined && { onOpen }),
@@ -92,11 +170,13 @@ async function* read(
 }
 
 interface GapReport {
-  gap: Gap;
+  gap: WireGap;
   onGap: ((gap: Gap) => void) | undefined;
 }
 
 function reportGap(channel: Channel, stream: string, { gap, onGap }: GapReport): void {
-  if (onGap !== undefined) onGap({ batches: gap.batches });
-  else channel.logger.warn({ stream, batches: gap.batches }, "results were discarded before they were read");
+  const { batches, messages } = gap;
+  const reason = reasons[gap.reason] ?? "discarded";
+  if (onGap !== undefined) onGap({ batches, messages, reason });
+  else channel.logger.warn({ stream, batches, messages, reason }, "results were missed");
 }

@@ -1,6 +1,7 @@
 import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
 import type { WatchEventsRequest, WatchEventsResponse } from "@millrace/proto/event";
 import {
+  GapReason,
   type PublishStreamRequest,
   type PublishStreamRequest_Messages,
   type PublishStreamResponse,
@@ -86,7 +87,11 @@ export function subscribe(
       const batch = state.results[next] ?? [];
       next += 1;
       const messages = batch.filter(({ sourceId }) => sourceIds.length === 0 || sourceIds.includes(sourceId));
-      return { messages, resumeToken: `r${next}`, gap: lost === 0 ? undefined : { batches: lost } };
+      return {
+        messages,
+        resumeToken: `r${next}`,
+        gap: lost === 0 ? undefined : { batches: lost, messages: 0, reason: GapReason.GAP_REASON_DISCARDED },
+      };
     },
   });
 }

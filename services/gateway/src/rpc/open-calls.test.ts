@@ -4,7 +4,7 @@ import { createOpenCalls } from "./open-calls.js";
 
 test("the count of open calls is told with each that opens and closes, once", () => {
   const counts: number[] = [];
-  const calls = createOpenCalls(2, (open) => counts.push(open));
+  const calls = createOpenCalls({ openMax: 2, setting: "limits.x", onCount: (open) => counts.push(open) });
   const one = calls.open("a");
   const other = calls.open("b");
   assert.throws(() => calls.open("c"), /2 are open/);

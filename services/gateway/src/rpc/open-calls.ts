@@ -15,10 +15,18 @@ export interface OpenCalls extends Component {
   endStream(stream: string, reason: CodedError): void;
 }
 
-export function createOpenCalls(
-  openMax: number,
-  onCount: (open: number) => void = () => undefined,
-): OpenCalls {
+export interface OpenCallsOptions {
+  openMax: number;
+  /** The setting that the bound comes from. */
+  setting: string;
+  onCount?(open: number): void;
+}
+
+export function createOpenCalls({
+  openMax,
+  setting,
+  onCount = () => undefined,
+}: OpenCallsOptions): OpenCalls {
   const open = new Map<AbortController, string>();
   let isStopping = false;
   const stopping = (): CodedError =>
@@ -36,7 +44,7 @@ export function createOpenCalls(
           `open stream: ${openMax} are open on this gateway already`,
           {
             retryAfterMs: 1_000,
-            remedy: "Close streams that are not needed, or raise limits.openStreamsMax.",
+            remedy: `Close streams that are not needed, or raise ${setting}.`,
           },
         );
       }

@@ -1,13 +1,24 @@
-import type { StoredNumbers, Tailed } from "@millrace/messaging";
-import { StartAt, type SubscribeRequest, type SubscribeResponse } from "@millrace/proto/message";
+import type { StoredNumbers } from "@millrace/messaging";
+import {
+  type Gap,
+  GapReason,
+  type Message,
+  StartAt,
+  type SubscribeRequest,
+  type SubscribeResponse,
+} from "@millrace/proto/message";
 import type { Stream } from "@millrace/proto/stream";
 import { missingBatches } from "./missing-batches.js";
-import { resultParts } from "./result-responses.js";
+import type { FeedItem } from "./read-feed.js";
+import type { ResultEntry } from "./result-entry.js";
+import type { IsWanted } from "./result-filter.js";
+import { partsOf } from "./result-responses.js";
 import { checkReached, formatToken, parseToken, type Place, seqFrom } from "./resume-token.js";
 
 export interface ResultReaderOptions {
   request: SubscribeRequest;
   stream: Stream;
+  isWanted: IsWanted | undefined;
   /** First and last number of the results of all streams. */
   bounds(): Promise<{ first: number; last: number }>;
   /** Which of these numbers are stored; dearer. */
@@ -15,37 +26,79 @@ export interface ResultReaderOptions {
   /** Resolves when the subscriber has room for the next one. */
   write(response: SubscribeResponse): Promise<void>;
   signal: AbortSignal;
-  now(): number;
+  /** Told each gap that the subscriber is told. */
+  onGap(gap: Gap): void;
 }
 
 /** One subscriber: where it is, and what it is told. */
 export interface ResultReader {
   /** Answers at once, so that the subscriber knows from where on it will hear everything. */
   begin(): Promise<{ from: number }>;
-  onResult(result: Tailed): Promise<void>;
+  onItem(item: FeedItem): Promise<void>;
   onSilence(): Promise<void>;
 }
 
-/** A response that had to wait so long for room shows a subscriber that falls behind. */
-const stallMs = 1_000;
-
 export function createResultReader(options: ResultReaderOptions): ResultReader {
-  const { request, stream, now } = options;
-  const sourceIds: ReadonlySet<string> = new Set(request.sourceIds);
+  const { request, stream, isWanted, signal } = options;
   let place: Place = { seq: 0, index: "gap" };
-  // Results may have been discarded before they were read: after a resume, until the next one shows, and for
-  // as long as the subscriber is behind.
+  // Results may have been discarded since the token was given: until the next one shows.
   let isResumed = false;
-  let isBehind = false;
 
   const say = (more: Partial<SubscribeResponse>): Promise<void> => {
     const resumeToken = formatToken(place, stream.createdMs);
+    if (more.gap !== undefined) options.onGap(more.gap);
     return options.write({ messages: [], resumeToken, gap: undefined, ...more });
   };
   const tellGap = async (next: number | undefined): Promise<void> => {
     const numbers = await options.stored();
     const batches = missingBatches(place, next ?? numbers.last + 1, numbers);
-    if (batches > 0) await say({ gap: { batches } });
+    if (batches > 0) await say({ gap: { batches, messages: 0, reason: GapReason.GAP_REASON_DISCARDED } });
+  };
+  const tellMessages = async (seq: number, all: readonly Message[], afterIndex: number): Promise<void> => {
+    for (const { messages, lastIndex } of partsOf(all, { afterIndex, isWanted })) {
+      place = { seq, index: lastIndex };
+      await say({ messages });
+      if (signal.aborted) return;
+    }
+  };
+  const tellEntry = async (entry: ResultEntry): Promise<void> => {
+    const { seq } = entry;
+    const afterIndex = typeof place.index === "number" && seq === place.seq ? place.index : -1;
+    if (isWanted !== undefined || afterIndex >= 0) await tellMessages(seq, entry.messages(), afterIndex);
+    else
+      for (const response of entry.whole(stream.createdMs)) {
+        await options.write(response);
+        if (signal.aborted) return;
+      }
+    place = { seq, index: "end" };
+  };
+  /** Of each source id the last message, in the order of these. */
+  const tellLatest = async (entries: readonly ResultEntry[], seq: number): Promise<void> => {
+    const latest = new Map<string, Message>();
+    const missed = { batches: 0, messages: 0, reason: GapReason.GAP_REASON_CONFLATED } satisfies Gap;
+    const touched = new Map<Message, ResultEntry>();
+    const short = new Set<ResultEntry>();
+    for (const entry of entries)
+      for (const message of entry.messages()) {
+        if (isWanted?.(message) === false) continue;
+        const earlier = latest.get(message.sourceId);
+        if (earlier !== undefined) {
+          missed.messages += 1;
+          short.add(touched.get(earlier) ?? entry);
+          latest.delete(message.sourceId);
+        }
+        latest.set(message.sourceId, message);
+        touched.set(message, entry);
+      }
+    missed.batches = short.size;
+    if (missed.messages > 0) await say({ gap: missed });
+    const parts = [...partsOf([...latest.values()], { afterIndex: -1 })];
+    for (const [index, { messages }] of parts.entries()) {
+      // They are of several results: after a cut they are told again, so the place moves with the last ones.
+      if (index === parts.length - 1) place = { seq, index: "end" };
+      await say({ messages });
+    }
+    place = { seq, index: "end" };
   };
 
   return {
@@ -62,19 +115,16 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
       await say({});
       return { from: seqFrom(place) };
     },
-    onResult: async ({ seq, data, pending }) => {
-      const isDoubtful = isResumed || isBehind;
+    onItem: async ({ entries, skipped, isDoubtful }) => {
+      const [first] = entries;
+      const last = entries.at(-1);
+      if (first === undefined || last === undefined) return;
+      const mayHaveGap = isResumed || isDoubtful;
       isResumed = false;
-      if (isDoubtful && seq !== seqFrom(place)) await tellGap(seq);
-      const afterIndex = typeof place.index === "number" && seq === place.seq ? place.index : -1;
-      const startedAt = now();
-      for (const { messages, lastIndex } of resultParts(data, { afterIndex, sourceIds })) {
-        place = { seq, index: lastIndex };
-        await say({ messages });
-        if (options.signal.aborted) return;
-      }
-      place = { seq, index: "end" };
-      isBehind = pending > 0 && (isBehind || now() - startedAt > stallMs);
+      if (mayHaveGap && first.seq !== seqFrom(place)) await tellGap(first.seq);
+      if (skipped !== undefined) await say({ gap: skipped });
+      if (entries.length === 1) await tellEntry(first);
+      else await tellLatest(entries, last.seq);
     },
     onSilence: async () => {
       if (isResumed) await tellGap(undefined);

@@ -3,13 +3,16 @@ import test from "node:test";
 import { buildBatch, inlineBatch } from "@millrace/envelope/testing";
 import { Batch } from "@millrace/proto/batch";
 import { SubscribeResponse } from "@millrace/proto/message";
-import { resultParts } from "./result-responses.js";
+import { createResultEntry } from "./result-entry.js";
+import { partsOf } from "./result-responses.js";
 
 const encode = (texts: string[], sourceIds?: string[]): Uint8Array =>
   Batch.encode(inlineBatch(buildBatch({ texts, ...(sourceIds && { sourceIds }) }))).finish();
-const all = { afterIndex: -1, sourceIds: new Set<string>() };
+const all: Parameters<typeof partsOf>[1] = { afterIndex: -1 };
+const messagesOf = (data: Uint8Array) =>
+  createResultEntry({ seq: 1, subject: "result", data, pending: 0 }, 0).messages();
 const contents = (data: Uint8Array, how = all) =>
-  [...resultParts(data, how)].map(({ messages, lastIndex }) => ({
+  [...partsOf(messagesOf(data), how)].map(({ messages, lastIndex }) => ({
     texts: messages.map(({ content }) => content?.value),
     lastIndex,
   }));
@@ -27,10 +30,10 @@ test("a result read in part goes on behind the last row", () => {
 
 test("only the wanted source ids are shown", () => {
   const data = encode(["a", "b", "c"], ["x", "y", "x"]);
-  assert.deepEqual(contents(data, { ...all, sourceIds: new Set(["x"]) }), [
+  assert.deepEqual(contents(data, { ...all, isWanted: ({ sourceId }) => sourceId === "x" }), [
     { texts: ["a", "c"], lastIndex: "end" },
   ]);
-  assert.deepEqual(contents(data, { ...all, sourceIds: new Set(["z"]) }), []);
+  assert.deepEqual(contents(data, { ...all, isWanted: () => false }), []);
 });
 
 test("a result with many messages is cut into parts that fit a response", () => {
@@ -45,7 +48,7 @@ test("a result with many messages is cut into parts that fit a response", () => 
     endedUs: 1.7e15,
   };
   const data = Batch.encode(inlineBatch({ ...open, passport: [hop, hop, hop] })).finish();
-  const parts = [...resultParts(data, all)];
+  const parts = [...partsOf(messagesOf(data), all)];
   assert.ok(parts.length > 1);
   assert.equal(parts.at(-1)?.lastIndex, "end");
   assert.equal(parts.flatMap(({ messages }) => messages).length, 8_192);

@@ -1,4 +1,3 @@
-import { decodeBatch, messageViews, openBatch } from "@millrace/envelope";
 import type { Message } from "@millrace/proto/message";
 
 /** Responses hold about so much: a client takes 4 MiB at most, and each message carries its passport. */
@@ -16,21 +15,15 @@ export interface ResultPart {
   lastIndex: number | "end";
 }
 
-/**
- * The rows of a result message behind `afterIndex`, those of the wanted source ids only, in parts of 1 MiB.
- */
-export function* resultParts(
-  data: Uint8Array,
-  { afterIndex, sourceIds }: { afterIndex: number; sourceIds: ReadonlySet<string> },
+/** The messages of a result behind `afterIndex`, the wanted ones only, in parts of 1 MiB. */
+export function* partsOf(
+  all: readonly Message[],
+  { afterIndex, isWanted }: { afterIndex: number; isWanted?: ((message: Message) => boolean) | undefined },
 ): Generator<ResultPart> {
-  const batch = decodeBatch(data);
-  const open = openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
-  const view = messageViews(open);
   let messages: Message[] = [];
   let bytes = 0;
-  for (let row = afterIndex + 1; row < open.header.count; row++) {
-    const message = view(row);
-    if (sourceIds.size > 0 && !sourceIds.has(message.sourceId)) continue;
+  for (const [row, message] of all.entries()) {
+    if (row <= afterIndex || isWanted?.(message) === false) continue;
     const size = sizeOf(message);
     if (messages.length > 0 && bytes + size > responseBytesMax) {
       yield { messages, lastIndex: row - 1 };

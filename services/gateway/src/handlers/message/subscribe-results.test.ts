@@ -4,9 +4,12 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { messageId } from "@millrace/envelope";
 import { buildBatch, inlineBatch } from "@millrace/envelope/testing";
 import { createPublisher, subjects } from "@millrace/messaging";
-import { Batch } from "@millrace/proto/batch";
+import { Batch, Lane } from "@millrace/proto/batch";
 import { Event, EventServiceClient, type WatchEventsResponse } from "@millrace/proto/event";
 import {
+  GapReason,
+  Priority,
+  SlowConsumer,
   StartAt,
   SubscribeRequest,
   type SubscribeResponse,
@@ -45,6 +48,8 @@ interface Subscribed {
   texts(): unknown[];
   token(): string;
   error(): ServiceError | undefined;
+  pause(): void;
+  resume(): void;
   cancel(): void;
 }
 
@@ -59,6 +64,8 @@ function subscribe(request: Parameters<typeof SubscribeRequest.fromPartial>[0]):
     texts: () => responses.flatMap(({ messages }) => messages.map(({ content }) => content?.value)),
     token: () => responses.at(-1)?.resumeToken ?? "",
     error: () => failed,
+    pause: () => call.pause(),
+    resume: () => call.resume(),
     cancel: () => call.cancel(),
   };
 }
@@ -152,6 +159,49 @@ test("only the wanted source ids are read", async () => {
   subscribed.cancel();
 });
 
+test("a stalled subscriber who conflates reads the last message of each source", async () => {
+  await create("conflated");
+  const first = await storeResult("conflated", ["a"]);
+  const subscribed = subscribe({ stream: "conflated", slowConsumer: SlowConsumer.SLOW_CONSUMER_CONFLATE });
+  await opening(subscribed);
+  subscribed.pause();
+  // More than the connection's windows and buffers hold.
+  const large = "x".repeat(40_000);
+  for (let number = 1; number <= 150; number++)
+    await storeResult("conflated", [`${number} ${large}`], first + number);
+  subscribed.resume();
+  await eventually(() => String(subscribed.texts().at(-1)).startsWith("150 "), {
+    what: "the last one comes",
+  });
+  const gaps = subscribed.responses.flatMap(({ gap }) => (gap === undefined ? [] : [gap]));
+  const missed = gaps.reduce((sum, { messages }) => sum + messages, 0);
+  assert.ok(missed > 0);
+  assert.equal(missed + subscribed.texts().length, 150);
+  assert.ok(gaps.every(({ reason }) => reason === GapReason.GAP_REASON_CONFLATED));
+  subscribed.cancel();
+});
+
+test("a filter picks by attribute, kind, priority and finding", async () => {
+  await create("filtered");
+  const wanted = { attributes: { room: "2" }, kinds: ["text"], priority: Priority.PRIORITY_HIGH };
+  const subscribed = subscribe({ stream: "filtered", filter: wanted });
+  const none = subscribe({ stream: "filtered", filter: { findingTypes: ["EMAIL"] } });
+  await Promise.all([opening(subscribed), opening(none)]);
+  const open = buildBatch({ stream: "filtered", texts: ["a", "b"] });
+  const attributes = [{ name: "room", rows: [0, 1], values: ["1", "2"] }];
+  const columns = { ...open.columns, attributes };
+  const header = { ...open.header, lane: Lane.LANE_HIGH };
+  await createPublisher(running.output).publish({
+    subject: subjects.result("default", "filtered"),
+    data: Batch.encode(inlineBatch({ ...open, header, columns })).finish(),
+    id: "filtered",
+  });
+  await reading(subscribed, 1);
+  assert.deepEqual(subscribed.texts(), ["b"]);
+  assert.deepEqual(none.texts(), []);
+  for (const each of [subscribed, none]) each.cancel();
+});
+
 test("bad subscriptions are refused by field", async () => {
   await create("silent", { outputs: { events: true } });
   await create("bad");
@@ -162,6 +212,9 @@ test("bad subscriptions are refused by field", async () => {
       [{ stream: "silent" }, "failed_precondition", "stream"],
       [{ stream: "bad", resumeToken: "???" }, "invalid_argument", "resume_token"],
       [{ stream: "bad", startAt: 9 as StartAt }, "invalid_argument", "start_at"],
+      [{ stream: "bad", slowConsumer: 9 as SlowConsumer }, "invalid_argument", "slow_consumer"],
+      [{ stream: "bad", filter: { kinds: ["video"] } }, "invalid_argument", "filter.kinds"],
+      [{ stream: "bad", filter: { findingTypes: ["NAME?"] } }, "invalid_argument", "filter.finding_types"],
     ];
   for (const [request, code, field] of cases) {
     const error = fromStatus(await failing(subscribe(request)), "subscribe");

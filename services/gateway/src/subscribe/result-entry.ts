@@ -1,0 +1,55 @@
+import { decodeBatch, messageViews, openBatch } from "@millrace/envelope";
+import type { Tailed } from "@millrace/messaging";
+import type { Message, SubscribeResponse } from "@millrace/proto/message";
+import { partsOf } from "./result-responses.js";
+import { formatToken } from "./resume-token.js";
+
+/** A result as all its subscribers read it: decoded once and encoded once, however many they are. */
+export interface ResultEntry {
+  seq: number;
+  /** Messages of it. */
+  count: number;
+  /** Bytes that it came as. */
+  bytes: number;
+  receivedMs: number;
+  /** All its messages, in their order. */
+  messages(): readonly Message[];
+  /** What a subscriber who reads all of it is told: the same objects to everybody. */
+  whole(createdMs: number): readonly SubscribeResponse[];
+  /** Forgets what can be made again from the bytes that it came as. */
+  shrink(): void;
+}
+
+export function createResultEntry({ seq, data }: Tailed, receivedMs: number): ResultEntry {
+  const batch = decodeBatch(data);
+  const count = batch.header?.count ?? 0;
+  let decoded: readonly Message[] | undefined;
+  let responses: { createdMs: number; parts: readonly SubscribeResponse[] } | undefined;
+  const decode = (): readonly Message[] => {
+    const open = openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
+    return Array.from({ length: open.header.count }, (_, row) => row).map(messageViews(open));
+  };
+  const messages = (): readonly Message[] => (decoded ??= decode());
+  return {
+    seq,
+    count,
+    bytes: data.length,
+    receivedMs,
+    messages,
+    whole: (createdMs) => {
+      if (responses?.createdMs !== createdMs) {
+        const parts = [...partsOf(messages(), { afterIndex: -1 })].map((part) => ({
+          messages: part.messages,
+          resumeToken: formatToken({ seq, index: part.lastIndex }, createdMs),
+          gap: undefined,
+        }));
+        responses = { createdMs, parts };
+      }
+      return responses.parts;
+    },
+    shrink: () => {
+      decoded = undefined;
+      responses = undefined;
+    },
+  };
+}
