@@ -23,7 +23,7 @@ export interface BenchOptions {
   loopGb: number;
   /** Messages a second of `latency` and `publish`; by bench where none are given. */
   rate: number | undefined;
-  /** Seconds measured by `latency` and `publish`, after 10 s that are not. */
+  /** Seconds measured by `latency`, `publish` and, twice, `subscribers`, after 10 s that are not. */
   seconds: number;
   seed: number;
   basePort: number;
@@ -38,7 +38,7 @@ export interface BenchOptions {
 }
 
 export const usage = `npm run bench -- pipeline | growth | stage | latency | publish | peers | search |
-                   largefile […]
+                   largefile | subscribers […]
   --gb <n>         GB that pass through; pipeline: recycled 40, kept 28, exempt 64; peers: 40; growth: 16,
                    and a sixteenth and a quarter of it; stage: 0.6; largefile: GB of the file (4)
   --input-gb <n>   pipeline, growth, peers: GB of distinct input, read in a loop (4); peers (1)
@@ -51,7 +51,7 @@ export const usage = `npm run bench -- pipeline | growth | stage | latency | pub
   --suite          pipeline: each case of which a figure is kept, one after the other
   --loop-gb <n>    pipeline: input of the plain loop, 0 for none (0.5)
   --rate <n>       latency: messages a second (1000); publish (20000)
-  --seconds <n>    latency, publish: measured, after 10 s that are not (60)
+  --seconds <n>    latency, publish, subscribers: measured, after 10 s that are not (60)
   --seed <n>       1
   --base-port <n>  first of 12 ports (7270)
   --dir <dir>      where temporary files go

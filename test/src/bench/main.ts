@@ -10,6 +10,7 @@ import { runPublish } from "./publish/run-publish.js";
 import { note } from "./report.js";
 import { runSearch } from "./search/run-search.js";
 import { runStage } from "./stage/run-stage.js";
+import { runSubscribers } from "./subscribers/run-subscribers.js";
 
 const benches: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   pipeline: runPipeline,
@@ -20,6 +21,7 @@ const benches: Readonly<Record<string, (context: BenchContext) => Promise<void>>
   peers: runPeers,
   search: runSearch,
   stage: runStage,
+  subscribers: runSubscribers,
 };
 
 const stopping = new AbortController();

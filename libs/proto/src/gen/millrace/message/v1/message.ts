@@ -51,6 +51,31 @@ export enum StartAt {
   UNRECOGNIZED = -1,
 }
 
+/** What a subscriber wants that reads slower than results come. */
+export enum SlowConsumer {
+  /** SLOW_CONSUMER_UNSPECIFIED - As BLOCK. */
+  SLOW_CONSUMER_UNSPECIFIED = 0,
+  /** SLOW_CONSUMER_BLOCK - Everything, in order, however late; only what the stream's results budget discards is missed, and told as a gap. */
+  SLOW_CONSUMER_BLOCK = 1,
+  /** SLOW_CONSUMER_CONFLATE - Where several results wait for it: of each source id the last message only. */
+  SLOW_CONSUMER_CONFLATE = 2,
+  /** SLOW_CONSUMER_DROP - What waited for it for more than a second is left out. */
+  SLOW_CONSUMER_DROP = 3,
+  UNRECOGNIZED = -1,
+}
+
+export enum GapReason {
+  /** GAP_REASON_UNSPECIFIED - As DISCARDED. */
+  GAP_REASON_UNSPECIFIED = 0,
+  /** GAP_REASON_DISCARDED - By the stream's results budget, before they were read. */
+  GAP_REASON_DISCARDED = 1,
+  /** GAP_REASON_DROPPED - Left out, as SLOW_CONSUMER_DROP asks. */
+  GAP_REASON_DROPPED = 2,
+  /** GAP_REASON_CONFLATED - Followed by later messages of their source ids, as SLOW_CONSUMER_CONFLATE asks. */
+  GAP_REASON_CONFLATED = 3,
+  UNRECOGNIZED = -1,
+}
+
 /** Where a message stands in its source. */
 export interface Position {
   source: string;
@@ -184,6 +209,27 @@ export interface SubscribeRequest {
   startAt: StartAt;
   /** Only messages of these source ids. Empty: all. */
   sourceIds: string[];
+  /** Only messages that fit all of it, and source_ids too. */
+  filter: ResultFilter | undefined;
+  slowConsumer: SlowConsumer;
+}
+
+/** Which messages are wanted: those that fit each field that is named; within a list one of it is enough. */
+export interface ResultFilter {
+  /** At most 64 names, with the values that they must have. */
+  attributes: { [key: string]: string };
+  /** `text`, `data`, `image`. */
+  kinds: string[];
+  priority: Priority;
+  /** Types of personal data that were replaced in them, such as EMAIL. */
+  findingTypes: string[];
+  /** negative, neutral, positive. */
+  sentiments: string[];
+}
+
+export interface ResultFilter_AttributesEntry {
+  key: string;
+  value: string;
 }
 
 export interface SubscribeResponse {
@@ -191,13 +237,16 @@ export interface SubscribeResponse {
   messages: Message[];
   /** Names the place behind the last message of this response. */
   resumeToken: string;
-  /** Set when results were discarded before this subscriber read them. */
+  /** Set when this subscriber does not get all results: what is counted was missed before the messages beside it. */
   gap: Gap | undefined;
 }
 
 export interface Gap {
-  /** Result batches that are gone. */
+  /** Result batches of which messages are missed; no more than that where the budget discarded them. */
   batches: number;
+  /** Messages that are missed, whether they fit the filter or not; 0 where the budget discarded them: not known. */
+  messages: number;
+  reason: GapReason;
 }
 
 export interface Message {
@@ -1843,7 +1892,7 @@ export const Rejection: MessageFns<Rejection> = {
 };
 
 function createBaseSubscribeRequest(): SubscribeRequest {
-  return { stream: "", resumeToken: "", startAt: 0, sourceIds: [] };
+  return { stream: "", resumeToken: "", startAt: 0, sourceIds: [], filter: undefined, slowConsumer: 0 };
 }
 
 export const SubscribeRequest: MessageFns<SubscribeRequest> = {
@@ -1859,6 +1908,12 @@ export const SubscribeRequest: MessageFns<SubscribeRequest> = {
     }
     for (const v of message.sourceIds) {
       writer.uint32(34).string(v!);
+    }
+    if (message.filter !== undefined) {
+      ResultFilter.encode(message.filter, writer.uint32(42).fork()).join();
+    }
+    if (message.slowConsumer !== 0) {
+      writer.uint32(48).int32(message.slowConsumer);
     }
     return writer;
   },
@@ -1908,6 +1963,22 @@ export const SubscribeRequest: MessageFns<SubscribeRequest> = {
             message.sourceIds.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.filter = ResultFilter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.slowConsumer = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1929,6 +2000,191 @@ export const SubscribeRequest: MessageFns<SubscribeRequest> = {
     message.resumeToken = object.resumeToken ?? "";
     message.startAt = object.startAt ?? 0;
     message.sourceIds = object.sourceIds?.map((e) => e) || [];
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? ResultFilter.fromPartial(object.filter)
+      : undefined;
+    message.slowConsumer = object.slowConsumer ?? 0;
+    return message;
+  },
+};
+
+function createBaseResultFilter(): ResultFilter {
+  return { attributes: {}, kinds: [], priority: 0, findingTypes: [], sentiments: [] };
+}
+
+export const ResultFilter: MessageFns<ResultFilter> = {
+  encode(message: ResultFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.attributes).forEach(([key, value]: [string, string]) => {
+      ResultFilter_AttributesEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    for (const v of message.kinds) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(24).int32(message.priority);
+    }
+    for (const v of message.findingTypes) {
+      writer.uint32(34).string(v!);
+    }
+    for (const v of message.sentiments) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResultFilter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResultFilter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = ResultFilter_AttributesEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.attributes[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kinds.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.findingTypes.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sentiments.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResultFilter>): ResultFilter {
+    return ResultFilter.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResultFilter>): ResultFilter {
+    const message = createBaseResultFilter();
+    message.attributes = (globalThis.Object.entries(object.attributes ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.kinds = object.kinds?.map((e) => e) || [];
+    message.priority = object.priority ?? 0;
+    message.findingTypes = object.findingTypes?.map((e) => e) || [];
+    message.sentiments = object.sentiments?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseResultFilter_AttributesEntry(): ResultFilter_AttributesEntry {
+  return { key: "", value: "" };
+}
+
+export const ResultFilter_AttributesEntry: MessageFns<ResultFilter_AttributesEntry> = {
+  encode(message: ResultFilter_AttributesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResultFilter_AttributesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResultFilter_AttributesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResultFilter_AttributesEntry>): ResultFilter_AttributesEntry {
+    return ResultFilter_AttributesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResultFilter_AttributesEntry>): ResultFilter_AttributesEntry {
+    const message = createBaseResultFilter_AttributesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -2013,13 +2269,19 @@ export const SubscribeResponse: MessageFns<SubscribeResponse> = {
 };
 
 function createBaseGap(): Gap {
-  return { batches: 0 };
+  return { batches: 0, messages: 0, reason: 0 };
 }
 
 export const Gap: MessageFns<Gap> = {
   encode(message: Gap, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.batches !== 0) {
       writer.uint32(8).uint64(message.batches);
+    }
+    if (message.messages !== 0) {
+      writer.uint32(16).uint64(message.messages);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(24).int32(message.reason);
     }
     return writer;
   },
@@ -2045,6 +2307,22 @@ export const Gap: MessageFns<Gap> = {
             message.batches = longToNumber(reader.uint64());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.messages = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2063,6 +2341,8 @@ export const Gap: MessageFns<Gap> = {
   fromPartial(object: DeepPartial<Gap>): Gap {
     const message = createBaseGap();
     message.batches = object.batches ?? 0;
+    message.messages = object.messages ?? 0;
+    message.reason = object.reason ?? 0;
     return message;
   },
 };
