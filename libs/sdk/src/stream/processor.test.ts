@@ -270,6 +270,7 @@ test("a file source has an id, a status and an end", async () => {
   await source.remove();
   const asked = gateway.state.calls.slice(-3).map(({ method }) => method);
   assert.deepEqual(asked, ["pauseSource", "resumeSource", "removeSource"]);
+  await assert.rejects(processor.addFileSource({ path: "/d", format: "xml" as "csv" }), { field: "format" });
   await assert.rejects(processor.addFileSource({ path: "" }), { field: "path" });
   await assert.rejects(processor.addFileSource({ path: "/d", pollInterval: "soon" }), {
     field: "pollInterval",

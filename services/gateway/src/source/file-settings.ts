@@ -1,6 +1,6 @@
 import { isAbsolute } from "node:path";
 import { limits } from "@millrace/envelope";
-import type { FileSource } from "@millrace/proto/source";
+import { FileFormat, type FileSource } from "@millrace/proto/source";
 import { millisecondsOf } from "../stream/wire-duration.js";
 import { type CompletedKind, invalid } from "./completed-kind.js";
 
@@ -13,6 +13,7 @@ export function completeFileSource(given: FileSource): CompletedKind {
   const file = completeFile(given);
   const poll = millisecondsOf(file.pollInterval ?? { seconds: 0, nanos: 0 });
   const identity = [file.path, file.pattern, String(poll), file.sourceId];
+  if (file.format !== FileFormat.FILE_FORMAT_LINES) identity.push(`format ${file.format}${file.delimiter}`);
   if (file.repeat !== 1) identity.push(`repeat ${file.repeat}`);
   return { kind: { $case: "file", value: file }, identity };
 }
@@ -26,7 +27,8 @@ function completeFile(given: FileSource): FileSource {
     const remedy = `Use at most ${limits.sourceIdCharsMax} characters and no control characters.`;
     throw invalid("source.file.source_id", "cannot name a source", remedy);
   }
-  const pattern = given.pattern === "" ? "*.jsonl" : given.pattern;
+  const { format, delimiter } = checkFormat(given);
+  const pattern = given.pattern === "" ? defaultPatterns[format] : given.pattern;
   checkPattern(pattern);
   const pollInterval = given.pollInterval ?? { seconds: pollMs.default / 1000, nanos: 0 };
   const poll = millisecondsOf(pollInterval);
@@ -37,7 +39,40 @@ function completeFile(given: FileSource): FileSource {
   if (given.repeat > repeatMax) {
     throw invalid("source.file.repeat", `is ${given.repeat}`, `Use 1 to ${repeatMax}.`);
   }
-  return { path, pattern, pollInterval, sourceId, repeat: Math.max(1, given.repeat) };
+  const repeat = Math.max(1, given.repeat);
+  if (repeat > 1 && format !== FileFormat.FILE_FORMAT_LINES) {
+    throw invalid("source.file.repeat", `is ${repeat}`, "Leave it out: only files of lines are repeated.");
+  }
+  return { path, pattern, pollInterval, sourceId, repeat, format, delimiter };
+}
+
+type KnownFormat = keyof typeof defaultPatterns;
+
+const defaultPatterns = {
+  [FileFormat.FILE_FORMAT_LINES]: "*.jsonl",
+  [FileFormat.FILE_FORMAT_CSV]: "*.csv",
+  [FileFormat.FILE_FORMAT_WHOLE]: "*",
+};
+
+function checkFormat(given: FileSource): { format: KnownFormat; delimiter: string } {
+  const { format, delimiter } = given;
+  switch (format) {
+    case FileFormat.FILE_FORMAT_UNSPECIFIED:
+    case FileFormat.FILE_FORMAT_LINES:
+    case FileFormat.FILE_FORMAT_WHOLE: {
+      const remedy = "Leave it out: only CSV files have one.";
+      if (delimiter !== "") throw invalid("source.file.delimiter", "belongs to another format", remedy);
+      return { format: format || FileFormat.FILE_FORMAT_LINES, delimiter };
+    }
+    case FileFormat.FILE_FORMAT_CSV:
+      if (!/^[\t\x20-\x7e]?$/.test(delimiter) || /["\w]/.test(delimiter)) {
+        const remedy = "Use one ASCII character that is no letter, digit or quote.";
+        throw invalid("source.file.delimiter", "can't part fields", remedy);
+      }
+      return { format, delimiter: delimiter || "," };
+    default:
+      throw invalid("source.file.format", "is not known", "Use lines, csv or whole.");
+  }
 }
 
 /** Refuses what cannot be a glob below a directory, so that it is told at once; ingestion compiles it. */

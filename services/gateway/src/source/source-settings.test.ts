@@ -16,6 +16,10 @@ test("a source's id follows from its stream and its settings, defaults filled in
   assert.notEqual(source.id, complete({ pattern: "*.log" }).id);
   assert.deepEqual(source, complete({ repeat: 1 }));
   assert.notEqual(source.id, complete({ repeat: 2 }).id);
+  assert.deepEqual(source, complete({ format: 1 }));
+  const csv = complete({ format: 2 });
+  assert.deepEqual(csv, complete({ format: 2, delimiter: ",", pattern: "*.csv" }));
+  assert.notEqual(csv.id, complete({ format: 2, delimiter: ";" }).id);
 });
 
 test("globs below a directory pass", () => {
@@ -37,6 +41,12 @@ test("each bad setting is refused by its field", () => {
     ["source.file.pattern", { pattern: "+(a)" }],
     ["source.file.poll_interval", { pollInterval: { seconds: 0, nanos: 1e6 } }],
     ["source.file.repeat", { repeat: 1_000_001 }],
+    ["source.file.repeat", { repeat: 2, format: 2 }],
+    ["source.file.format", { format: 9 }],
+    ["source.file.delimiter", { delimiter: ";" }],
+    ["source.file.delimiter", { format: 2, delimiter: '"' }],
+    ["source.file.delimiter", { format: 2, delimiter: "ab" }],
+    ["source.file.delimiter", { format: 2, delimiter: "é" }],
     ["source.file.source_id", { sourceId: "a\nb" }],
   ];
   for (const [field, file] of cases) {

@@ -1,10 +1,12 @@
 import { limits } from "@millrace/envelope";
 import { assert } from "@millrace/errors";
 import { Framing } from "@millrace/proto/batch";
+import { type FileSource, FileFormat as SourceFormat } from "@millrace/proto/source";
 import type { Runtime } from "@millrace/runtime";
 import type { IngestionConfig } from "../config.js";
 import type { SourceContext, SourceKind, SourceReader } from "../source/source-reader.js";
 import { createBlockPool } from "./block-pool.js";
+import type { FileFormat } from "./content/open-content.js";
 import { createFileSource, defaultTuning } from "./file-source.js";
 import { lineBatch } from "./lines/line-batch.js";
 import { positionDeltas } from "./lines/line-framer.js";
@@ -26,11 +28,14 @@ export function fileKind({ config, runtime }: { config: IngestionConfig; runtime
     const { tenant, source, stream, append, reject, lastPosition } = context;
     assert(source.kind?.$case === "file", "a file source is opened as one");
     const { path, pattern, pollInterval, repeat } = source.kind.value;
+    const format = formatOf(source.kind.value);
     const origin = { tenant, stream, sourceId: source.kind.value.sourceId };
     return createFileSource({
       tenant,
       // A stream that was deleted and made again is another one: its ids must not meet the old ones.
-      stream: `${stream.name}/${stream.createdMs}`,
+      // Nor those of the same file read in another way.
+      stream: [`${stream.name}/${stream.createdMs}`, ...formatParts(format)].join("/"),
+      format,
       path,
       pattern,
       // Sources of before had none.
@@ -42,11 +47,12 @@ export function fileKind({ config, runtime }: { config: IngestionConfig; runtime
       random: runtime.random,
       lastPosition,
       append: (frame, file) => {
-        const lines = { ...frame, positionDeltas: positionDeltas(frame), framing: Framing.FRAMING_LINES };
+        const framing = frame.packed === undefined ? Framing.FRAMING_LINES : Framing.FRAMING_PACKED;
+        const lines = { ...frame, positionDeltas: positionDeltas(frame), framing, kind: frame.packed?.kind };
         return append(lineBatch({ ...origin, file }, lines, runtime.clock.now()));
       },
-      // A line above the size limit becomes a dead letter with what was kept of it.
-      reject: ({ prefix, positionFrom, positionTo, truncatedBytes }, file) => {
+      // What can't be a message becomes a dead letter with what was kept of it.
+      reject: ({ reason, prefix, positionFrom, positionTo, truncatedBytes }, file) => {
         const lines = {
           body: prefix,
           lengths: Uint32Array.of(prefix.length),
@@ -58,7 +64,7 @@ export function fileKind({ config, runtime }: { config: IngestionConfig; runtime
         return reject({
           batch: lineBatch({ ...origin, file }, lines, runtime.clock.now()),
           code: "invalid_argument",
-          reason: "line above the size limit of a message",
+          reason,
           truncatedBytes,
         });
       },
@@ -84,4 +90,20 @@ export function fileKind({ config, runtime }: { config: IngestionConfig; runtime
 function filesOf({ files, segments }: IngestionConfig): IngestionConfig["files"] {
   const isWritten = segments.rawDir !== undefined && segments.cleanDir !== undefined;
   return isWritten ? files : { ...files, frameBytesMax: limits.batchBytesMax };
+}
+
+function formatOf({ format, delimiter }: FileSource): FileFormat {
+  switch (format) {
+    case SourceFormat.FILE_FORMAT_CSV:
+      return { kind: "csv", delimiter: delimiter.charCodeAt(0) };
+    case SourceFormat.FILE_FORMAT_WHOLE:
+      return { kind: "whole" };
+    default:
+      return { kind: "lines" };
+  }
+}
+
+function formatParts(format: FileFormat): string[] {
+  if (format.kind === "lines") return [];
+  return format.kind === "csv" ? ["csv", String(format.delimiter)] : [format.kind];
 }

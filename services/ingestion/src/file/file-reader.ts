@@ -18,6 +18,8 @@ export interface ReadRange {
   to: number;
   /** The file has come to rest: its incomplete last line is framed too. */
   flushTail: boolean;
+  /** Bytes that are read and framed at once at most. Default: a block. */
+  readBytesMax?: number;
 }
 
 /**
@@ -32,7 +34,7 @@ export async function* readFrames(
   options: { pool: BlockShare; range: ReadRange; signal: AbortSignal },
 ): AsyncGenerator<LeasedItem, void, undefined> {
   const { pool, range, signal } = options;
-  const { to } = range;
+  const { to, readBytesMax = Number.POSITIVE_INFINITY } = range;
   let readFrom = framer.position;
   if (readFrom >= to && range.flushTail) {
     // An oversize line that was passed over before: nothing is left to read, only to tell.
@@ -46,7 +48,7 @@ export async function* readFrames(
       // Given back first: who waits for a block while it holds one may wait for itself.
       current?.release();
       current = undefined;
-      const read = await readBlock(file, pool, { from: readFrom, to, signal });
+      const read = await readBlock(file, pool, { from: readFrom, to, readBytesMax, signal });
       if (read === undefined) return;
       current = read.lease;
       if (signal.aborted) return;
@@ -92,13 +94,14 @@ interface Read {
 async function readBlock(
   file: FileBytes,
   pool: BlockShare,
-  { from, to, signal }: { from: number; to: number; signal: AbortSignal },
+  { from, to, readBytesMax, signal }: { from: number; to: number; readBytesMax: number; signal: AbortSignal },
 ): Promise<Read | undefined> {
-  const taken = await pool.take(to - from, signal);
+  const wanted = Math.min(to - from, readBytesMax);
+  const taken = await pool.take(wanted, signal);
   if (taken === undefined) return undefined;
   const lease = leaseBlock(taken);
   try {
-    const length = Math.min(taken.readBytes, to - from);
+    const length = Math.min(taken.readBytes, wanted);
     const { bytesRead } = await file.read(lease.block, pool.headBytes, length, from);
     if (bytesRead === 0) throw truncated(from, to);
     return { lease, bytes: bytesRead };

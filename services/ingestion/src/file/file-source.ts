@@ -14,16 +14,19 @@ import type { BlockPool, BlockShare } from "./block-pool.js";
 import { sourceKey } from "./file-identity.js";
 import { type FileBytes, type LeasedItem, readFrames } from "./file-reader.js";
 import {
-  createLineFramer,
   defaultFrameLimits,
   type Frame,
   type FrameLimits,
+  type LineFramer,
   type Rejection,
 } from "./lines/line-framer.js";
+import { createFramer, type FileFormat, openContent, readBound } from "./content/open-content.js";
+import { isGzip } from "./content/gzip-bytes.js";
 import { repeatFile } from "./repeat/repeated-file.js";
 import { checkRoot, openFile, refusal } from "./root.js";
 import {
   checkLength,
+  checkWhole,
   hasWork,
   isFinished,
   isTailDue,
@@ -75,6 +78,8 @@ export interface FileSourceOptions extends Timers {
   pollIntervalMs: number;
   /** Passes over each file's content; 1 follows what is appended, more need files that stay as they are. */
   repeat: number;
+  /** How a file's bytes become messages. */
+  format: FileFormat;
   /** Directories below which files may be read. */
   roots: readonly string[];
   /** Where buffer says that a source resumes. */
@@ -228,7 +233,8 @@ class PolledDirectory implements FileSource {
 
   #see(name: string, stats: Parameters<typeof observe>[1]["stats"], seen: Set<string>): string {
     const key = sourceKey(this.#options, identityOf(stats));
-    const file = this.#files.get(key) ?? trackFile(key, name);
+    const isTakenAtRest = this.#options.format.kind === "whole" || isGzip(name);
+    const file = this.#files.get(key) ?? trackFile(key, name, isTakenAtRest);
     this.#files.set(key, file);
     // Of a file with two names the first is the one.
     if (!seen.has(key))
@@ -260,13 +266,7 @@ class PolledDirectory implements FileSource {
       try {
         // Swapped since the scan: the next one sees the file under its own key.
         if (sourceKey(this.#options, identityOf(stats)) !== file.key) return;
-        file.framer ??= createLineFramer(this.#tuning.frames, await this.#resumeAt(file));
-        file.appendedTo = Math.max(file.appendedTo, file.framer.framedTo);
-        const { repeat } = this.#options;
-        const size = Number(stats.size) * repeat;
-        const bytes = repeat === 1 ? handle : await repeatFile(handle, file, { size, repeat });
-        checkLength(file, file.framer, size);
-        await this.#appendAll(file, { handle: bytes, framer: file.framer, size });
+        await this.#readOpened(file, handle, Number(stats.size));
       } finally {
         await handle.close();
       }
@@ -277,6 +277,29 @@ class PolledDirectory implements FileSource {
       const error = fileError(caught, path);
       // A file that vanished is finished, and the next scan forgets it.
       file.error = error.code === "not_found" ? undefined : error;
+      file.brokenMtimeNs = error.code === "data_loss" ? file.mtimeNs : undefined;
+    }
+  }
+
+  async #readOpened(file: TrackedFile, handle: FileBytes, storedBytes: number): Promise<void> {
+    const { repeat, format } = this.#options;
+    const { signal } = this.#stop;
+    const content = await openContent(file, { handle, storedBytes, repeat, signal });
+    try {
+      const { size } = content;
+      const position = file.framer?.position ?? (await this.#resumeAt(file));
+      const { frames: limits } = this.#tuning;
+      file.framer ??= await createFramer(format, { limits, position, size, bytes: content.bytes });
+      // The first row of it is not complete.
+      if (file.framer === undefined) return;
+      file.appendedTo = Math.max(file.appendedTo, file.framer.framedTo);
+      checkLength(file, file.framer, size);
+      if (format.kind === "whole") checkWhole(file, file.framer, size);
+      const whole = { size, repeat };
+      const bytes = repeat === 1 ? content.bytes : await repeatFile(content.bytes, file, whole);
+      await this.#appendAll(file, { handle: bytes, framer: file.framer, size });
+    } finally {
+      content.close();
     }
   }
 
@@ -295,11 +318,14 @@ class PolledDirectory implements FileSource {
       },
     });
     try {
-      const range = { to: size, flushTail };
+      const range = { to: size, flushTail, ...readBound(this.#options.format) };
       const frames = readFrames(handle, framer, { pool: this.#blocks, range, signal });
       for await (const leased of frames) await window.push(this.#windowItem(file, leased));
       if (size - file.readTo >= this.#blocks.readBytes) this.#isBehind = true;
       file.readTo = size;
+      await window.drain();
+      // Blank lines are in no message.
+      if (!signal.aborted) file.appendedTo = Math.max(file.appendedTo, framer.framedTo);
     } finally {
       await window.drain();
       this.#blocked.delete(file.key);
@@ -343,7 +369,7 @@ class PolledDirectory implements FileSource {
 
 interface OpenedForReading {
   handle: FileBytes;
-  framer: ReturnType<typeof createLineFramer>;
+  framer: LineFramer;
   size: number;
 }
 

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { CodedError } from "@millrace/errors";
+import type { Kind } from "@millrace/proto/batch";
 import { type BlockPool, createBlockPool } from "./block-pool.js";
+import type { FileFormat } from "./content/open-content.js";
 import { createFileSource, type FileSourceTuning, type SourceFile } from "./file-source.js";
 import { defaultFrameLimits, type Frame } from "./lines/line-framer.js";
 
@@ -14,6 +16,9 @@ interface Appended {
   from: number;
   to: number;
   text: string;
+  /** Each message. */
+  rows: string[];
+  kind: Kind | undefined;
 }
 
 /** Large blocks of 1 MiB, and small ones of the same size. */
@@ -23,11 +28,18 @@ export function createPool(blocks: number): BlockPool {
   return createBlockPool({ headBytes, readBytes, smallReadBytes: readBytes, bytesMax });
 }
 
+export interface SetUpOptions {
+  repeat?: number;
+  pool?: BlockPool;
+  pattern?: string;
+  format?: FileFormat;
+}
+
 /** A directory, a source over it and a stand-in for buffer that remembers; time passes only in sleeps. */
 export async function setUp(
   t: TestContext,
   tuning: Partial<FileSourceTuning> = {},
-  { repeat = 1, pool = createPool(8) }: { repeat?: number; pool?: BlockPool } = {},
+  { repeat = 1, pool = createPool(8), pattern = "*.jsonl", format = { kind: "lines" } }: SetUpOptions = {},
 ) {
   const directory = await mkdtemp(join(tmpdir(), "file-source-"));
   const appended: Appended[] = [];
@@ -39,6 +51,7 @@ export async function setUp(
     /** The memory of the bodies that were offered. */
     bodies: new Set<ArrayBufferLike>(),
     rejected: [] as [number, number][],
+    reasons: [] as string[],
   };
   let nowMs = 0;
   const create = () =>
@@ -46,7 +59,8 @@ export async function setUp(
       tenant: "default",
       stream: "lines",
       path: directory,
-      pattern: "*.jsonl",
+      pattern,
+      format,
       pollIntervalMs: 1000,
       repeat,
       roots: [directory],
@@ -68,10 +82,12 @@ export async function setUp(
         buffer.bodies.add(frame.body.buffer);
         const refusal = buffer.refuse(frame, { key, name });
         if (refusal !== undefined) throw refusal;
-        appended.push({ key, name, from: frame.positionFrom, to: frame.positionTo, text });
+        const { positionFrom: from, positionTo: to } = frame;
+        appended.push({ key, name, from, to, text, rows: rowsOf(frame), kind: frame.packed?.kind });
         buffer.positions.set(key, frame.positionTo);
       },
-      reject: async ({ positionFrom, positionTo }, { key }) => {
+      reject: async ({ positionFrom, positionTo, reason }, { key }) => {
+        buffer.reasons.push(reason);
         buffer.rejected.push([positionFrom, positionTo]);
         buffer.positions.set(key, positionTo);
       },
@@ -85,7 +101,17 @@ export async function setUp(
   });
   const path = (name: string): string => join(directory, name);
   const texts = (): string[] => appended.map(({ text }) => text);
-  return { directory, path, source, create, appended, texts, sleeps, buffer };
+  const rows = (): string[] => appended.flatMap((each) => each.rows);
+  return { directory, path, source, create, appended, texts, rows, sleeps, buffer };
+}
+
+function rowsOf({ body, lengths, packed }: Frame): string[] {
+  let at = 0;
+  return [...lengths].map((length) => {
+    const row = Buffer.from(body.subarray(at, at + length)).toString();
+    at += length + (packed === undefined ? 1 : 0);
+    return row;
+  });
 }
 
 /** Waits for what the file system and the source do at their own pace; the bound only ends a failing test. */

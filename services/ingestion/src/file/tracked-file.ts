@@ -24,9 +24,15 @@ export interface TrackedFile {
   error: CodedError | undefined;
   /** Of a repeated file its size when it was first read: what a position means. */
   passBytes: number | undefined;
+  /** As it lies in the directory, where its messages are counted in something else: decoded. */
+  storedBytes: number;
+  /** Taken only once it has come to rest: as one message, or as what is complete only as a whole. */
+  isTakenAtRest: boolean;
+  /** Of a compressed file that could not be decoded: as long as it stays, it is not tried again. */
+  brokenMtimeNs: bigint | undefined;
 }
 
-export function trackFile(key: string, name: string): TrackedFile {
+export function trackFile(key: string, name: string, isTakenAtRest = false): TrackedFile {
   return {
     key,
     name,
@@ -38,6 +44,9 @@ export function trackFile(key: string, name: string): TrackedFile {
     appendedTo: 0,
     error: undefined,
     passBytes: undefined,
+    storedBytes: 0,
+    isTakenAtRest,
+    brokenMtimeNs: undefined,
   };
 }
 
@@ -46,10 +55,11 @@ export function observe(
   file: TrackedFile,
   seen: { name: string; stats: BigIntStats; repeat: number; nowMs: number },
 ): void {
-  const size = Number(seen.stats.size) * seen.repeat;
+  const storedBytes = Number(seen.stats.size);
   file.name = seen.name;
-  if (size === file.size && seen.stats.mtimeNs === file.mtimeNs) return;
-  file.size = size;
+  if (storedBytes === file.storedBytes && seen.stats.mtimeNs === file.mtimeNs) return;
+  file.storedBytes = storedBytes;
+  file.size = storedBytes * seen.repeat;
   file.mtimeNs = seen.stats.mtimeNs;
   file.unchangedSinceMs = seen.nowMs;
 }
@@ -61,6 +71,8 @@ export function isTailDue(file: TrackedFile, nowMs: number, settleMs: number): b
 
 /** Whether there is anything to read; a file that failed is tried again at each scan. */
 export function hasWork(file: TrackedFile, nowMs: number, settleMs: number): boolean {
+  if (file.isTakenAtRest && !isTailDue(file, nowMs, settleMs)) return false;
+  if (file.brokenMtimeNs === file.mtimeNs) return false;
   if (file.framer === undefined || file.error !== undefined) return true;
   if (file.size !== file.readTo) return true;
   return file.framer.framedTo < file.size && isTailDue(file, nowMs, settleMs);
@@ -77,5 +89,13 @@ export function checkLength(file: TrackedFile, framer: LineFramer, size: number)
   const error = truncated(size, framer.position);
   throw new CodedError(error.code, `${file.name}: ${error.message}`, {
     ...(error.remedy && { remedy: error.remedy }),
+  });
+}
+
+/** A file that is one message can't grow by another one. */
+export function checkWhole(file: TrackedFile, framer: LineFramer, size: number): void {
+  if (framer.framedTo === 0 || size <= framer.position) return;
+  throw new CodedError("failed_precondition", `${file.name} changed after it was read as a whole`, {
+    remedy: "Replace it by renaming a new file over it: that one is read.",
   });
 }

@@ -19,6 +19,8 @@ export interface LineBody {
   positionFrom: number;
   positionTo: number;
   framing: Framing;
+  /** Text unless it says otherwise. */
+  kind?: Kind | undefined;
 }
 
 /** Lines as a batch for buffer, which fills in id, partition and accept time. */
@@ -47,7 +49,7 @@ export function lineBatch(origin: LineOrigin, lines: LineBody, nowMs: number): O
       positionDeltas: lines.positionDeltas,
       eventTimeBaseMs: Math.round(nowMs),
       eventTimeDeltasMs: [],
-      kind: Kind.KIND_TEXT,
+      kind: lines.kind ?? Kind.KIND_TEXT,
       kinds: [],
       sourceIds: [origin.sourceId || stem(file.name)],
       sourceIdIndexes: [],

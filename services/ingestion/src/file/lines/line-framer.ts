@@ -1,4 +1,5 @@
 import { assert, present } from "@millrace/errors";
+import type { Kind } from "@millrace/proto/batch";
 
 /**
  * Cuts a file's bytes into frames of whole lines, without an object or a copy per line.
@@ -25,12 +26,15 @@ export interface Frame {
   count: number;
   /** The last line ends with the file: its 0x0A is in the body and not in the file. */
   unterminated: boolean;
+  /** The body is not the file's own lines: the messages lie back to back, and reach so far in the file. */
+  packed?: { positionDeltas: Uint32Array; kind?: Kind };
 }
 
-/** A line that is too long to be a message. */
+/** What cannot be a message. */
 export interface Rejection {
   kind: "rejection";
-  reason: "oversize";
+  /** A fixed sentence. */
+  reason: string;
   positionFrom: number;
   positionTo: number;
   /** The line's first bytes, a copy. */
@@ -228,7 +232,7 @@ class Framer implements LineFramer {
     const truncatedBytes = seenBytes - prefix.length;
     return {
       kind: "rejection",
-      reason: "oversize",
+      reason: "line above the size limit of a message",
       positionFrom,
       positionTo: this.#position,
       prefix,
@@ -252,7 +256,8 @@ interface OpenFrame {
 }
 
 /** How far each message of a frame reaches in the file: its length and its separator, if the file has one. */
-export function positionDeltas(frame: Pick<Frame, "lengths" | "unterminated">): Uint32Array {
+export function positionDeltas(frame: Pick<Frame, "lengths" | "unterminated" | "packed">): Uint32Array {
+  if (frame.packed !== undefined) return frame.packed.positionDeltas;
   const deltas = frame.lengths.map((length) => length + 1);
   const last = deltas.length - 1;
   if (frame.unterminated) deltas[last] = (deltas[last] as number) - 1;

@@ -20,6 +20,17 @@ import {
 } from "@grpc/grpc-js";
 import { Duration } from "../../../google/protobuf/duration.js";
 
+export enum FileFormat {
+  FILE_FORMAT_UNSPECIFIED = 0,
+  /** FILE_FORMAT_LINES - A line is a message. The default. */
+  FILE_FORMAT_LINES = 1,
+  /** FILE_FORMAT_CSV - A row is a message, a JSON object of texts by the names in the first row. Default pattern *.csv */
+  FILE_FORMAT_CSV = 2,
+  /** FILE_FORMAT_WHOLE - A file is a message once it has come to rest: text where it is UTF-8, else data. Default pattern * */
+  FILE_FORMAT_WHOLE = 3,
+  UNRECOGNIZED = -1,
+}
+
 export enum SourceState {
   SOURCE_STATE_UNSPECIFIED = 0,
   SOURCE_STATE_RUNNING = 1,
@@ -45,7 +56,7 @@ export interface Source {
 export interface FileSource {
   /** Absolute directory, below one of ingestion's roots. */
   path: string;
-  /** Glob of file names below the path. Default *.jsonl */
+  /** Glob of file names below the path, `** /` for any depth. Default *.jsonl */
   pattern: string;
   /** Default 1 s, at least 50 ms. */
   pollInterval:
@@ -59,6 +70,10 @@ export interface FileSource {
    * after it was first seen, and its last line must be complete.
    */
   repeat: number;
+  /** How a file becomes messages. Files that end in .gz are decoded first, once they are complete. */
+  format: FileFormat;
+  /** Between the fields of a CSV file, one ASCII character. Default: a comma. */
+  delimiter: string;
 }
 
 /**
@@ -307,7 +322,7 @@ export const Source: MessageFns<Source> = {
 };
 
 function createBaseFileSource(): FileSource {
-  return { path: "", pattern: "", pollInterval: undefined, sourceId: "", repeat: 0 };
+  return { path: "", pattern: "", pollInterval: undefined, sourceId: "", repeat: 0, format: 0, delimiter: "" };
 }
 
 export const FileSource: MessageFns<FileSource> = {
@@ -326,6 +341,12 @@ export const FileSource: MessageFns<FileSource> = {
     }
     if (message.repeat !== 0) {
       writer.uint32(40).uint32(message.repeat);
+    }
+    if (message.format !== 0) {
+      writer.uint32(48).int32(message.format);
+    }
+    if (message.delimiter !== "") {
+      writer.uint32(58).string(message.delimiter);
     }
     return writer;
   },
@@ -383,6 +404,22 @@ export const FileSource: MessageFns<FileSource> = {
             message.repeat = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.format = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.delimiter = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -407,6 +444,8 @@ export const FileSource: MessageFns<FileSource> = {
       : undefined;
     message.sourceId = object.sourceId ?? "";
     message.repeat = object.repeat ?? 0;
+    message.format = object.format ?? 0;
+    message.delimiter = object.delimiter ?? "";
     return message;
   },
 };

@@ -1,0 +1,129 @@
+import assert from "node:assert/strict";
+import { appendFile, mkdir, rename, symlink, writeFile } from "node:fs/promises";
+import test from "node:test";
+import { gzipSync } from "node:zlib";
+import { Kind } from "@millrace/proto/batch";
+import { eventually, setUp } from "../testing.js";
+
+const csv = { kind: "csv", delimiter: 44 } as const;
+
+test("rows of a CSV file become objects by the header, in quotes over several lines too", async (t) => {
+  const { path, source, rows, buffer } = await setUp(t, {}, { format: csv, pattern: "*.csv" });
+  const content = '\ufeffname,"the note",,name\r\nAnna,"a ""b"", c\r\nd",1,2\r\n\r\nBob,,"",x\n';
+  await writeFile(path("a.csv"), content);
+  source.start();
+  await eventually("both rows", () => rows().length === 2);
+  assert.deepEqual(
+    rows().map((row) => JSON.parse(row) as unknown),
+    [
+      { name: "Anna", "the note": 'a "b", c\r\nd', column_3: "1", name_2: "2" },
+      { name: "Bob", "the note": "", column_3: "", name_2: "x" },
+    ],
+  );
+  assert.deepEqual([...buffer.positions.values()], [Buffer.byteLength(content)]);
+  await eventually("drained", () => source.drained());
+});
+
+test("a CSV file goes on where it was, its header read again, and rows that come in pieces", async (t) => {
+  const { path, source, create, rows, appended } = await setUp(t, {}, { format: csv, pattern: "*.csv" });
+  await writeFile(path("a.csv"), "a,");
+  source.start();
+  await appendFile(path("a.csv"), 'b\n1,"x');
+  await appendFile(path("a.csv"), '\ny"\n');
+  await eventually("the first row", () => rows().length === 1);
+  await source.close();
+  await appendFile(path("a.csv"), "2,z");
+  const again = create();
+  t.after(() => again.close());
+  again.start();
+  await eventually("the last row, without a line feed", () => rows().length === 2);
+  assert.deepEqual(rows(), ['{"a":"1","b":"x\\ny"}', '{"a":"2","b":"z"}']);
+  assert.equal(appended.at(-1)?.from, appended.at(-2)?.to);
+});
+
+test("bad rows are rejected with a reason, and those around them pass", async (t) => {
+  const { path, source, rows, buffer } = await setUp(t, {}, { format: csv, pattern: "*.csv" });
+  const bad = Buffer.concat([Buffer.from("4,"), Buffer.from([0xff, 0x0a])]);
+  const long = `5,"${"y".repeat(1_600_000)}"\n`;
+  const lines = ["a,b\n1,2\n", "only one\n", "2,3\n", '3,"x"y\n', bad, long, "6,7\n", '8,"never closed\n'];
+  await writeFile(path("a.csv"), Buffer.concat(lines.map((line) => Buffer.from(line))));
+  source.start();
+  await eventually("the last one too", () => buffer.reasons.length === 5);
+  assert.deepEqual(rows(), ['{"a":"1","b":"2"}', '{"a":"2","b":"3"}', '{"a":"6","b":"7"}']);
+  assert.deepEqual(buffer.reasons, [
+    "a row has not as many fields as the header",
+    "text behind a closing quote",
+    "a row is not UTF-8",
+    "a row is above the size limit of a message",
+    "a quote is not closed",
+  ]);
+});
+
+test("a compressed file is decoded once it is complete, in any number of members, and resumes", async (t) => {
+  const { path, source, create, texts, buffer, appended } = await setUp(t, {}, { pattern: "**/*.gz" });
+  const lines = Array.from({ length: 50_000 }, (_, index) => `line ${index} ${"x".repeat(index % 50)}\n`);
+  const half = lines.slice(0, 25_000).join("");
+  const whole = Buffer.concat([gzipSync(half), gzipSync(lines.slice(25_000).join(""))]);
+  await mkdir(path("deep/er"), { recursive: true });
+  const name = "deep/er/a.jsonl.gz";
+  await writeFile(path(name), whole.subarray(0, whole.length - 100));
+  source.start();
+  await eventually("told", () => /not a whole gzip file/.test(source.status().lastError ?? ""));
+  assert.equal(texts().length, 0);
+  await writeFile(path("aside"), whole);
+  await rename(path("aside"), path(name));
+  await eventually("all of it", () => texts().join("").length === lines.join("").length);
+  assert.equal(texts().join(""), lines.join(""));
+  await source.close();
+  // As if half of it were appended when it was killed.
+  const [key = ""] = appended.slice(-1).map((each) => each.key);
+  buffer.positions.set(key, half.length);
+  const before = appended.length;
+  const again = create();
+  t.after(() => again.close());
+  again.start();
+  await eventually("the rest", () => again.drained());
+  assert.equal(texts().slice(before).join(""), lines.slice(25_000).join(""));
+});
+
+test("a bomb is refused while it is decoded", async (t) => {
+  const { path, source, texts } = await setUp(t, {}, { pattern: "*.gz" });
+  await writeFile(path("bomb.gz"), gzipSync(Buffer.alloc(100 * 1024 * 1024)));
+  source.start();
+  await eventually("told", () => /more than 100 times its size/.test(source.status().lastError ?? ""));
+  assert.equal(texts().length, 0);
+});
+
+test("a whole file is one message, text or data, once it is at rest; one too long is rejected", async (t) => {
+  const { path, source, appended, buffer } = await setUp(t, {}, { format: { kind: "whole" }, pattern: "*" });
+  await writeFile(path("a.txt"), "one\ntwo");
+  await writeFile(path("b.bin"), Buffer.from([1, 0, 0xff]));
+  await writeFile(path("c.txt"), "z".repeat(2_000_000));
+  await writeFile(path("d.txt.gz"), gzipSync("packed"));
+  source.start();
+  await eventually("all", () => appended.length === 3 && buffer.reasons.length === 1);
+  const found = appended.map(({ name, text, kind }) => [name, text.length, kind]).sort();
+  assert.deepEqual(found, [
+    ["a.txt", 7, Kind.KIND_TEXT],
+    ["b.bin", 3, Kind.KIND_DATA],
+    ["d.txt.gz", 6, Kind.KIND_TEXT],
+  ]);
+  assert.deepEqual(buffer.reasons, ["a file is above the size limit of a message"]);
+  await appendFile(path("a.txt"), "more");
+  await eventually("told", () => /changed after it was read/.test(source.status().lastError ?? ""));
+  assert.equal(appended.length, 3);
+});
+
+test("a link out of the directory is not followed, at any depth", async (t) => {
+  const { path, directory, source, texts } = await setUp(t, {}, { pattern: "**/*.jsonl" });
+  await mkdir(path("in"));
+  await mkdir(path("aside"));
+  await writeFile(path("in/a.jsonl"), "inside\n");
+  await symlink("/etc", path("in/etc"));
+  await symlink("/etc/hostname", path("in/b.jsonl"));
+  await symlink(directory, path("in/loop"));
+  source.start();
+  await eventually("the file", () => texts().length === 1);
+  await eventually("told", () => /symbolic link/.test(source.status().lastError ?? ""));
+  assert.deepEqual(texts(), ["inside\n"]);
+});
