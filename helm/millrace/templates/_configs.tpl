@@ -81,12 +81,19 @@ replay: { storageDir: /data/output }
 {{- end }}
 {{- end -}}
 
+{{- define "millrace.secretsDir" -}}
+{{- if .Values.secrets.existingSecret -}}
+secretsDir: /etc/millrace/secrets
+{{- end -}}
+{{- end -}}
+
 {{- define "millrace.config.ingestion" -}}
 bufferAddress: {{ include "millrace.bufferAddress" . | quote }}
 {{- if .Values.volumes.shared }}
 segments: { rawDir: /data/raw, cleanDir: /data/clean }
 {{- end }}
 files: { roots: {{ .Values.ingestion.files.roots | toJson }} }
+{{ include "millrace.secretsDir" . }}
 {{- end -}}
 
 {{- define "millrace.config.buffer" -}}
@@ -127,6 +134,7 @@ segments: { cleanDir: /data/clean }
 {{- end -}}
 
 {{- define "millrace.config.output" -}}
+{{ include "millrace.secretsDir" . }}
 segments: { cleanDir: /data/clean }
 storage: { root: /data/output }
 {{ include "millrace.readerConfig" (dict "root" . "port" 7075) }}

@@ -101,6 +101,9 @@ topologySpreadConstraints:
 {{- if and (not .root.Values.nats.enabled) .root.Values.nats.external.existingSecret }}
 - { name: nats, mountPath: /etc/millrace/nats, readOnly: true }
 {{- end }}
+{{- if and .root.Values.secrets.existingSecret (has .service (list "ingestion" "output")) }}
+- { name: secrets, mountPath: /etc/millrace/secrets, readOnly: true }
+{{- end }}
 {{- if eq .service "privacy" }}
 - { name: keys, mountPath: /etc/millrace/keys, readOnly: true }
 {{- end }}
@@ -133,6 +136,10 @@ topologySpreadConstraints:
       {{- if .root.Values.nats.external.hasCa }}
       - { key: ca.crt, path: ca.crt }
       {{- end }}
+{{- end }}
+{{- if and .root.Values.secrets.existingSecret (has .service (list "ingestion" "output")) }}
+- name: secrets
+  secret: { secretName: {{ .root.Values.secrets.existingSecret }}, defaultMode: 0440 }
 {{- end }}
 {{- if eq .service "privacy" }}
 - name: keys

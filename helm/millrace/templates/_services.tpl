@@ -160,9 +160,6 @@ made of it.
 
 {{/* What the schema can't say. */}}
 {{- define "millrace.refuse" -}}
-{{- if gt (int .Values.ingestion.replicas) 1 -}}
-{{- fail "ingestion.replicas must be 1: sources are not shared out among replicas yet" -}}
-{{- end -}}
 {{- if not (has .Values.autoscaling.mode (list "hpa" "keda" "none")) -}}
 {{- fail (printf "autoscaling.mode is %q: set it to hpa, keda or none" .Values.autoscaling.mode) -}}
 {{- end -}}

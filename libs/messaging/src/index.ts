@@ -66,6 +66,24 @@ export { isInferred, pastFilter } from "./delivery/past-filter.js";
 export { createPublisher, type Outgoing, type Published, type Publisher } from "./delivery/publisher.js";
 export { inActiveSpan, inReceivedSpan, tracedHeaders } from "./delivery/trace-context.js";
 export {
+  createLeaseEpochs,
+  createLeaseStore,
+  type Kept,
+  type LeaseChange,
+  type LeaseEpochs,
+  type LeaseKey,
+  leaseKeyOf,
+  type LeaseStore,
+} from "./sources/lease-store.js";
+export {
+  isStale,
+  mergeReports,
+  readAllReports,
+  readReports,
+  reportEveryMs,
+  reportKey,
+} from "./sources/source-reports.js";
+export {
   anonymizeEndpoint,
   cleanEndpoint,
   embedEndpoint,
@@ -79,8 +97,8 @@ export {
 export { createExemptions, exemptionEndMs, type Exemptions } from "./state/exemptions.js";
 export {
   purgeKept,
+  purgeSource,
   readLast,
-  readReports,
   storedNumbers,
   type StoredNumbers,
   storedSizes,

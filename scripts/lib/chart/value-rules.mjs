@@ -57,11 +57,12 @@ export const valueRules = {
   "nats.external.monitorUrl": { pattern: "^(https?://.+)?$" },
   "nats.preStopSeconds": { minimum: 0, maximum: 600 },
   "nats.external.replicas": { minimum: 1, maximum: 5 },
-  // Sources are not shared out: a second reader would read each file once more.
-  "ingestion.replicas": { enum: [1, null] },
   "*.replicas": count,
   "*.autoscaling.minReplicas": count,
   "*.autoscaling.maxReplicas": count,
+  // One number: sources have no lanes.
+  "ingestion.autoscaling.targetLagSeconds": { exclusiveMinimum: 0 },
+  "ingestion.autoscaling.targetLagMessages": { minimum: 1 },
   "*.autoscaling.targetLagSeconds": {
     properties: {
       high: { type: "number", exclusiveMinimum: 0 },

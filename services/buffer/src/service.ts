@@ -5,6 +5,7 @@ import {
   connectAs,
   createDeadLetterWriter,
   createExemptions,
+  createLeaseEpochs,
   createLedger,
   createPublisher,
   createStoredTracker,
@@ -16,14 +17,15 @@ import { type BuildService, createGrpcServer, internalSecurity, type Logger, una
 import { createBodyReader, keepReader } from "@millrace/segments";
 import { openAcceptJournal } from "./accept/accept-journal.js";
 import { createAcceptor } from "./accept/acceptor.js";
-import { createLeftBatches } from "./accept/left-batches.js";
+import { createFences } from "./accept/fences.js";
+import { createLeftBatches, isOvertaken } from "./accept/left-batches.js";
 import { createPaths } from "./accept/paths.js";
 import type { BufferConfig } from "./config.js";
 import { append } from "./handlers/append.js";
 import { createAppendStreams } from "./handlers/append-stream.js";
 import { getUsage } from "./handlers/get-usage.js";
 import { lastPosition } from "./handlers/last-position.js";
-import { endLease, leaseSegment, renewLease } from "./handlers/lease-segment.js";
+import { endLease, type LeaseParts, leaseSegment, renewLease } from "./handlers/lease-segment.js";
 import { reject } from "./handlers/reject.js";
 import { openQuota } from "./open-quota.js";
 import { rangeServers } from "./range-server.js";
@@ -35,6 +37,7 @@ import { keepLeases, leasesOf, openPublishers, openSides } from "./open-sides.js
  */
 export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   const { log, clock } = runtime;
+  const { sleep } = clock;
   const broker = await connectAs("buffer", config, runtime);
   // Once it answers: asked before it is up, it would seem not to sync.
   const durability = await askDurability(config.nats.monitorUrl, config.nats.requireDurable);
@@ -57,11 +60,12 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   };
   const { quota, watch, refusals } = await openQuota({ ...parts, dir, untilComparable });
   const reader = createBodyReader({ dirs: { clean: cleanDir } });
+  const paths = createPaths({ batches, bodies, reader, version: runtime.version, now: clock.now });
   const acceptor = createAcceptor({
     quota,
     registry,
     exemptions: await createExemptions(broker, clock),
-    paths: createPaths({ batches, bodies, reader, version: runtime.version, now: clock.now }),
+    paths,
     ledger,
     journal,
     now: clock.now,
@@ -70,16 +74,18 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
     recovered: [...bodies.raw.recovered, ...bodies.clean.recovered],
     left: [...bodies.raw.left, ...bodies.clean.left],
     untilRecovered: batches.untilRecovered,
-    sleep: clock.sleep,
+    sleep,
   });
-  const left = createLeftBatches({ accept: acceptor.accept, sleep: clock.sleep, log });
+  const epochs = await createLeaseEpochs(broker);
+  const fences = createFences({ epochOf: epochs.epochOf, sleep });
+  const left = createLeftBatches({ accept: acceptor.accept, isOvertaken: isOvertaken(ledger), sleep, log });
   const lease = { sides: leasesOf(bodies), owner, segmentBytes, leaseMs, refusals };
   registry.onStream(({ tenant, name, stream }) => {
     if (stream === undefined) ledger.forget(tenant, name);
     quota.onStream({ tenant, stream: name }, stream);
   });
   const call = callsOf(log);
-  const appending = append({ acceptor, durability, refusals });
+  const appending = append({ acceptor, durability, refusals, fences, discard: paths.discardBatch });
   const appendStreams = createAppendStreams({ append: appending, log });
   const server = createGrpcServer({
     listen: config.grpc,
@@ -93,11 +99,9 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
         implementation: {
           append: call("Append", (request: AppendRequest) => appending(request)),
           appendStream: appendStreams.serve,
-          lastPosition: call("LastPosition", lastPosition({ ledger, left })),
-          reject: call("Reject", reject({ deadLetters, ledger })),
-          leaseSegment: call("LeaseSegment", leaseSegment(lease)),
-          renewLease: call("RenewLease", renewLease(lease)),
-          endLease: call("EndLease", endLease(lease)),
+          lastPosition: call("LastPosition", lastPosition({ ledger, left, fences })),
+          reject: call("Reject", reject({ deadLetters, ledger, fences })),
+          ...leaseCalls(call, lease),
           getUsage: call("GetUsage", getUsage({ quota })),
         },
       },
@@ -107,9 +111,15 @@ export const buffer: BuildService<BufferConfig> = async (config, runtime) => {
   // Stopped in reverse: nothing new comes, then bodies are served until privacy is through with them.
   const served = rangeServers(config, runtime, broker.isConnected);
   if (served.length > 0) served.push(drainBodies([batches.raw, batches.clean], runtime));
-  const base = [broker, keepReader(reader, runtime), registry, ledger, tracker, acceptor];
+  const base = [broker, keepReader(reader, runtime), registry, epochs, ledger, tracker, acceptor];
   return [...base, batches.raw, batches.clean, ...served, keeping, watch, quota, server, appendStreams];
 };
+
+const leaseCalls = (call: ReturnType<typeof callsOf>, lease: LeaseParts) => ({
+  leaseSegment: call("LeaseSegment", leaseSegment(lease)),
+  renewLease: call("RenewLease", renewLease(lease)),
+  endLease: call("EndLease", endLease(lease)),
+});
 
 const callsOf =
   (log: Logger) =>

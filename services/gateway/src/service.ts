@@ -17,6 +17,7 @@ import {
   findEndpoint,
   firstStoredFrom,
   purgeKept,
+  purgeSource,
   readLast,
   readLedger,
   readPage,
@@ -91,7 +92,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     const reason = new CodedError("not_found", `stream ${name} was deleted`, { field: "stream", remedy });
     for (const calls of [openCalls, subscribers]) calls.endStream(name, reason);
   });
-  const reads = onBroker(broker);
+  const reads = onBroker(broker, clock.now);
   const feeds = createResultFeeds({
     bounds: reads.resultBounds,
     tail: reads.tailResults,
@@ -164,7 +165,7 @@ function missedCounter({ metrics }: Runtime): Api["countMissed"] {
 }
 
 /** What the handlers need of the broker, each by the one call that does it. */
-function onBroker(broker: Broker) {
+function onBroker(broker: Broker, now: () => number) {
   const publisher = createPublisher(broker);
   const tail = (jetStream: string, filter: string, { from, signal }: { from: number; signal: AbortSignal }) =>
     // What is fetched ahead of a slow reader: one result with the largest image, or many small ones.
@@ -173,7 +174,8 @@ function onBroker(broker: Broker) {
     ...requests(broker),
     purge: (of: { tenant: string; stream: string }) => purgeKept(broker, of),
     readLedger: (of: { tenant: string; stream: string }) => readLedger(broker, of),
-    readReports: (of: { tenant: string; stream: string }) => readReports(broker, of),
+    readReports: (of: { tenant: string; stream: string }) => readReports(broker, of, now()),
+    purgeSource: (of: { tenant: string; stream: string; id: string }) => purgeSource(broker, of),
     readContent: (of: { tenant: string; stream: string; artifact: string; content: string }) =>
       readLast(broker, "CONTENT", subjects.content(of.tenant, of.stream, of.artifact, of.content)),
     readContents: (

@@ -1,12 +1,20 @@
-import { connectAs, createExemptions, createPublisher, createStreamRegistry } from "@millrace/messaging";
+import {
+  connectAs,
+  createExemptions,
+  createLeaseStore,
+  createPublisher,
+  createStreamRegistry,
+} from "@millrace/messaging";
 import { type BuildService, createEgress, createSecrets, type Runtime } from "@millrace/runtime";
 import { createLeasedWriter, inlineWriter } from "@millrace/segments";
 import type { IngestionConfig } from "./config.js";
 import { appendBatch } from "./handlers/append-batch.js";
 import { rejectRows } from "./handlers/reject-rows.js";
+import { createSourceLeases } from "./lease/source-leases.js";
 import { type Appender, createAppender } from "./source/appender.js";
 import { type BufferClient, createBufferClient } from "./source/buffer-client.js";
 import { tellSourceGap } from "./source/source-gaps.js";
+import { openContext } from "./source/source-context.js";
 import { sourceKinds } from "./source/source-kinds.js";
 import { createSourceReports } from "./source/source-reports.js";
 import { createSourceRunner } from "./source/source-runner.js";
@@ -20,6 +28,7 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
   const raw = appenderOf("raw", { config, buffer, runtime });
   const clean = appenderOf("clean", { config, buffer, runtime });
   const exemptions = await createExemptions(broker, clock);
+  const leases = createSourceLeases({ store: await createLeaseStore(broker), runtime });
   const endEarlierLeases = once(() => buffer.endLeases(writerOf(runtime)));
   const publisher = createPublisher(broker);
   const runner = createSourceRunner({
@@ -32,18 +41,22 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
       secrets: createSecrets({ dir: config.secretsDir }),
       tellGap: tellSourceGap(publisher),
     }),
-    lastPosition: async (of) => {
-      await endEarlierLeases();
-      return buffer.lastPosition(of);
-    },
-    append: appendBatch({ raw, clean, exemptions }),
-    reject: rejectRows({ buffer, now: clock.now }),
+    leases,
+    openContext: openContext({
+      lastPosition: async (of) => {
+        await endEarlierLeases();
+        return buffer.lastPosition(of);
+      },
+      append: appendBatch({ raw, clean, exemptions }),
+      reject: rejectRows({ buffer, now: clock.now }),
+      endSegmentsOf: (instance) => buffer.endLeases(writerOf({ instance })),
+    }),
   });
-  const reports = await createSourceReports(broker, publisher, runner, runtime);
-  return [broker, buffer, raw, clean, registry, runner, reports];
+  const reports = await createSourceReports({ broker, publisher, runner, runtime });
+  return [broker, buffer, raw, clean, registry, leases, runner, reports];
 };
 
-const writerOf = ({ instance }: Runtime): string => `ingestion-${instance}`;
+const writerOf = ({ instance }: Pick<Runtime, "instance">): string => `ingestion-${instance}`;
 
 /** Does the work until it succeeded once. */
 function once(work: () => Promise<void>): () => Promise<void> {

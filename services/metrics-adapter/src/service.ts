@@ -6,8 +6,11 @@ import {
   connectAs,
   consumerPlans,
   createStreamRegistry,
+  defaultTenant,
   inspectConsumer,
   inspectQueue,
+  readAllReports,
+  type StreamRegistry,
   waitingBatches,
   watchLedger,
 } from "@millrace/messaging";
@@ -25,6 +28,7 @@ import { createLedgerLag } from "./lag/ledger-lag.js";
 import { createValues } from "./sampling/values.js";
 import { createLedgerSamples, type LedgerSamples } from "./sampling/ledger-samples.js";
 import { createSampler, type Sampler } from "./sampling/sampler.js";
+import { createSourceSamples } from "./sampling/source-samples.js";
 import { createStageSamples } from "./sampling/stage-samples.js";
 import { scrapePods } from "./scrape/pod-scrapes.js";
 import { createSearchTimes } from "./scrape/pod-metrics.js";
@@ -61,7 +65,18 @@ export const metricsAdapter: BuildService<MetricsAdapterConfig> = async (config,
     isConnected: broker.isConnected,
     monotonic: clock.monotonic,
   });
-  const { samples: ledgerSamples, components } = await openLedger(broker, runtime);
+  const { samples: ledgerSamples, registry, components } = await openLedger(broker, runtime);
+  const sourceSamples = createSourceSamples({
+    list: () =>
+      registry.list(defaultTenant).map((stream) => ({
+        tenant: defaultTenant,
+        stream,
+        sources: registry.sources(defaultTenant, stream.name),
+      })),
+    readReports: () => readAllReports(broker, clock.now()),
+    isConnected: broker.isConnected,
+    monotonic: clock.monotonic,
+  });
   const sampler = (what: string, take: () => Promise<void>, idleMs?: number): Sampler =>
     createSampler({ what, take, clock, log, ...(idleMs === undefined ? {} : { idleMs }) });
   const pods = { gateway: noPods, search: noPods, buffer: noPods };
@@ -75,11 +90,12 @@ export const metricsAdapter: BuildService<MetricsAdapterConfig> = async (config,
   const samplers = {
     stages: sampler("lag", stageSamples.take),
     ledger: sampler("lag by the LEDGER", ledgerSamples.take, ledgerIdleMs),
+    sources: sampler("lag of sources", sourceSamples.take, ledgerIdleMs),
     gateway: scraper("gateway"),
     search: scraper("search"),
     buffer: scraper("buffer"),
   };
-  const read = createValues({ samplers, stageSamples, ledgerSamples, searchTimes, pods });
+  const read = createValues({ samplers, stageSamples, ledgerSamples, sourceSamples, searchTimes, pods });
   const server: ApiServer = createApiServer({
     listen: config.serving,
     pair: pair.current(),
@@ -106,7 +122,7 @@ const unwell = (broker: Broker, settings: SettingsSource): string[] =>
 async function openLedger(
   broker: Broker,
   runtime: Runtime,
-): Promise<{ samples: LedgerSamples; components: Component[] }> {
+): Promise<{ samples: LedgerSamples; registry: StreamRegistry; components: Component[] }> {
   const ledger = createLedgerLag();
   const registry = await createStreamRegistry(broker);
   registry.onStream(({ tenant, name, stream }) => {
@@ -128,7 +144,7 @@ async function openLedger(
     isCurrent: () => isCurrent,
     isConnected: broker.isConnected,
   });
-  return { samples, components: [registry, watch] };
+  return { samples, registry, components: [registry, watch] };
 }
 
 /** Every pod of a headless Service. */

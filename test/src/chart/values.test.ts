@@ -8,7 +8,6 @@ const refused: [values: Record<string, unknown>, named: RegExp][] = [
   [{ gatway: {} }, /gatway/],
   [{ gateway: { replica: 2 } }, /replica\b/],
   [{ gateway: { replicas: "two" } }, /gateway.replicas/],
-  [{ ingestion: { replicas: 2 } }, /ingestion.replicas/],
   [{ nats: { replicas: 2 } }, /nats.replicas/],
   [{ nats: { enabled: false } }, /nats\.external\.url/],
   [

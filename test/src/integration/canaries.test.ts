@@ -159,6 +159,7 @@ describe("nothing raw passes the filter", () => {
       "DLQ",
       "DLQ_RAW",
       "KV_LEDGER",
+      "KV_LEASES",
       "KV_REPORTS",
     ]) {
       assert.notEqual(stored.get(stream)?.length ?? 0, 0, `${stream} is looked at`);

@@ -143,13 +143,17 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     tail("EVENTS"),
     publishTo("event.*.*.privacy_exempted"),
     direct("CONTENT"),
-    purge("RESULT", "EVENTS", "CONTENT", "EMBEDDINGS", `KV_${buckets.ledger}`, `KV_${buckets.reports}`),
+    purge("RESULT", "EVENTS", "CONTENT", "EMBEDDINGS"),
+    purge(`KV_${buckets.ledger}`, `KV_${buckets.reports}`, `KV_${buckets.leases}`),
     ask("privacy.clean", "privacy.reading", "output.reading", "inference.embed", "semantic-search.find"),
     ask("output.erase", "output.anonymize"),
   ],
   ingestion: [
     read(buckets.config),
+    read(buckets.reports),
     write(buckets.reports, ">"),
+    read(buckets.leases),
+    write(buckets.leases, ">"),
     inspect("RAW", "CLEAN", "ENRICHED"),
     publishTo("event.*.*.source_failed", "event.*.*.source_gap"),
     // Errors name files, and these may be called after people.
@@ -159,6 +163,8 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     read(buckets.config),
     read(buckets.ledger),
     write(buckets.ledger, "buffer.>"),
+    // Which lease of a source is the latest: what comes under an earlier one is refused.
+    read(buckets.leases),
     // Of later stages how much is left: whether a stream's bytes are still live.
     inspect("RAW", "CLEAN", "ENRICHED", parkedStream),
     // Past the filter only what an exempt stream takes in.
@@ -212,7 +218,13 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     publishTo("result.>", "content.>", "event.*.*.new_data", "event.*.*.dead_letter", "dlq.clean.>"),
     serve("output", ["gateway"]),
   ],
-  [adapterUser]: [measure(), inspect("RAW", "CLEAN", "ENRICHED"), read(buckets.config), read(buckets.ledger)],
+  [adapterUser]: [
+    measure(),
+    inspect("RAW", "CLEAN", "ENRICHED"),
+    read(buckets.config),
+    read(buckets.ledger),
+    read(buckets.reports),
+  ],
 };
 
 export function permissionsOf(user: BrokerUser): Permissions {

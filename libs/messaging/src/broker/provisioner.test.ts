@@ -8,7 +8,7 @@ import { type Broker, connectAs } from "./broker.js";
 import { askDurability } from "./durability.js";
 import { adminUser } from "./permissions.js";
 import { provision } from "./provisioner.js";
-import { consumerPlans, streamPlans } from "./streams.js";
+import { buckets, consumerPlans, streamPlans } from "./streams.js";
 
 const mib = 1024 * 1024;
 let nats: NatsServer;
@@ -49,7 +49,7 @@ test("a service that comes before its streams waits until all of them are there"
 test("provisioning twice makes every stream, consumer and bucket once", async () => {
   await provision(admin, { storeBytes: 512 * mib });
   const first = await picture();
-  assert.equal(Object.keys(first).length, streamPlans.length + 4);
+  assert.equal(Object.keys(first).length, streamPlans.length + Object.keys(buckets).length);
   for (const plan of consumerPlans) {
     const { config } = await admin.manager.consumers.info(plan.stream, plan.name);
     assert.equal(config.filter_subject, plan.filter);

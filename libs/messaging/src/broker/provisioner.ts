@@ -3,6 +3,7 @@ import { JetStreamApiError } from "@nats-io/jetstream";
 import type { Broker } from "./broker.js";
 import {
   attemptsAgeMs,
+  bucketShares,
   buckets,
   type ConsumerPlan,
   consumerConfig,
@@ -33,8 +34,8 @@ export async function provision(broker: Broker, options: ProvisionOptions): Prom
   }
   for (const plan of consumerPlans) await provisionConsumer(broker, plan);
   await removeUnplanned(broker);
-  const share = Math.floor(options.storeBytes * 0.02);
   for (const bucket of Object.values(buckets)) {
+    const share = Math.floor(options.storeBytes * bucketShares[bucket]);
     const ttl = bucket === buckets.attempts ? { ttl: attemptsAgeMs } : {};
     await broker.kv.create(bucket, { history: 1, replicas, max_bytes: share, allow_direct: true, ...ttl });
     // One that is there already is opened as it is.

@@ -228,11 +228,22 @@ export const buckets = {
   ledger: "LEDGER",
   /** What sources report of themselves; one value a source. */
   reports: "REPORTS",
+  /** Which replica of ingestion reads a source, and which replicas live. */
+  leases: "LEASES",
   /** How often the work on a batch was begun, from its second delivery on. */
   attempts: "ATTEMPTS",
   /** Streams, sources and policies: watched, so changes are live. */
   config: "CONFIG",
 } as const;
+
+/** Of the broker's store, with those of the streams: less than one together. */
+export const bucketShares: Record<(typeof buckets)[keyof typeof buckets], number> = {
+  LEDGER: 0.02,
+  REPORTS: 0.01,
+  LEASES: 0.005,
+  ATTEMPTS: 0.02,
+  CONFIG: 0.02,
+};
 
 /** Made after everything else, and read by every service: once it is there, all is. */
 export const lastProvisioned = buckets.config;

@@ -1,9 +1,8 @@
 import { CodedError } from "@millrace/errors";
-import { SourceReport } from "@millrace/proto/source";
 import type { Broker } from "../broker/broker.js";
 import { buckets } from "../broker/streams.js";
 import { subjects } from "../broker/subjects.js";
-import { countStored, storedKeys } from "./tail.js";
+import { countStored } from "./tail.js";
 
 interface StreamOf {
   tenant: string;
@@ -24,14 +23,6 @@ export async function readLast(
   }
 }
 
-/** What the sources of a stream report of themselves. */
-export async function readReports(broker: Broker, { tenant, stream }: StreamOf): Promise<SourceReport[]> {
-  const bucket = await broker.kv.open(buckets.reports, { allow_direct: true });
-  const keys = await storedKeys(broker, buckets.reports, `${tenant}.${stream}.*`);
-  const found = await Promise.all(keys.map((key) => bucket.get(key)));
-  return found.flatMap((entry) => (entry?.operation === "PUT" ? [SourceReport.decode(entry.value)] : []));
-}
-
 /** Removes what the bus keeps of a deleted stream: results, events, contents, vectors, accounts, reports. */
 export async function purgeKept(broker: Broker, { tenant, stream }: StreamOf): Promise<void> {
   const filters: [jetStream: string, filter: string][] = [
@@ -42,11 +33,31 @@ export async function purgeKept(broker: Broker, { tenant, stream }: StreamOf): P
     ["EMBEDDINGS", subjects.embeddingsOf(tenant, stream)],
     [`KV_${buckets.ledger}`, `$KV.${buckets.ledger}.*.${tenant}.${stream}.>`],
     [`KV_${buckets.reports}`, `$KV.${buckets.reports}.${tenant}.${stream}.>`],
+    [`KV_${buckets.leases}`, `$KV.${buckets.leases}.source.${tenant}.${stream}.>`],
   ];
+  await purgeAll(broker, filters, "Delete the stream again.");
+}
+
+/** Removes what the bus keeps of a removed source: reports and its lease. Its positions stay accepted. */
+export async function purgeSource(broker: Broker, of: StreamOf & { id: string }): Promise<void> {
+  const key = `${of.tenant}.${of.stream}.${of.id}`;
+  const filters: [jetStream: string, filter: string][] = [
+    [`KV_${buckets.reports}`, `$KV.${buckets.reports}.${key}`],
+    [`KV_${buckets.reports}`, `$KV.${buckets.reports}.${key}.>`],
+    [`KV_${buckets.leases}`, `$KV.${buckets.leases}.source.${key}`],
+  ];
+  await purgeAll(broker, filters, "Remove the source again.");
+}
+
+async function purgeAll(
+  broker: Broker,
+  filters: readonly [jetStream: string, filter: string][],
+  remedy: string,
+): Promise<void> {
   for (const [jetStream, filter] of filters) {
     await broker.manager.streams.purge(jetStream, { filter }).catch((cause: unknown) => {
       throw new CodedError("unavailable", `purge ${jetStream}: no answer from the broker`, {
-        remedy: "Delete the stream again.",
+        remedy,
         cause,
       });
     });

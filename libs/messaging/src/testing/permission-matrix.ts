@@ -19,7 +19,8 @@ const tails: Record<string, BrokerUser[]> = {
   EMBEDDINGS: ["semantic-search"],
   KV_CONFIG: everyone,
   KV_LEDGER: withLedger,
-  KV_REPORTS: ["gateway"],
+  KV_REPORTS: ["gateway", "ingestion", adapter],
+  KV_LEASES: ["ingestion", "buffer"],
 };
 const inspects: Record<string, BrokerUser[]> = {
   ...tails,
@@ -34,7 +35,8 @@ const directs: Record<string, BrokerUser[]> = {
   EMBEDDINGS: ["semantic-search"],
   KV_CONFIG: everyone,
   KV_LEDGER: withLedger,
-  KV_REPORTS: ["gateway"],
+  KV_REPORTS: ["gateway", "ingestion", adapter],
+  KV_LEASES: ["ingestion", "buffer"],
 };
 const erases: Record<string, BrokerUser[]> = {
   CONTENT: ["output"],
@@ -48,6 +50,7 @@ const purges: Record<string, BrokerUser[]> = {
   EMBEDDINGS: ["gateway"],
   KV_LEDGER: ["gateway"],
   KV_REPORTS: ["gateway"],
+  KV_LEASES: ["gateway"],
 };
 const consumers: [string, string, BrokerUser][] = [
   ["RAW", "privacy-high", "privacy"],
@@ -118,6 +121,8 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["$KV.LEDGER.results.default.s.f", ["output"]],
   ["$KV.LEDGER.store.default.s.f", ["output"]],
   ["$KV.REPORTS.default.s.f", ["ingestion"]],
+  ["$KV.LEASES.source.default.s.f", ["ingestion"]],
+  ["$KV.LEASES.member.local", ["ingestion"]],
   ["work.privacy.clean", ["gateway", "ingestion", "output"]],
   ["work.privacy.reading", ["gateway"]],
   ["work.output.reading", ["gateway"]],

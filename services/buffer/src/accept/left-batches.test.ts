@@ -23,6 +23,7 @@ async function workbench(t: TestContext) {
   const accepted: string[] = [];
   const full = new Set(["full"]);
   const left = createLeftBatches({
+    isOvertaken: async () => false,
     accept: async ({ header }: Batch) => {
       if (header === undefined) throw new CodedError("invalid_argument", "no header");
       if (full.has(header.stream)) throw new CodedError("resource_exhausted", "append: the stream is full");

@@ -1,5 +1,6 @@
 import { CodedError, disposition } from "@millrace/errors";
 import { decodeBatch } from "@millrace/envelope";
+import type { Ledger } from "@millrace/messaging";
 import type { Batch } from "@millrace/proto/batch";
 import type { Acceptance } from "./acceptor.js";
 
@@ -17,6 +18,8 @@ export interface LeftBodies {
 export interface LeftBatchesOptions {
   /** `again`: also where the batch is known, since nobody watches its message any more. */
   accept(batch: Batch, from: { sender: string; again: boolean }): Promise<Acceptance>;
+  /** Whether its source was framed anew meanwhile, so that all of it comes another way. */
+  isOvertaken(batch: Batch): Promise<boolean>;
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   log: Record<"warn" | "error", (sentence: string, fields: { id: string; code: string }) => void>;
 }
@@ -54,7 +57,7 @@ const takenWaitMs = 5_000;
  * goes the way of every batch, so whoever offers it again under the same id gets the same answer.
  */
 export function createLeftBatches(options: LeftBatchesOptions): LeftBatches {
-  const { accept, sleep, log } = options;
+  const { accept, isOvertaken: isLate, sleep, log } = options;
   const stopping = new AbortController();
   const running = new Set<Promise<void>>();
   /** Of each source that has something waiting: the ends of what was taken of its stream. */
@@ -65,7 +68,9 @@ export function createLeftBatches(options: LeftBatchesOptions): LeftBatches {
     while (!stopping.signal.aborted) {
       bodies.pin(id);
       try {
-        const { published } = await accept(decodeBatch(bytes), { sender, again });
+        const batch = decodeBatch(bytes);
+        if (await isLate(batch)) return await bodies.unpin(id, false);
+        const { published } = await accept(batch, { sender, again });
         return await bodies.unpin(id, published !== undefined);
       } catch (caught) {
         const error = CodedError.from(caught, "accept a batch that was left");
@@ -141,6 +146,20 @@ export function createLeftBatches(options: LeftBatchesOptions): LeftBatches {
     },
   };
 }
+
+/**
+ * Part of it is accepted, and batches are accepted as a whole: another holder of the source has framed it
+ * anew from where it resumed, and reads the rest too.
+ */
+export const isOvertaken =
+  (ledger: Pick<Ledger, "account">) =>
+  async ({ header }: Batch): Promise<boolean> => {
+    if (header === undefined) return false;
+    const asked = { from: header.positionFrom, to: header.positionTo };
+    const missing = (await ledger.account(header)).settled.missing(asked);
+    const [first] = missing;
+    return first !== undefined && (first.from !== asked.from || first.to !== asked.to);
+  };
 
 const keyOf = ({ tenant, stream, source }: SourceOf): string => `${tenant}/${stream}/${source}`;
 

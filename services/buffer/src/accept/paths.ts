@@ -1,5 +1,5 @@
 import { CodedError, present } from "@millrace/errors";
-import { encodeBatch, idText, type OpenBatch, stamp } from "@millrace/envelope";
+import { batchId, encodeBatch, idText, type OpenBatch, stamp } from "@millrace/envelope";
 import {
   type BatchPublisher,
   isInferred,
@@ -23,6 +23,8 @@ export interface Paths {
   exempt(open: OpenBatch, body: Batch["body"], of: { stream: Stream; startedMs: number }): Promise<Published>;
   /** The batch is known: a body that was written for it once more can go. */
   discard(id: string, body: Batch["body"]): Promise<void>;
+  /** The batch is refused for good: as `discard`, under the id that its writer gave its frame. */
+  discardBatch(batch: Batch): Promise<void>;
 }
 
 /** Frees what a writer with a lease wrote. */
@@ -57,6 +59,13 @@ export function createPaths({ batches, bodies, reader, version, now }: PathOptio
     return present(published.at(-1), "a piece of the batch");
   };
 
+  const discard: Paths["discard"] = async (id, body) => {
+    if (body?.$case !== "range") return;
+    await bodies[body.value.log.startsWith("raw/") ? "raw" : "clean"]
+      .discard(id, body.value)
+      .catch(ignoreEnded);
+  };
+
   return {
     raw: (open, body) => {
       const subject = subjects.raw(routeOf(open.header));
@@ -81,11 +90,9 @@ export function createPaths({ batches, bodies, reader, version, now }: PathOptio
         reader.release(fetched);
       }
     },
-    discard: async (id, body) => {
-      if (body?.$case !== "range") return;
-      await bodies[body.value.log.startsWith("raw/") ? "raw" : "clean"]
-        .discard(id, body.value)
-        .catch(ignoreEnded);
+    discard,
+    discardBatch: async ({ header, body }) => {
+      if (header !== undefined) await discard(batchId(header, header.positionFrom, header.positionTo), body);
     },
   };
 }

@@ -5,6 +5,8 @@ import { Framing } from "@millrace/proto/batch";
 import { AppendRequest, Sender } from "@millrace/proto/buffer";
 import { append } from "./append.js";
 
+const fences = { under: <T>(_: unknown, work: () => Promise<T>): Promise<T> => work() };
+const discard = () => assert.fail("no body is discarded");
 const refusals = { note: () => assert.fail("nothing is refused for want of room") };
 
 async function senderOf(request: AppendRequest): Promise<string> {
@@ -13,7 +15,8 @@ async function senderOf(request: AppendRequest): Promise<string> {
     told = sender;
     return { id: "0".repeat(32), published: undefined };
   };
-  await append({ acceptor: { name: "acceptor", accept }, durability: "synced", refusals })(request);
+  const acceptor = { name: "acceptor", accept };
+  await append({ acceptor, durability: "synced", refusals, fences, discard })(request);
   return told;
 }
 

@@ -1,11 +1,18 @@
 import { CodedError } from "@millrace/errors";
 import { batchId, checkBatch, idBytes, openBatch } from "@millrace/envelope";
 import type { DeadLetterWriter, Ledger } from "@millrace/messaging";
+import type { Fences } from "../accept/fences.js";
 import type { RejectRequest, RejectResponse } from "@millrace/proto/buffer";
+
+export interface RejectParts {
+  deadLetters: DeadLetterWriter;
+  ledger: Ledger;
+  fences: Pick<Fences, "under">;
+}
 
 /** Dead-letters what a source could not frame, and counts it as come in and dead. */
 export const reject =
-  ({ deadLetters, ledger }: { deadLetters: DeadLetterWriter; ledger: Ledger }) =>
+  ({ deadLetters, ledger, fences }: RejectParts) =>
   async (request: RejectRequest): Promise<RejectResponse> => {
     const letter = request.deadLetter;
     const batch = letter?.batch;
@@ -18,11 +25,14 @@ export const reject =
     const open = openBatch(batch, batch.body.value);
     const { header } = open;
     const interval = { from: header.positionFrom, to: header.positionTo };
-    const account = await ledger.account(header);
-    if (account.settled.missing(interval).length === 0) return {};
-    header.id = idBytes(batchId(header, interval.from, interval.to));
-    const rows = Array.from({ length: header.count }, (_, row) => row);
-    await deadLetters.write(open, rows, new CodedError("invalid_argument", letter.reason), 1);
-    ledger.settle(header, { intervals: [interval], done: header.count, dead: header.count });
-    return {};
+    const { tenant, stream } = header;
+    return fences.under({ tenant, stream, fence: request.fence }, async () => {
+      const account = await ledger.account(header);
+      if (account.settled.missing(interval).length === 0) return {};
+      header.id = idBytes(batchId(header, interval.from, interval.to));
+      const rows = Array.from({ length: header.count }, (_, row) => row);
+      await deadLetters.write(open, rows, new CodedError("invalid_argument", letter.reason), 1);
+      ledger.settle(header, { intervals: [interval], done: header.count, dead: header.count });
+      return {};
+    });
   };

@@ -29,6 +29,8 @@ test("files are read in the order of their names, to their ends", async (t) => {
     position: "9 bytes of 3 files",
     files: 3,
     lagBytes: 0,
+    lagMessages: 0,
+    lagSeconds: 0,
     lastError: undefined,
   });
 });
@@ -230,6 +232,8 @@ test("a file that vanished is finished", async (t) => {
     position: "0 bytes of 0 files",
     files: 0,
     lagBytes: 0,
+    lagMessages: 0,
+    lagSeconds: 0,
     lastError: undefined,
   });
 });

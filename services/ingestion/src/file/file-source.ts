@@ -13,6 +13,7 @@ import type { SourceReader, SourceReaderStatus } from "../source/source-reader.j
 import type { BlockPool, BlockShare } from "./block-pool.js";
 import { sourceKey } from "./file-identity.js";
 import { type FileBytes, type LeasedItem, readFrames } from "./file-reader.js";
+import { createLagRate, type LagRate } from "./lag-rate.js";
 import {
   defaultFrameLimits,
   type Frame,
@@ -139,6 +140,7 @@ class PolledDirectory implements FileSource {
   readonly #files = new Map<string, TrackedFile>();
   /** Reads in progress by key; at most filesInFlightMax. */
   readonly #active = new Map<string, Promise<void>>();
+  readonly #rate: LagRate;
   /** Files with work, in the order of their names; the rest of the last scan. */
   #queue: TrackedFile[] = [];
   /** Refused appends by key. */
@@ -155,6 +157,7 @@ class PolledDirectory implements FileSource {
     this.#options = options;
     this.#tuning = { ...defaultTuning, ...options.tuning };
     this.#blocks = options.pool.share();
+    this.#rate = createLagRate(options.now);
     assert(this.#tuning.frames.messageBytesMax <= this.#blocks.headBytes, "a block's head holds a message");
   }
 
@@ -170,12 +173,17 @@ class PolledDirectory implements FileSource {
     const error = failed ?? fileFailed ?? this.#entryErrors[0];
     const lastError = error ?? refused[0];
     const going = error === undefined && lastError !== undefined ? "waiting" : "running";
+    const lagBytes = files.reduce((sum, file) => sum + Math.max(0, file.size - file.appendedTo), 0);
     const appended = files.reduce((sum, file) => sum + file.appendedTo, 0);
     return {
       state: failed === undefined ? going : "failed",
       position: `${appended} bytes of ${files.length} ${files.length === 1 ? "file" : "files"}`,
       files: files.length,
-      lagBytes: files.reduce((sum, file) => sum + Math.max(0, file.size - file.appendedTo), 0),
+      lagBytes,
+      // What can't be read has a lag that nobody knows.
+      ...(this.#hasScanned && this.#directoryError === undefined
+        ? this.#rate.read({ appendedBytes: appended, lagBytes })
+        : {}),
       lastError: lastError?.toString(),
     };
   }
@@ -335,6 +343,7 @@ class PolledDirectory implements FileSource {
   #windowItem(file: TrackedFile, { item, release }: LeasedItem) {
     const sourceFile = { key: file.key, name: file.name };
     const { append, reject } = this.#options;
+    if (item.kind === "frame") this.#rate.note(item.count, item.positionTo - item.positionFrom);
     const send = () => (item.kind === "frame" ? append(item, sourceFile) : reject(item, sourceFile));
     return { positionTo: item.positionTo, send, release };
   }

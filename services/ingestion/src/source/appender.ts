@@ -2,11 +2,12 @@ import { CodedError } from "@millrace/errors";
 import type { OpenBatch } from "@millrace/envelope";
 import type { Clock, Component } from "@millrace/runtime";
 import type { LeasedWriter } from "@millrace/segments";
+import type { Fence } from "@millrace/proto/buffer";
 import type { BufferClient } from "./buffer-client.js";
 
 /** Makes batches durable and hands them to buffer, which frames, counts and publishes them. */
 export interface Appender extends Component {
-  append(open: OpenBatch): Promise<void>;
+  append(open: OpenBatch, fence: Fence | undefined): Promise<void>;
 }
 
 const beatMs = 1_000;
@@ -26,10 +27,13 @@ export function createAppender(
       await clock.sleep(beatMs, stopping.signal);
     }
   };
-  const tryOnce = async (open: OpenBatch, isLast: boolean): Promise<boolean> => {
+  const tryOnce = async (
+    { open, fence }: { open: OpenBatch; fence: Fence | undefined },
+    isLast: boolean,
+  ): Promise<boolean> => {
     const { id, bytes } = await bodies.place(open);
     try {
-      await buffer.appendEncoded(bytes);
+      await buffer.appendEncoded(bytes, fence);
       bodies.settled(id);
       return true;
     } catch (caught) {
@@ -54,8 +58,8 @@ export function createAppender(
       await beating;
       await bodies.close();
     },
-    append: async (open) => {
-      for (let tries = 1; !(await tryOnce(open, tries >= triesMax)); ) tries += 1;
+    append: async (open, fence) => {
+      for (let tries = 1; !(await tryOnce({ open, fence }, tries >= triesMax)); ) tries += 1;
     },
   };
 }

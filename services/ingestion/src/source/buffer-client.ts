@@ -5,6 +5,7 @@ import {
   AppendResponse,
   BufferServiceClient,
   BufferServiceService,
+  Fence,
   type LastPositionRequest,
   Sender,
   Side,
@@ -22,8 +23,8 @@ import type { LeaseClient } from "@millrace/segments";
 
 export interface BufferClient extends Component {
   /** A `Batch` as protobuf, its body inline or in a segment of this node that was leased. */
-  appendEncoded(batch: Uint8Array): Promise<AppendResponse>;
-  reject(deadLetter: DeadLetter): Promise<void>;
+  appendEncoded(batch: Uint8Array, fence: Fence | undefined): Promise<AppendResponse>;
+  reject(deadLetter: DeadLetter, fence: Fence | undefined): Promise<void>;
   lastPosition(of: LastPositionRequest): Promise<number>;
   /** Leases of a side for a writer of this name. */
   leasesOf(writer: string, side: "raw" | "clean"): LeaseClient;
@@ -37,12 +38,20 @@ const sender = new BinaryWriter()
   .finish();
 
 /** An AppendRequest around a batch that is encoded already. */
-function requestOf(batch: Uint8Array): Buffer {
+function requestOf(batch: Uint8Array, fence: Fence | undefined): Buffer {
   const field = new BinaryWriter()
     .uint32((1 << 3) | 2)
     .uint32(batch.length)
     .finish();
-  return Buffer.concat([field, batch, sender]);
+  return Buffer.concat([field, batch, sender, fenceField(fence)]);
+}
+
+function fenceField(fence: Fence | undefined): Uint8Array {
+  if (fence === undefined) return new Uint8Array();
+  return new BinaryWriter()
+    .uint32((3 << 3) | 2)
+    .bytes(Fence.encode(fence).finish())
+    .finish();
 }
 
 const asIs = (bytes: Buffer): Buffer => bytes;
@@ -73,9 +82,9 @@ export function createBufferClient(
   return {
     name: "buffer-client",
     stop: async () => client.close(),
-    appendEncoded: (batch) => callUnary(append, requestOf(batch), call("append to buffer")),
-    reject: async (deadLetter) => {
-      await callUnary(client.reject.bind(client), { deadLetter }, call("reject to buffer"));
+    appendEncoded: (batch, fence) => callUnary(append, requestOf(batch, fence), call("append to buffer")),
+    reject: async (deadLetter, fence) => {
+      await callUnary(client.reject.bind(client), { deadLetter, fence }, call("reject to buffer"));
     },
     lastPosition: async (of) => {
       const answer = await callUnary(

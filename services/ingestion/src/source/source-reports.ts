@@ -1,73 +1,71 @@
 import { deriveId } from "@millrace/envelope";
 import { present } from "@millrace/errors";
-import { ask, type Broker, buckets, cleanEndpoint, type Publisher, subjects } from "@millrace/messaging";
+import {
+  ask,
+  type Broker,
+  buckets,
+  cleanEndpoint,
+  type Publisher,
+  reportEveryMs,
+  reportKey,
+  subjects,
+} from "@millrace/messaging";
 import { Event } from "@millrace/proto/event";
 import { SourceReport, SourceState } from "@millrace/proto/source";
 import type { Component, Runtime } from "@millrace/runtime";
 import type { SourceReaderStatus } from "./source-reader.js";
-import type { SourceRunner } from "./source-runner.js";
+import type { SourceEntry, SourceRunner } from "./source-runner.js";
 
 const intervalMs = 1_000;
 const cleanTimeoutMs = 1_000;
 /** Stands for an error until privacy has seen its text. */
 const notCleanYet = "an error; what it is follows as soon as privacy answers";
 
+interface Told {
+  content: string;
+  atMs: number;
+  /** The failure under way is an event already. */
+  failed: boolean;
+}
+
+export interface ReportParts {
+  broker: Broker;
+  publisher: Publisher;
+  runner: Pick<SourceRunner, "statuses">;
+  runtime: Runtime;
+}
+
 /**
- * Tells in REPORTS what each source does, once a second and only what changed; a new failure is an event as
- * well.
+ * Tells in REPORTS what each source of this replica does: once a second what changed, and every 10 s all. A
+ * failure is an event as well, once from its begin to its end, whoever reads the source in between.
  */
-export async function createSourceReports(
-  broker: Broker,
-  publisher: Publisher,
-  runner: SourceRunner,
-  runtime: Runtime,
-): Promise<Component> {
+export async function createSourceReports({
+  broker,
+  publisher,
+  runner,
+  runtime,
+}: ReportParts): Promise<Component> {
   const bucket = await broker.kv.open(buckets.reports, { allow_direct: true });
-  const told = new Map<string, string>();
-  const cleaned = new Map<string, { text: string; clean: string }>();
+  const told = new Map<string, Told>();
+  const cleanError = createErrorCleaner(broker);
   const stopping = new AbortController();
 
-  /** An error names paths, and a file may be called after a person: it passes privacy like a message. */
-  const cleanError = async (tenant: string, id: string, text: string): Promise<string> => {
-    if (text === "") return "";
-    const known = cleaned.get(id);
-    if (known?.text === text) return known.clean;
-    const request = { tenant, stream: "", texts: [text], names: [], bodies: [] };
-    try {
-      const { texts } = await ask(broker, cleanEndpoint, request, cleanTimeoutMs);
-      const clean = present(texts[0], "privacy's answer to a text");
-      cleaned.set(id, { text, clean });
-      return clean;
-    } catch {
-      return notCleanYet;
-    }
-  };
-
-  const report = async (entry: ReturnType<SourceRunner["statuses"]>[number]): Promise<void> => {
-    const { tenant, source, status, error } = entry;
-    const lastError = await cleanError(tenant, source.id, error ?? status?.lastError ?? "");
-    const value: SourceReport = {
-      id: source.id,
-      stream: source.stream,
-      state: stateOf(status?.state, error),
-      files: status?.files ?? 0,
-      lagBytes: status?.lagBytes ?? 0,
-      lastError,
-      timeMs: 0,
-      holder: status === undefined ? "" : runtime.instance,
-      lagMessages: status?.lagMessages,
-      position: status?.position ?? "",
-      lagSeconds: status?.lagSeconds,
-    };
+  const report = async (entry: SourceEntry): Promise<void> => {
+    const { tenant, source, leased } = entry;
+    const key = reportKey({ tenant, ...source }, leased ? undefined : runtime.instance);
+    const before = told.get(key) ?? (await earlier(bucket, key));
+    const value = reportOf(entry, runtime.instance);
+    value.lastError = await cleanError(tenant, source.id, value.lastError);
     const content = JSON.stringify(value);
-    if (told.get(source.id) === content) return;
+    const nowMs = runtime.clock.monotonic();
+    if (before.content === content && nowMs - before.atMs < reportEveryMs) return;
     value.timeMs = Math.round(runtime.clock.now());
-    await bucket.put(`${tenant}.${source.stream}.${source.id}`, SourceReport.encode(value).finish());
-    const isNew = !(told.get(source.id) ?? "").includes(JSON.stringify(lastError));
+    await bucket.put(key, SourceReport.encode(value).finish());
     // Whoever waits has not failed.
-    const hasFailed = lastError !== "" && value.state !== SourceState.SOURCE_STATE_WAITING;
-    if (hasFailed && lastError !== notCleanYet && isNew) await tell(tenant, value);
-    told.set(source.id, content);
+    const hasError = value.lastError !== "" && value.state !== SourceState.SOURCE_STATE_WAITING;
+    const failed = hasError && (before.failed || value.lastError !== notCleanYet);
+    if (failed && !before.failed) await tell(tenant, value);
+    told.set(key, { content, atMs: nowMs, failed });
   };
 
   /** The event names the source, not what is wrong with it: whoever may know reads the source's status. */
@@ -87,13 +85,24 @@ export async function createSourceReports(
     });
   };
 
+  const reportAll = async (): Promise<void> => {
+    const entries = runner.statuses();
+    for (const entry of entries) {
+      await report(entry).catch((caught: unknown) =>
+        runtime.log.warn("source report not written, trying again", { error: String(caught) }),
+      );
+    }
+    // What another replica reads now, it reports.
+    const keys = new Set(
+      entries.map(({ tenant, source, leased }) =>
+        reportKey({ tenant, ...source }, leased ? undefined : runtime.instance),
+      ),
+    );
+    for (const key of told.keys()) if (!keys.has(key)) told.delete(key);
+  };
   const loop = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
-      for (const entry of runner.statuses()) {
-        await report(entry).catch((caught: unknown) =>
-          runtime.log.warn("source report not written, trying again", { error: String(caught) }),
-        );
-      }
+      await reportAll();
       await runtime.clock.sleep(intervalMs, stopping.signal);
     }
   };
@@ -110,9 +119,61 @@ export async function createSourceReports(
   };
 }
 
-/** A source without status is paused. */
+interface Reports {
+  get(key: string): Promise<{ operation: string; value: Uint8Array } | null>;
+}
+
+/** What was said of the source before this replica read it: a failure that goes on is no new one. */
+async function earlier(bucket: Reports, key: string): Promise<Told> {
+  const found = await bucket.get(key);
+  const report = found?.operation === "PUT" ? SourceReport.decode(found.value) : undefined;
+  const failed =
+    report !== undefined &&
+    !["", notCleanYet].includes(report.lastError) &&
+    report.state !== SourceState.SOURCE_STATE_WAITING;
+  return { content: "", atMs: 0, failed };
+}
+
+/** An error names paths, and a file may be called after a person: it passes privacy like a message. */
+function createErrorCleaner(broker: Broker) {
+  const cleaned = new Map<string, { text: string; clean: string }>();
+  return async (tenant: string, id: string, text: string): Promise<string> => {
+    if (text === "") {
+      cleaned.delete(id);
+      return "";
+    }
+    const known = cleaned.get(id);
+    if (known?.text === text) return known.clean;
+    const request = { tenant, stream: "", texts: [text], names: [], bodies: [] };
+    try {
+      const { texts } = await ask(broker, cleanEndpoint, request, cleanTimeoutMs);
+      const clean = present(texts[0], "privacy's answer to a text");
+      cleaned.set(id, { text, clean });
+      return clean;
+    } catch {
+      return notCleanYet;
+    }
+  };
+}
+
+function reportOf({ source, status, error }: SourceEntry, instance: string): SourceReport {
+  return {
+    id: source.id,
+    stream: source.stream,
+    state: stateOf(status?.state, error),
+    files: status?.files ?? 0,
+    lagBytes: status?.lagBytes ?? 0,
+    lastError: error ?? status?.lastError ?? "",
+    timeMs: 0,
+    holder: instance,
+    lagMessages: status?.lagMessages,
+    position: status?.position ?? "",
+    lagSeconds: status?.lagSeconds,
+  };
+}
+
 function stateOf(state: SourceReaderStatus["state"] | undefined, error: string | undefined): SourceState {
   if (error !== undefined || state === "failed") return SourceState.SOURCE_STATE_FAILED;
   if (state === "waiting") return SourceState.SOURCE_STATE_WAITING;
-  return state === undefined ? SourceState.SOURCE_STATE_PAUSED : SourceState.SOURCE_STATE_RUNNING;
+  return SourceState.SOURCE_STATE_RUNNING;
 }

@@ -1,4 +1,5 @@
 import { CodedError } from "@millrace/errors";
+import type { SourceMetric } from "../sampling/source-samples.js";
 import { type Labels, parseSelector, selectLabels } from "./label-selector.js";
 
 export const stages = ["privacy", "inference", "search", "results", "store"] as const;
@@ -11,6 +12,7 @@ export type Lane = (typeof lanes)[number];
 export type Query =
   | { of: "stage"; metric: StageMetric; stage: Stage; lane: Lane | undefined }
   | { of: "ledger"; metric: LedgerMetric; stage: Stage }
+  | { of: "sources"; metric: SourceMetric }
   | { of: "buffer" }
   | { of: "open_streams" }
   | { of: "search_p99_ms" };
@@ -29,7 +31,15 @@ export interface Series {
 const ofStage: readonly string[] = ["lag_seconds", "lag_batches", "oldest_age_seconds"];
 const ofLedger: readonly string[] = ["lag_messages", "lag_bytes"];
 
-export const metricNames: readonly string[] = [...ofStage, ...ofLedger, "open_streams", "search_p99_ms"];
+const ofSources: readonly string[] = ["source_lag_messages", "source_lag_seconds"];
+
+export const metricNames: readonly string[] = [
+  ...ofStage,
+  ...ofLedger,
+  ...ofSources,
+  "open_streams",
+  "search_p99_ms",
+];
 
 /** Errors: `not_found` for a metric, `invalid_argument` for a selector. */
 export function seriesOf(metric: string, selector: string): Series[] {
@@ -48,6 +58,10 @@ export function seriesOf(metric: string, selector: string): Series[] {
         : { labels: { stage }, query: { of: "ledger", metric, stage: stage as Stage } },
     );
   }
+  if (isSourceMetric(metric)) {
+    selectLabels(wanted, {});
+    return [{ labels: {}, query: { of: "sources", metric } }];
+  }
   if (metric !== "open_streams" && metric !== "search_p99_ms") {
     throw new CodedError("not_found", `there is no metric ${metric}`, {
       field: "metric",
@@ -59,6 +73,7 @@ export function seriesOf(metric: string, selector: string): Series[] {
 }
 
 const isStageMetric = (metric: string): metric is StageMetric => ofStage.includes(metric);
+const isSourceMetric = (metric: string): metric is SourceMetric => ofSources.includes(metric);
 const isLedgerMetric = (metric: string): metric is LedgerMetric => ofLedger.includes(metric);
 
 /** A sum over stages would scale one for the lag of another. */

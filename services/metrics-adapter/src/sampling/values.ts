@@ -2,14 +2,16 @@ import type { Query } from "../api/metric-query.js";
 import { type SearchTimes, sumByLabel, sumGauge } from "../scrape/pod-metrics.js";
 import type { LedgerSamples } from "./ledger-samples.js";
 import type { Sampler } from "./sampler.js";
+import type { SourceSamples } from "./source-samples.js";
 import type { StageSamples } from "./stage-samples.js";
 
 type Scraped = "gateway" | "search" | "buffer";
 
 export interface ValuesParts {
-  samplers: Readonly<Record<Scraped | "stages" | "ledger", Pick<Sampler, "ask">>>;
+  samplers: Readonly<Record<Scraped | "stages" | "ledger" | "sources", Pick<Sampler, "ask">>>;
   stageSamples: Pick<StageSamples, "read">;
   ledgerSamples: Pick<LedgerSamples, "messages" | "bytes">;
+  sourceSamples: Pick<SourceSamples, "read">;
   searchTimes: Pick<SearchTimes, "p99Ms">;
   /** The last metrics of each pod. */
   pods: Readonly<Record<Scraped, ReadonlyMap<string, string>>>;
@@ -42,6 +44,9 @@ export function createValues(parts: ValuesParts): (query: Query) => Promise<numb
         await samplers.buffer.ask();
         return [...sumByLabel(pods.buffer, liveBytes, "stream").values()].reduce((sum, of) => sum + of, 0);
       }
+      case "sources":
+        await samplers.sources.ask();
+        return parts.sourceSamples.read(query.metric);
       case "open_streams":
         await samplers.gateway.ask();
         return sumGauge(pods.gateway, "millrace_open_streams");

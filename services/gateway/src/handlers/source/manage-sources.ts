@@ -16,6 +16,7 @@ export interface SourceParts {
   tenant: string;
   store: StreamStore;
   registry: StreamRegistry;
+  purgeSource(of: { tenant: string; stream: string; id: string }): Promise<void>;
 }
 
 /**
@@ -42,11 +43,12 @@ const isSame = (one: Source, other: Source): boolean =>
   Buffer.compare(Source.encode(one).finish(), Source.encode(other).finish()) === 0;
 
 export const removeSource =
-  ({ tenant, store, registry }: SourceParts) =>
+  ({ tenant, store, registry, purgeSource }: SourceParts) =>
   async ({ stream, id }: RemoveSourceRequest): Promise<RemoveSourceResponse> => {
     await requireStream(registry.find, { tenant, name: stream });
     await requireSource(store, { tenant, stream, id, verb: "remove" });
     await store.removeSource(tenant, stream, id);
+    await purgeSource({ tenant, stream, id });
     return {};
   };
 

@@ -21,6 +21,8 @@ test("a repeated file is read in a loop, with positions going on", async (t) => 
     position: "15 bytes of 1 file",
     files: 1,
     lagBytes: 0,
+    lagMessages: 0,
+    lagSeconds: 0,
     lastError: undefined,
   });
 });

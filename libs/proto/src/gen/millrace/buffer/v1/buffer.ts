@@ -49,6 +49,16 @@ export interface AppendRequest {
    */
   batch: Batch | undefined;
   sender: Sender;
+  /** FAILED_PRECONDITION, field `fence`: the source has another holder by now. */
+  fence?: Fence | undefined;
+}
+
+/** The lease of a source under which something is sent. */
+export interface Fence {
+  /** Id of the source; tenant and stream are those of the batch. */
+  source: string;
+  /** A higher one ends all lower ones. */
+  epoch: number;
 }
 
 export interface AppendResponse {
@@ -89,6 +99,8 @@ export interface LastPositionRequest {
   tenant: string;
   stream: string;
   source: string;
+  /** Ends earlier leases of the source: what came under them is settled before the answer. */
+  fence?: Fence | undefined;
 }
 
 export interface LastPositionResponse {
@@ -96,7 +108,11 @@ export interface LastPositionResponse {
 }
 
 export interface RejectRequest {
-  deadLetter: DeadLetter | undefined;
+  deadLetter:
+    | DeadLetter
+    | undefined;
+  /** As of AppendRequest. */
+  fence?: Fence | undefined;
 }
 
 export interface RejectResponse {
@@ -164,7 +180,7 @@ export interface ReadRangeResponse {
 }
 
 function createBaseAppendRequest(): AppendRequest {
-  return { batch: undefined, sender: 0 };
+  return { batch: undefined, sender: 0, fence: undefined };
 }
 
 export const AppendRequest: MessageFns<AppendRequest> = {
@@ -174,6 +190,9 @@ export const AppendRequest: MessageFns<AppendRequest> = {
     }
     if (message.sender !== 0) {
       writer.uint32(16).int32(message.sender);
+    }
+    if (message.fence !== undefined) {
+      Fence.encode(message.fence, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -207,6 +226,14 @@ export const AppendRequest: MessageFns<AppendRequest> = {
             message.sender = reader.int32() as any;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.fence = Fence.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -226,6 +253,74 @@ export const AppendRequest: MessageFns<AppendRequest> = {
     const message = createBaseAppendRequest();
     message.batch = (object.batch !== undefined && object.batch !== null) ? Batch.fromPartial(object.batch) : undefined;
     message.sender = object.sender ?? 0;
+    message.fence = (object.fence !== undefined && object.fence !== null) ? Fence.fromPartial(object.fence) : undefined;
+    return message;
+  },
+};
+
+function createBaseFence(): Fence {
+  return { source: "", epoch: 0 };
+}
+
+export const Fence: MessageFns<Fence> = {
+  encode(message: Fence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== "") {
+      writer.uint32(10).string(message.source);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).uint64(message.epoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Fence {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFence();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Fence>): Fence {
+    return Fence.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Fence>): Fence {
+    const message = createBaseFence();
+    message.source = object.source ?? "";
+    message.epoch = object.epoch ?? 0;
     return message;
   },
 };
@@ -574,7 +669,7 @@ export const AppendStreamResponse: MessageFns<AppendStreamResponse> = {
 };
 
 function createBaseLastPositionRequest(): LastPositionRequest {
-  return { tenant: "", stream: "", source: "" };
+  return { tenant: "", stream: "", source: "", fence: undefined };
 }
 
 export const LastPositionRequest: MessageFns<LastPositionRequest> = {
@@ -587,6 +682,9 @@ export const LastPositionRequest: MessageFns<LastPositionRequest> = {
     }
     if (message.source !== "") {
       writer.uint32(26).string(message.source);
+    }
+    if (message.fence !== undefined) {
+      Fence.encode(message.fence, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -628,6 +726,14 @@ export const LastPositionRequest: MessageFns<LastPositionRequest> = {
             message.source = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.fence = Fence.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -648,6 +754,7 @@ export const LastPositionRequest: MessageFns<LastPositionRequest> = {
     message.tenant = object.tenant ?? "";
     message.stream = object.stream ?? "";
     message.source = object.source ?? "";
+    message.fence = (object.fence !== undefined && object.fence !== null) ? Fence.fromPartial(object.fence) : undefined;
     return message;
   },
 };
@@ -708,13 +815,16 @@ export const LastPositionResponse: MessageFns<LastPositionResponse> = {
 };
 
 function createBaseRejectRequest(): RejectRequest {
-  return { deadLetter: undefined };
+  return { deadLetter: undefined, fence: undefined };
 }
 
 export const RejectRequest: MessageFns<RejectRequest> = {
   encode(message: RejectRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.deadLetter !== undefined) {
       DeadLetter.encode(message.deadLetter, writer.uint32(10).fork()).join();
+    }
+    if (message.fence !== undefined) {
+      Fence.encode(message.fence, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -740,6 +850,14 @@ export const RejectRequest: MessageFns<RejectRequest> = {
             message.deadLetter = DeadLetter.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fence = Fence.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -760,6 +878,7 @@ export const RejectRequest: MessageFns<RejectRequest> = {
     message.deadLetter = (object.deadLetter !== undefined && object.deadLetter !== null)
       ? DeadLetter.fromPartial(object.deadLetter)
       : undefined;
+    message.fence = (object.fence !== undefined && object.fence !== null) ? Fence.fromPartial(object.fence) : undefined;
     return message;
   },
 };

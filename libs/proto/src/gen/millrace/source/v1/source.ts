@@ -151,6 +151,19 @@ export interface SourceReport {
   lagSeconds?: number | undefined;
 }
 
+/** Which replica of ingestion reads a source, as KV value; the revision at which it took the source is its epoch. */
+export interface SourceLease {
+  /** Instance of the replica; empty: handed back. */
+  holder: string;
+  /** Of the holder's life: it holds nothing once that is another one. */
+  session: string;
+}
+
+/** A replica of ingestion that lives, as KV value that is written each second. */
+export interface SourceMember {
+  session: string;
+}
+
 export interface AddSourceRequest {
   source: Source | undefined;
 }
@@ -1011,6 +1024,128 @@ export const SourceReport: MessageFns<SourceReport> = {
     message.lagMessages = object.lagMessages ?? undefined;
     message.position = object.position ?? "";
     message.lagSeconds = object.lagSeconds ?? undefined;
+    return message;
+  },
+};
+
+function createBaseSourceLease(): SourceLease {
+  return { holder: "", session: "" };
+}
+
+export const SourceLease: MessageFns<SourceLease> = {
+  encode(message: SourceLease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.holder !== "") {
+      writer.uint32(10).string(message.holder);
+    }
+    if (message.session !== "") {
+      writer.uint32(18).string(message.session);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SourceLease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSourceLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.holder = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SourceLease>): SourceLease {
+    return SourceLease.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SourceLease>): SourceLease {
+    const message = createBaseSourceLease();
+    message.holder = object.holder ?? "";
+    message.session = object.session ?? "";
+    return message;
+  },
+};
+
+function createBaseSourceMember(): SourceMember {
+  return { session: "" };
+}
+
+export const SourceMember: MessageFns<SourceMember> = {
+  encode(message: SourceMember, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.session !== "") {
+      writer.uint32(10).string(message.session);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SourceMember {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSourceMember();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SourceMember>): SourceMember {
+    return SourceMember.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SourceMember>): SourceMember {
+    const message = createBaseSourceMember();
+    message.session = object.session ?? "";
     return message;
   },
 };
