@@ -43,8 +43,8 @@ const message: TextMessage = {
   acceptedTime: new Date(1_700_000_000_000),
   findingsOmitted: 0,
   findings: [
-    { type: "EMAIL", place: "body", start: 0, length: 7 },
-    { type: "EMAIL", place: "body", start: 9, length: 7 },
+    { type: "EMAIL", place: "body", start: 0, length: 7, box: undefined },
+    { type: "EMAIL", place: "body", start: 9, length: 7, box: undefined },
   ],
   sentiment: { label: "positive", score: 0.5, model: "m" },
   objects: [],

@@ -12,7 +12,13 @@ import { runDemo } from "../demo/run-demo.js";
 import { type RunningLocal, runLocal } from "../local/run-local.js";
 import { prepareState, resetState } from "../local/prepare-state.js";
 import { localPorts, type LocalSystem } from "../local/service-configs.js";
-import { cacheDir, manifestPath, type PulledModel, resolveTextModel } from "../models/index.js";
+import {
+  cacheDir,
+  manifestPath,
+  type PulledModel,
+  resolveImageModels,
+  resolveTextModel,
+} from "../models/index.js";
 import { lockStateDir } from "../state/state-lock.js";
 import { onStopSignals } from "../supervisor/stop-signals.js";
 import type { World } from "./client.js";
@@ -85,9 +91,11 @@ async function up(options: UpOptions, world: World): Promise<void> {
     const cache = cacheDir(workspace, process.env);
     const log = (line: string): void => output.notice(line);
     const request = { cacheDir: cache, log, signal };
+    const models = { ...request, manifestPath: manifestPath(workspace) };
     const [server, model] = await Promise.all([
       obtainNatsServer({ ...request, env: process.env }),
-      resolveTextModel({ ...request, manifestPath: manifestPath(workspace) }),
+      resolveTextModel(models),
+      resolveImageModels(models),
     ]);
     const system = describeSystem(options, {
       stateDir,

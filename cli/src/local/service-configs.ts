@@ -85,6 +85,7 @@ export function renderServiceConfigs(system: LocalSystem): Record<ServiceUser, o
       ...base("privacy"),
       pseudonymKeyFile: pseudonymKeyFile(stateDir),
       segments: { rawDir, cleanDir },
+      images: { manifestPath: model.manifestPath, directory: model.directory },
     },
     inference: {
       ...base("inference"),

@@ -108,6 +108,9 @@ segments: { rawDir: /data/raw, cleanDir: /data/clean }
 {{- define "millrace.config.privacy" -}}
 pseudonymKeyFile: /etc/millrace/keys/pseudonyms.key
 segments: { rawDir: /data/raw, cleanDir: /data/clean }
+images:
+  manifestPath: {{ .Values.model.manifestPath | quote }}
+  directory: {{ .Values.model.directory | quote }}
 {{ include "millrace.cleanRead" . }}
 {{ include "millrace.readerConfig" (dict "root" . "port" 7074) }}
 {{- end -}}

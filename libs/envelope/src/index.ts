@@ -13,3 +13,4 @@ export * from "./message-view.js";
 export * from "./image/image-format.js";
 export * from "./image/image-view.js";
 export * from "./image/image-wishes.js";
+export * from "./face-box.js";

@@ -73,7 +73,7 @@ test("a row is shown with its id, place, content and what is known of it", () =>
     attributes: {},
     eventTime: { seconds: 1, nanos: 500_000_000 },
     priority: Priority.PRIORITY_HIGH,
-    findings: [{ type: "EMAIL", place: "body", start: 3, length: 7 }],
+    findings: [{ type: "EMAIL", place: "body", start: 3, length: 7, box: undefined }],
     sentiment: { label: "positive", score: 0.5, model: "m" },
     passport: [{ stage: "privacy", version: "1", decidedBy: "p", startedUs: 1, endedUs: 2 }],
     acceptedUs: 5,
@@ -96,7 +96,9 @@ test("an image is shown with the objects and the scene that were found in it", (
 test("text that is not UTF-8 is shown as data, and a finding of a newer version by its number", () => {
   const second = messageViews(sample())(1);
   assert.equal(second.content?.$case, "data");
-  assert.deepEqual(second.findings, [{ type: "TYPE_99", place: "name", start: 0, length: 0 }]);
+  assert.deepEqual(second.findings, [
+    { type: "TYPE_99", place: "name", start: 0, length: 0, box: undefined },
+  ]);
   assert.equal(second.findingsOmitted, 7);
   assert.deepEqual(second.attributes, { room: "kitchen" });
   assert.deepEqual(second.eventTime, { seconds: 0, nanos: 999_000_000 });

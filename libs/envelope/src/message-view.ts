@@ -1,7 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { Kind, Lane, SentimentLabel } from "@millrace/proto/batch";
 import { type Finding, type Message, Priority, type Sentiment } from "@millrace/proto/message";
-import { findingName } from "./finding-types.js";
+import { faceBoxOf } from "./face-box.js";
+import { faceCode, findingName } from "./finding-types.js";
 import { idText, messageId } from "./ids.js";
 import { imageViews } from "./image/image-view.js";
 import {
@@ -104,10 +105,20 @@ function findingsByRow({ annotations }: OpenBatch): Map<number, Finding[]> {
   if (findings === undefined) return byRow;
   for (const [at, row] of findings.rows.entries()) {
     const [start, length] = [findings.starts[at] ?? 0, findings.lengths[at] ?? 0];
-    add(row, { type: findingName(findings.types[at] ?? 0), place: "body", start, length });
+    const code = findings.types[at] ?? 0;
+    const type = findingName(code);
+    if (code === faceCode) {
+      add(row, { type, place: "box", start: 0, length: 0, box: faceBoxOf(start, length) });
+    } else add(row, { type, place: "body", start, length, box: undefined });
   }
   for (const [at, row] of findings.nameRows.entries()) {
-    add(row, { type: findingName(findings.nameTypes[at] ?? 0), place: "name", start: 0, length: 0 });
+    add(row, {
+      type: findingName(findings.nameTypes[at] ?? 0),
+      place: "name",
+      start: 0,
+      length: 0,
+      box: undefined,
+    });
   }
   return byRow;
 }

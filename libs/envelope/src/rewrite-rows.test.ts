@@ -6,7 +6,8 @@ import { messageViews } from "./message-view.js";
 import { rewriteRows } from "./rewrite-rows.js";
 import { buildBatch } from "./testing/index.js";
 
-const email = { type: "EMAIL", place: "body", start: 6, length: 7 };
+const email = { type: "EMAIL", place: "body", start: 6, length: 7, box: undefined };
+const face = { x: 1, y: 2, width: 30, height: 40 };
 
 for (const framing of [Framing.FRAMING_PACKED, Framing.FRAMING_LINES]) {
   test(`one row of a batch becomes another, and nothing of it is left in any column (${framing})`, () => {
@@ -32,7 +33,11 @@ for (const framing of [Framing.FRAMING_PACKED, Framing.FRAMING_LINES]) {
       content: { $case: "text" as const, value: "second [EMAIL]" },
       sourceId: "p-1",
       attributes: { owner: "[EMAIL]", "[EMAIL]": "yes" },
-      findings: [email, { type: "EMAIL", place: "name", start: 0, length: 0 }],
+      findings: [
+        email,
+        { type: "FACE", place: "box", start: 0, length: 0, box: face },
+        { type: "EMAIL", place: "name", start: 0, length: 0, box: undefined },
+      ],
     };
     const rewritten = rewriteRows(open, new Map([[1, next]]));
     const view = messageViews(rewritten);

@@ -1,5 +1,6 @@
 import { SentimentLabel, type AttributeColumn, type Sentiments } from "@millrace/proto/batch";
 import type { Message } from "@millrace/proto/message";
+import { packFaceBox } from "./face-box.js";
 import { findingCode } from "./finding-types.js";
 import { labelNames, messageViews } from "./message-view.js";
 import { type OpenBatch, rowOffsets, rowSourceId, stride } from "./open-batch.js";
@@ -101,7 +102,9 @@ function rewriteFindings(open: OpenBatch, rewritten: ReadonlyMap<number, Message
   const view = messageViews(open);
   const messages = Array.from({ length: open.header.count }, (_, row) => rewritten.get(row) ?? view(row));
   const all = messages.flatMap(({ findings }, row) => findings.map((finding) => ({ ...finding, row })));
-  const inBody = all.filter(({ place }) => place === "body");
+  const inBody = all
+    .filter(({ place }) => place !== "name")
+    .map(({ box, ...finding }) => (box === undefined ? finding : { ...finding, ...packFaceBox(box) }));
   const inNames = all.filter(({ place }) => place === "name");
   const omitted = messages.flatMap(({ findingsOmitted }, row) =>
     findingsOmitted > 0 ? [{ row, count: findingsOmitted }] : [],

@@ -35,7 +35,7 @@ const formatRemedy = "Send a JPEG, PNG or WebP file.";
  * @throws CodedError invalid_argument: of no known format, damaged, animated, or beyond `imageLimits`.
  */
 export async function inspectImage(bytes: Uint8Array): Promise<ImageInfo> {
-  const { bytesMax, pixelsMax } = imageLimits;
+  const { bytesMax, pixelsMax, sideMax } = imageLimits;
   if (bytes.length > bytesMax) {
     throw refused(`it has ${bytes.length} bytes, more than ${bytesMax}`, "Send it smaller.");
   }
@@ -49,6 +49,9 @@ export async function inspectImage(bytes: Uint8Array): Promise<ImageInfo> {
   if (header?.format !== format) throw damaged();
   if ((header.pages ?? 1) > 1) throw refused("it has several pages", "Send them as single images.");
   const { width, height } = header.autoOrient;
+  if (Math.max(width, height) > sideMax) {
+    throw refused(`it is ${Math.max(width, height)} pixels long, more than ${sideMax}`, "Cut it.");
+  }
   if (width * height > pixelsMax) {
     throw refused(`it has ${width} × ${height} pixels, more than ${pixelsMax}`, "Send it smaller.");
   }

@@ -16,14 +16,15 @@ const qualities: Readonly<Record<ImageFormat, readonly number[]>> = {
  * A file of pixels and nothing else: no EXIF, XMP, IPTC, ICC profile, comment, text chunk or thumbnail, and
  * no byte of the file that the pixels came from.
  *
- * @throws CodedError invalid_argument: it would be larger than `imageLimits.bytesMax`.
+ * @throws CodedError invalid_argument: it would be larger than `imageLimits.encodedBytesMax`.
  */
 export async function encodeImage(pixels: Pixels, format: ImageFormat): Promise<Uint8Array> {
   for (const quality of qualities[format]) {
     const file = await encoder(pixels, format, quality).toBuffer();
-    if (file.length <= imageLimits.bytesMax) return file;
+    if (file.length <= imageLimits.encodedBytesMax) return file;
   }
-  const reason = `as ${format} without its metadata it would have more than ${imageLimits.bytesMax} bytes`;
+  const bytesMax = imageLimits.encodedBytesMax;
+  const reason = `as ${format} without its metadata it would have more than ${bytesMax} bytes`;
   throw refused(reason, "Send it smaller, or as JPEG.");
 }
 

@@ -37,6 +37,18 @@ export const privacyConfig = z.strictObject({
         .default(1024 * 1024 * 1024),
     })
     .prefault({}),
+  images: z
+    .strictObject({
+      /** The manifest that says what the face model is and what its file's checksum is. */
+      manifestPath: z.string().default("models/manifest.json"),
+      /** Where the models' folders lie. */
+      directory: z.string().default(".millrace/models"),
+      /** The model that finds faces, by its name in the manifest; images wait where it cannot be loaded. */
+      faces: z.string().default("centerface"),
+      /** Processes that clean images, at most; each takes 200 MB, and 300 MB more for the largest image. */
+      processesMax: z.int().min(1).max(64).default(1),
+    })
+    .prefault({}),
   /** Batches in hand at once, a lane. Each holds a redacted body, up to 15 MiB until it is synced. */
   inFlightMax: z.int().min(1).max(256).default(16),
   /** … of one stream that does not say its own `parallelism`. */

@@ -1,3 +1,4 @@
+import { CodedError } from "@millrace/errors";
 import {
   type BatchPublisher,
   cleanEndpoint,
@@ -23,7 +24,6 @@ import {
   type Component,
   createRangeClient,
   createRangeServer,
-  type Logger,
   type RangeClient,
   type Runtime,
 } from "@millrace/runtime";
@@ -37,6 +37,8 @@ import {
 } from "@millrace/segments";
 import type { PrivacyConfig } from "./config.js";
 import { createFilters } from "./filter/filters.js";
+import { isOfImage } from "./image/filter-images.js";
+import { createImageFilter, type ImageFilter } from "./image/image-filter.js";
 import { createFilterPool } from "./filter/pool/filter-pool.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
 import { cleanTexts } from "./handlers/clean-texts.js";
@@ -44,7 +46,7 @@ import { filterBatch } from "./handlers/filter-batch.js";
 
 /** The only reader of RAW: what leaves here holds no personal data that the stream's policy looks for. */
 export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
-  const { log, clock, metrics, version } = runtime;
+  const { clock } = runtime;
   const filters = createFilters(await readPseudonymKey(config.pseudonymKeyFile));
   const broker = await connectAs("privacy", config, runtime);
   const publisher = createPublisher(broker);
@@ -66,8 +68,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   });
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: clock.now });
-  const redaction = createRedaction(config, log);
-  const found = metrics.counter("millrace_findings_total", "Personal data found, by type.", ["type"]);
+  const redaction = createRedaction(config, runtime);
   // Filtering keeps its thread busy: a batch a thread, and after each the event loop looks for a high one.
   const turns = createLaneTurns({ places: config.filter.threadsMax });
   const trial = createTrial({
@@ -85,7 +86,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     open: reader.open,
     verify: reader.stillTrue,
     release: reader.release,
-    handle: filterBatch({ filters, registry, ...redaction, found, version, now: clock.now }),
+    handle: filterBatch({ filters, registry, ...redaction.parts }),
     turns,
     trial,
     parallelismOf: registry.parallelismOf,
@@ -110,7 +111,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     ...serveBodies(config, { runtime, batches, healthy: broker.isConnected }),
     serveRequests(broker, runtime, cleanEndpoint, cleanTexts({ filters, registry })),
     serveRequests(broker, runtime, readingEndpoint("privacy"), tellReading(reader)),
-    { name: "filter-pool", stop: redaction.pool.close },
+    ...redaction.components,
     trial,
     lane("privacy-high"),
     lane("privacy-batch"),
@@ -146,15 +147,53 @@ function createReader(
   });
 }
 
-/** The threads that redact, and the memory for what they and this thread make. */
-function createRedaction({ filter }: PrivacyConfig, log: Logger) {
+/** The processes that clean images; none runs until one comes. */
+function createImages({ images }: PrivacyConfig, { clock, log, metrics }: Runtime): ImageFilter {
+  const { manifestPath, directory, faces, processesMax } = images;
+  const count = metrics.counter("millrace_images_total", "Images that were cleaned or refused.", ["result"]);
+  const filter = createImageFilter({
+    location: { manifestPath, directory, name: faces },
+    processesMax,
+    monotonic: clock.monotonic,
+    onLost: (error) => log.error("an image process was lost", { error: error.message }),
+  });
   return {
+    ...filter,
+    clean: async (bytes) => {
+      try {
+        const image = await filter.clean(bytes);
+        count.inc({ result: "cleaned" });
+        return image;
+      } catch (caught) {
+        if (isOfImage(CodedError.from(caught, "filter an image"))) count.inc({ result: "refused" });
+        throw caught;
+      }
+    },
+  };
+}
+
+/** The threads that redact, the memory for what they and this thread make, and the processes for images. */
+function createRedaction(config: PrivacyConfig, runtime: Runtime) {
+  const { log, clock, metrics, version } = runtime;
+  const { threads, threadsMax } = config.filter;
+  const images = createImages(config, runtime);
+  const pool = createFilterPool({
+    threadsMax,
+    onThreadLost: (error) => log.error("a filter thread was lost", { error: error.message }),
+  });
+  const components: Component[] = [
+    { name: "filter-pool", stop: pool.close },
+    { name: "image-filter", stop: images.close },
+  ];
+  const parts = {
     bodies: createBodyPool(),
     shared: createBodyPool({ shared: true }),
-    threads: filter.threads,
-    pool: createFilterPool({
-      threadsMax: filter.threadsMax,
-      onThreadLost: (error) => log.error("a filter thread was lost", { error: error.message }),
-    }),
+    threads,
+    pool,
+    cleanImage: images.clean,
+    found: metrics.counter("millrace_findings_total", "Personal data found, by type.", ["type"]),
+    version,
+    now: clock.now,
   };
+  return { parts, components };
 }

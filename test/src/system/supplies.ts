@@ -1,7 +1,13 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cacheDir, manifestPath, obtainNatsServer, resolveTextModel } from "@millrace/cli/local";
+import {
+  cacheDir,
+  manifestPath,
+  obtainNatsServer,
+  resolveImageModels,
+  resolveTextModel,
+} from "@millrace/cli/local";
 import { CodedError } from "@millrace/errors";
 
 /** The built workspace: this file is test/dist/system/supplies.js in it. */
@@ -28,8 +34,10 @@ export async function obtainSupplies({
   // A broker that somebody else runs is not what is tested or measured.
   const server = await obtainNatsServer({ ...request, env: { ...process.env, NATS_URL: "" } });
   if (!("path" in server)) throw new CodedError("internal", "nats-server was given by a URL");
-  const pulled = await resolveTextModel({ ...request, manifestPath: manifestPath(workspace) });
-  const { models } = JSON.parse(readFileSync(pulled.manifestPath, "utf8")) as {
+  const models = { ...request, manifestPath: manifestPath(workspace) };
+  const pulled = await resolveTextModel(models);
+  await resolveImageModels(models);
+  const manifest = JSON.parse(readFileSync(pulled.manifestPath, "utf8")) as {
     models: { name: string; io: { dimensions: number } }[];
   };
   return {
@@ -39,7 +47,7 @@ export async function obtainSupplies({
       directory: pulled.modelsDirectory,
       name: pulled.name,
       // Of the vectors that it makes.
-      dimensions: models.find(({ name }) => name === pulled.name)?.io.dimensions ?? 0,
+      dimensions: manifest.models.find(({ name }) => name === pulled.name)?.io.dimensions ?? 0,
     },
   };
 }

@@ -2,11 +2,28 @@ import { crc32 } from "@millrace/files";
 import { readFile } from "node:fs/promises";
 import { deflateSync } from "node:zlib";
 import sharp from "sharp";
+import type { Box } from "../blur.js";
 import type { ImageFormat } from "../sniff.js";
 
 /** A photo with one face, looking at the camera: a JPEG of 512 × 512. */
 export function facePhoto(): Promise<Uint8Array> {
   return readFile(new URL("../../photos/astronaut.jpg", import.meta.url));
+}
+
+/** The photo, or a part of it, so many pixels wide in the middle of a plain picture: a JPEG. */
+export async function framedPhoto(of: {
+  width: number;
+  height: number;
+  photo: number;
+  crop?: Box;
+}): Promise<Uint8Array> {
+  const { width, height, photo, crop = { x: 0, y: 0, width: 512, height: 512 } } = of;
+  const input = await sharp(await facePhoto())
+    .extract({ left: crop.x, top: crop.y, width: crop.width, height: crop.height })
+    .resize(photo)
+    .toBuffer();
+  const plain = sharp({ create: { width, height, channels: 3, background: "#567890" } });
+  return plain.composite([{ input }]).jpeg().toBuffer();
 }
 
 export interface PngParts {

@@ -1,2 +1,2 @@
 /** Image files for tests: a photo, and files that hide or claim something. */
-export { facePhoto, type PngParts, pngChunk, pngFile, withCanaries } from "./files.js";
+export { facePhoto, framedPhoto, type PngParts, pngChunk, pngFile, withCanaries } from "./files.js";

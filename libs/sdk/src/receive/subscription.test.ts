@@ -36,7 +36,7 @@ test("a text message carries all that is known of it", async () => {
     priority: "high",
     eventTime: new Date(1_700_000_000_500),
     acceptedTime: new Date(1_700_000_000_000),
-    findings: [{ type: "EMAIL", place: "body", start: 3, length: 7 }],
+    findings: [{ type: "EMAIL", place: "body", start: 3, length: 7, box: undefined }],
     findingsOmitted: 3,
     sentiment: { label: "positive", score: 0.5, model: "m" },
     objects: [{ label: "cup", score: 0.5, x: 1, y: 2, width: 3, height: 4, model: "o" }],

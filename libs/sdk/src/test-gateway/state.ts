@@ -74,7 +74,7 @@ export function resultMessage(id: string, content: string | Uint8Array = `text o
     attributes: { colour: "red" },
     eventTime: { seconds: 1_700_000_000, nanos: 500_000_000 },
     priority: Priority.PRIORITY_HIGH,
-    findings: [{ type: "EMAIL", place: "body", start: 3, length: 7 }],
+    findings: [{ type: "EMAIL", place: "body", start: 3, length: 7, box: undefined }],
     findingsOmitted: 3,
     sentiment: { label: "positive", score: 0.5, model: "m" },
     objects: [{ label: "cup", score: 0.5, x: 1, y: 2, width: 3, height: 4, model: "o" }],

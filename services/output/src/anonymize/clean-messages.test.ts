@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { moveFindings } from "./clean-messages.js";
 
-const finding = (type: string, start: number, length: number) => ({ type, place: "body", start, length });
+const finding = (type: string, start: number, length: number) => ({
+  type,
+  place: "body",
+  start,
+  length,
+  box: undefined,
+});
 const place = (type: string, given: [number, number], now: [number, number]) => ({
   type,
   givenStart: given[0],

@@ -1,7 +1,7 @@
 import { contentBytes, limits } from "@millrace/envelope";
 import type { Finding, Message } from "@millrace/proto/message";
 import type { CleanedBody, CleanedPlace, CleanResponse } from "@millrace/proto/work";
-import { present } from "@millrace/errors";
+import { CodedError, present } from "@millrace/errors";
 
 /** Asks privacy, with every detector on. */
 export type Clean = (asked: { names: string[]; bodies: Uint8Array[] }) => Promise<CleanResponse>;
@@ -21,11 +21,14 @@ export interface Cleaned {
  * attributes. It passed its stream's own policy long ago; tokens that are there already are found by nobody.
  */
 export async function cleanMessage(message: Message, clean: Clean): Promise<Cleaned> {
+  const isImage = message.content?.$case === "image";
+  if (isImage) requireFiltered(message);
   const attributes = Object.entries(message.attributes);
   const texts = [message.sourceId, ...attributes.flat()].map((text) => Buffer.from(text));
   const answer = await clean({
     names: [message.sourceId],
-    bodies: [contentBytes(message), ...texts],
+    // Pixels are no text: a number that is found among them is none.
+    bodies: [isImage ? new Uint8Array() : contentBytes(message), ...texts],
   });
   const [content, sourceId, ...rest] = answer.bodies;
   const inContent = present(content, "privacy's answer to a content");
@@ -50,6 +53,14 @@ export async function cleanMessage(message: Message, clean: Clean): Promise<Clea
   };
 }
 
+/** An image that passed the filter has neither metadata nor faces; another one is not made anew here. */
+function requireFiltered({ passport }: Message): void {
+  if (passport.some(({ stage }) => stage === "privacy")) return;
+  throw new CodedError("failed_precondition", "clean a message: its image never passed the privacy filter", {
+    remedy: "Delete the content, and send the image to a stream that is not exempt.",
+  });
+}
+
 function withBytes(content: Message["content"], { body }: CleanedBody): Message["content"] {
   if (content === undefined) return undefined;
   if (content.$case === "text") return { $case: "text", value: Buffer.from(body).toString("utf8") };
@@ -64,16 +75,18 @@ function findingsOf(
   inContent: readonly CleanedPlace[],
   inNames: readonly CleanedPlace[],
 ): Pick<Message, "findings" | "findingsOmitted"> {
+  const boxes = message.findings.filter(({ place }) => place === "box");
   const body = [
+    ...boxes,
     ...moveFindings(
       message.findings.filter(({ place }) => place === "body"),
       inContent,
     ),
-    ...inContent.map(({ type, start, length }) => ({ type, place: "body", start, length })),
+    ...inContent.map(({ type, start, length }) => ({ type, place: "body", start, length, box: undefined })),
   ].sort((a, b) => a.start - b.start);
   const names = [
     ...message.findings.filter(({ place }) => place === "name"),
-    ...inNames.map(({ type }) => ({ type, place: "name", start: 0, length: 0 })),
+    ...inNames.map(({ type }) => ({ type, place: "name", start: 0, length: 0, box: undefined })),
   ];
   const findings = [...body.slice(0, limits.findingsMax), ...names.slice(0, limits.nameFindingsMax)];
   const omitted = body.length + names.length - findings.length;

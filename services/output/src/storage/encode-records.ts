@@ -1,5 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import {
+  faceBoxOf,
+  faceCode,
   imageViews,
   messageId,
   omittedByRow,
@@ -31,7 +33,8 @@ const labels: Readonly<Partial<Record<SentimentLabel, string>>> = {
  *   {"id": 32 hex, "source_id": "…", "source": 32 hex, "position": n, "reach": n, "event_time": RFC 3339,
  *    "text": "…", "data": base64 or "image": base64,
  *    "attributes": {name: value},
- *    "findings": [{"type": "EMAIL", "place": "body", "start": n, "length": n}, {"type", "place": "names"}],
+ *    "findings": [{"type": "EMAIL", "place": "body", "start": n, "length": n}, {"type", "place": "names"},
+ *                 {"type": "FACE", "place": "box", "x": n, "y": n, "width": n, "height": n}],
  *    "findings_omitted": n, "sentiment": {"label": "positive", "score": −1…1, "model": "…"},
  *    "objects": [{"label", "score", "x", "y", "width", "height", "model"}],
  *    "scene": {"label", "score", "model"}}
@@ -121,7 +124,9 @@ function findingsByRow({ annotations }: OpenBatch, findingName: FindingName): Ma
   };
   for (const [at, row] of findings.rows.entries()) {
     const [start, length] = [findings.starts[at] ?? 0, findings.lengths[at] ?? 0];
-    add(row, { type: findingName(findings.types[at] ?? 0), place: "body", start, length });
+    const type = findingName(findings.types[at] ?? 0);
+    if (findings.types[at] !== faceCode) add(row, { type, place: "body", start, length });
+    else add(row, { type, place: "box", ...faceBoxOf(start, length) });
   }
   for (const [at, row] of findings.nameRows.entries()) {
     add(row, { type: findingName(findings.nameTypes[at] ?? 0), place: "names" });

@@ -1,4 +1,5 @@
 import {
+  findingName,
   idText,
   messageId,
   outputId,
@@ -6,8 +7,8 @@ import {
   rowSourceId,
   type SendableBatch,
 } from "@millrace/envelope";
+import { type Outgoing, subjects } from "@millrace/messaging";
 import { Event, type PrivacyViolation, ViolatingMessage } from "@millrace/proto/event";
-import { findingTypeOf } from "../detect/finding-type.js";
 
 /** What an event lists: an operator reads a thousand at most, and the bus carries 1 MiB. */
 const messagesMax = 1_000;
@@ -59,7 +60,7 @@ function countsByRow(clean: SendableBatch): Map<number, Counts> {
   const count = (row: number, code: number): void => {
     let counts = byRow.get(row);
     if (counts === undefined) byRow.set(row, (counts = new Map()));
-    add(counts, findingTypeOf(code) ?? "UNKNOWN", 1);
+    add(counts, findingName(code), 1);
   };
   const { findings } = clean.annotations;
   if (findings === undefined) return byRow;
@@ -70,4 +71,13 @@ function countsByRow(clean: SendableBatch): Map<number, Counts> {
 
 function add(counts: Counts, type: string, by: number): void {
   counts.set(type, (counts.get(type) ?? 0) + by);
+}
+
+/** The event as it is published, where there is one. */
+export function violations(whole: SendableBatch, nowMs: number): Outgoing[] {
+  const event = violationEvent(whole, nowMs);
+  if (event === undefined) return [];
+  const { tenant, stream } = whole.header;
+  const subject = subjects.event(tenant, stream, event.type);
+  return [{ subject, data: Event.encode(event).finish(), id: event.id }];
 }

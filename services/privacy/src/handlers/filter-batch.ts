@@ -1,20 +1,20 @@
-import { CodedError } from "@millrace/errors";
+import { boundFindings, limits, type OpenBatch, type SendableBatch, stamp } from "@millrace/envelope";
 import {
-  boundFindings,
-  limits,
-  type OpenBatch,
-  rowKind,
-  type SendableBatch,
-  stamp,
-} from "@millrace/envelope";
-import { type Handler, type Outgoing, pastFilter, type StreamRegistry, subjects } from "@millrace/messaging";
-import { Kind } from "@millrace/proto/batch";
-import { Event } from "@millrace/proto/event";
-import { findingTypeOf } from "../detect/finding-type.js";
+  type Handler,
+  noPace,
+  type Outcome,
+  type Pace,
+  pastFilter,
+  type StreamRegistry,
+} from "@millrace/messaging";
+import type { Stream } from "@millrace/proto/stream";
 import { type Bodies, filterOpenBatch, redactHere, redactInThreads } from "../filter/filter-body.js";
-import type { Filters } from "../filter/filters.js";
+import { countFindings, type FindingsCounter } from "../filter/count-findings.js";
+import type { Filter, Filters } from "../filter/filters.js";
 import type { FilterPool } from "../filter/pool/filter-pool.js";
-import { violationEvent } from "../filter/violation-event.js";
+import { violations } from "../filter/violation-event.js";
+import type { CleanImage } from "../image/clean-image.js";
+import { filterImages, hasImages, withImages, withoutImages } from "../image/filter-images.js";
 
 export interface FilterBatchParts {
   filters: Filters;
@@ -25,70 +25,87 @@ export interface FilterBatchParts {
   shared: Bodies;
   /** For streams that ask for no number; 0: this thread filters. */
   threads: number;
-  found: { inc(labels: { type: string }, by: number): void };
+  /** What images go through; see `ImageFilter.clean`. */
+  cleanImage(bytes: Uint8Array): Promise<CleanImage>;
+  found: FindingsCounter;
   version: string;
   now(): number;
 }
+
+/** What is settled of a batch before anything of it is looked at. */
+interface Work {
+  stream: Stream;
+  filter: Filter;
+  startedMs: number;
+}
+
+/** For the texts beside images, which are few. */
+const noPool: Bodies = { take: (bytes) => new Uint8Array(bytes), give: () => undefined };
 
 /**
  * Raw batch in, redacted batch out: to inference when there is something to infer, else straight to the
  * sinks.
  */
 export const filterBatch =
-  ({ filters, registry, bodies, pool, shared, threads, found, version, now }: FilterBatchParts): Handler =>
-  async (raw) => {
-    const startedMs = now();
-    const { header } = raw;
-    const stream = await registry.findFor(header);
+  (parts: FilterBatchParts): Handler =>
+  async (raw, _, pace = noPace) => {
+    const { filters, registry, bodies, pool, shared, threads } = parts;
+    const startedMs = parts.now();
+    const stream = await registry.findFor(raw.header);
     if (stream === undefined) return { dropped: "stream_deleted" };
-    refuseImages(raw);
-    const filter = filters.of(stream);
+    const work = { stream, filter: filters.of(stream), startedMs };
+    if (hasImages(raw)) return filterWithImages(raw, work, parts, pace);
     const may = stream.workerThreads > 0 ? stream.workerThreads : threads;
     // A small body is filtered in the time that a message to a thread takes.
     const isHere = may === 0 || raw.body.length <= limits.inlineBytesMax;
     const redact = isHere ? redactHere(bodies) : redactInThreads(pool, shared, may);
-    const whole = await filterOpenBatch(filter, raw, redact);
-    const clean = stamp(boundFindings(whole), {
-      stage: "privacy",
-      version,
-      decidedBy: filter.hash,
-      startedMs,
-      endedMs: now(),
-    });
+    const whole = await filterOpenBatch(work.filter, raw, redact);
+    const outcome = passOn(whole, work, parts);
     const after = (): void => {
-      countFindings(whole, found);
+      countFindings(whole.annotations, parts.found);
       // Where nothing was found it is the raw body, and parts are views of it: the reader gives that back.
-      const { body } = clean;
+      const { body } = whole;
       if (body instanceof Uint8Array && body !== raw.body) (isHere ? bodies : shared).give(body);
     };
-    // Each message with a finding is named, so only where the stream asks for it.
-    const publish = stream.outputs?.violations === true ? violations(whole, now()) : [];
-    return { batches: pastFilter(clean, stream), publish, after };
+    return { ...outcome, after };
   };
 
-/** An image is no text that could be redacted: it waits raw, among the dead letters, for a filter. */
-function refuseImages({ header, columns }: OpenBatch): void {
-  for (let row = 0; row < header.count; row++) {
-    if (rowKind(columns, row) !== Kind.KIND_IMAGE) continue;
-    throw new CodedError("failed_precondition", "filter batch: images are not filtered by this version", {
-      remedy: "Send them as soon as it is replaced by one that does.",
-    });
+async function filterWithImages(
+  raw: OpenBatch,
+  work: Work,
+  parts: FilterBatchParts,
+  pace: Pace,
+): Promise<Outcome> {
+  // An image has a longest time of its own, and it passes in another process.
+  const filtering = pace.waits(filterImages(raw, parts.cleanImage));
+  const { pieces, failures } = await pace.aside(filtering);
+  const keepsFaces = work.stream.privacy?.faceDetection !== false;
+  const cleaned: SendableBatch[] = [];
+  for (const piece of pieces) {
+    const texts = await filterOpenBatch(work.filter, withoutImages(piece), redactHere(noPool));
+    cleaned.push(withImages(texts, piece.images, keepsFaces));
   }
+  const outcomes = cleaned.map((whole) => passOn(whole, work, parts));
+  return {
+    batches: outcomes.flatMap(({ batches = [] }) => batches),
+    publish: outcomes.flatMap(({ publish = [] }) => publish),
+    failures,
+    after: () => {
+      for (const whole of cleaned) countFindings(whole.annotations, parts.found);
+    },
+  };
 }
 
-function violations(whole: SendableBatch, nowMs: number): Outgoing[] {
-  const event = violationEvent(whole, nowMs);
-  if (event === undefined) return [];
-  const { tenant, stream } = whole.header;
-  const subject = subjects.event(tenant, stream, event.type);
-  return [{ subject, data: Event.encode(event).finish(), id: event.id }];
-}
-
-function countFindings({ annotations }: SendableBatch, found: FilterBatchParts["found"]): void {
-  const { findings } = annotations;
-  if (findings === undefined) return;
-  const counts = new Map<number, number>();
-  for (const code of findings.types) counts.set(code, (counts.get(code) ?? 0) + 1);
-  for (const code of findings.nameTypes) counts.set(code, (counts.get(code) ?? 0) + 1);
-  for (const [code, count] of counts) found.inc({ type: findingTypeOf(code) ?? "UNKNOWN" }, count);
+function passOn(whole: SendableBatch, { stream, filter, startedMs }: Work, parts: FilterBatchParts): Outcome {
+  const { version, now } = parts;
+  const clean = stamp(boundFindings(whole), {
+    stage: "privacy",
+    version,
+    decidedBy: filter.hash,
+    startedMs,
+    endedMs: now(),
+  });
+  // Each message with a finding is named, so only where the stream asks for it.
+  const publish = stream.outputs?.violations === true ? violations(whole, now()) : [];
+  return { batches: pastFilter(clean, stream), publish };
 }

@@ -69,13 +69,23 @@ async function passOn(
   delivery: Delivery,
   options: StageOptions,
 ): Promise<void> {
-  const done = await options.turns?.take(laneToken(piece.header.lane));
+  const lane = laneToken(piece.header.lane);
+  let done = await options.turns?.take(lane);
+  const aside = async <T>(work: Promise<T>): Promise<T> => {
+    done?.();
+    done = undefined;
+    try {
+      return await work;
+    } finally {
+      done = await options.turns?.take(lane);
+    }
+  };
   const what = `batch ${idText(piece.header.id)} of ${piece.header.stream}`;
   const { info, subject } = delivery.message;
   const isRedelivered = info.deliveryCount > 1 || subject.startsWith(`${parkedStream.toLowerCase()}.`);
   const handle = (pace: Pace): Promise<Outcome> =>
-    options.handle(piece, delivery.signal, { ...pace, isRedelivered });
-  const outcome = await handleInTime(options.runtime, what, handle).finally(done);
+    options.handle(piece, delivery.signal, { ...pace, aside, isRedelivered });
+  const outcome = await handleInTime(options.runtime, what, handle).finally(() => done?.());
   const verify = (): void | Promise<void> => {
     requireLease(delivery.lease);
     return options.verify?.(whole);

@@ -105,13 +105,18 @@ async function tryOnce(delivery: Delivery, parts: SettleParts, progress: Progres
       return true;
     }
   }
-  if (isParkedFull(failed) && parts.jams !== undefined) {
-    parts.jams.begin(delivery.stream);
+  if (isGivenBack(failed, parts) && parts.jams !== undefined) {
+    parts.jams.begin(delivery.stream, waitedFor(failed));
     await end(delivery, parts, { verdict: "later", failed, failures: 0, isCounted: progress.isCounted });
     return true;
   }
   tellWaiting(failed, parts, progress);
   return false;
+}
+
+/** Only its stream is blocked, and there is no place to set its batches aside. */
+function isGivenBack(failed: CodedError, { options }: SettleParts): boolean {
+  return isParkedFull(failed) || (failed.scope === "stream" && options.parking === undefined);
 }
 
 function tellWaiting(failed: CodedError, parts: SettleParts, progress: Progress): void {

@@ -26,6 +26,7 @@ export const detectText =
         place: "body",
         start: givenStart,
         length: givenLength,
+        box: undefined,
       })),
     };
   };
@@ -34,7 +35,13 @@ export const anonymizeText =
   (parts: TextParts) =>
   async ({ text }: AnonymizeTextRequest, call: UnaryCall): Promise<AnonymizeTextResponse> => {
     const { body, places } = await clean(parts, text, call);
-    const findings = places.map(({ type, start, length }) => ({ type, place: "body", start, length }));
+    const findings = places.map(({ type, start, length }) => ({
+      type,
+      place: "body",
+      start,
+      length,
+      box: undefined,
+    }));
     return { text: Buffer.from(body).toString("utf8"), findings };
   };
 

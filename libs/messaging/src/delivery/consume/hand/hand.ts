@@ -10,7 +10,6 @@ import { createJams } from "./places/jams.js";
 import { createMeters } from "./meters.js";
 import { createReturns } from "./places/returns.js";
 import type { StageOptions } from "../options.js";
-import { parkedFull } from "../parking.js";
 import type { Delivery } from "../process-batch.js";
 import { settleDelivery } from "../settle-delivery.js";
 import { createSlots } from "./places/slots.js";
@@ -92,10 +91,10 @@ export function createHand(of: HandOptions): Hand {
   const jams = createJams({
     clock,
     placesMax: Math.ceil(inFlightMax / 2),
-    onJam: (stream, by) => {
-      if (by === -1) return gauge.move(parkedFull, undefined);
-      gauge.move(undefined, parkedFull);
-      log.warn("PARKED is full: a blocked stream's batches are given back", { consumer, stream });
+    onJam: (stream, by, waitsFor) => {
+      if (by === -1) return gauge.move(waitsFor, undefined);
+      gauge.move(undefined, waitsFor);
+      log.warn("only this stream is blocked: its batches are given back", { consumer, stream, waitsFor });
     },
   });
   const parts = {

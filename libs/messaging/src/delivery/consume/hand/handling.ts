@@ -7,12 +7,14 @@ export interface Pace {
   goesOn(): void;
   /** Meanwhile no time counts: for what may be away for as long as it likes, such as a disk. */
   waits<T>(work: Promise<T>): Promise<T>;
+  /** Work in another process: meanwhile its turn among the lanes goes to others. */
+  aside<T>(work: Promise<T>): Promise<T>;
   /** Told: the batch may have been worked on before, by a process that is gone. */
   isRedelivered?: boolean;
 }
 
 /** Where nobody looks at the time. */
-export const noPace: Pace = { goesOn: () => undefined, waits: (work) => work };
+export const noPace: Pace = { goesOn: () => undefined, waits: (work) => work, aside: (work) => work };
 
 /** Looks until the longest time is over. They are counted, so that a pause of the process is one look. */
 const looksMax = 12;
@@ -47,6 +49,7 @@ export async function handleInTime<T>(
   try {
     return await handle({
       goesOn,
+      aside: (work) => work,
       waits: async (work) => {
         waiting += 1;
         try {

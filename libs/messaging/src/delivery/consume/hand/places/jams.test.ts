@@ -13,7 +13,7 @@ test("all of a stream may enter until it is jammed, then one at a time", () => {
   const { jams, clock } = setUp();
   const before = jams.enter("s");
   assert.ok(before !== undefined && jams.enter("s") !== undefined);
-  jams.begin("s");
+  jams.begin("s", "bus:parked");
   assert.equal(jams.enter("s"), undefined, "one was tried a moment ago");
   clock.now += 1_000;
   const tried = jams.enter("s");
@@ -28,7 +28,7 @@ test("all of a stream may enter until it is jammed, then one at a time", () => {
 
 test("jammed streams together have as many places as they may", () => {
   const { jams, clock } = setUp(2);
-  for (const stream of ["a", "b", "c"]) jams.begin(stream);
+  for (const stream of ["a", "b", "c"]) jams.begin(stream, "bus:parked");
   clock.now += 1_000;
   const a = jams.enter("a");
   assert.ok(a !== undefined && jams.enter("b") !== undefined);
@@ -40,8 +40,8 @@ test("jammed streams together have as many places as they may", () => {
 test("what passes ends the jam of its stream; both are told once", () => {
   const { jams, told } = setUp();
   jams.end("s");
-  jams.begin("s");
-  jams.begin("s");
+  jams.begin("s", "bus:parked");
+  jams.begin("s", "bus:parked");
   jams.end("s");
   jams.end("s");
   assert.deepEqual(told, ["s 1", "s -1"]);

@@ -144,9 +144,12 @@ export interface Annotations {
  */
 export interface Findings {
   rows: Uint8Array;
-  /** Codes of FindingType in services/privacy, a byte each. */
+  /** Codes of libs/envelope, a byte each. */
   types: Uint8Array;
-  /** Byte offset and length of the replacement in the redacted message. */
+  /**
+   * Byte offset and length of the replacement in the redacted message. Of a FACE: its box in pixels, x << 16 | y and
+   * width << 16 | height.
+   */
   starts: Uint8Array;
   lengths: Uint8Array;
   /** Findings outside bodies (source ids, attributes), by row and type. */

@@ -303,11 +303,20 @@ export interface Scene {
 /** Type and place of personal data that was replaced; never the value. */
 export interface Finding {
   type: string;
-  /** `body`, or `name` for source ids and attributes. */
+  /** `body`, `name` for source ids and attributes, or `box` in an image. */
   place: string;
   /** Byte offset and length of the replacement in the content. */
   start: number;
   length: number;
+  /** What was blurred, in pixels of the image as it is delivered. */
+  box: Box | undefined;
+}
+
+export interface Box {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
 }
 
 export interface Sentiment {
@@ -2920,7 +2929,7 @@ export const Scene: MessageFns<Scene> = {
 };
 
 function createBaseFinding(): Finding {
-  return { type: "", place: "", start: 0, length: 0 };
+  return { type: "", place: "", start: 0, length: 0, box: undefined };
 }
 
 export const Finding: MessageFns<Finding> = {
@@ -2936,6 +2945,9 @@ export const Finding: MessageFns<Finding> = {
     }
     if (message.length !== 0) {
       writer.uint32(32).uint32(message.length);
+    }
+    if (message.box !== undefined) {
+      Box.encode(message.box, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -2985,6 +2997,14 @@ export const Finding: MessageFns<Finding> = {
             message.length = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.box = Box.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3006,6 +3026,98 @@ export const Finding: MessageFns<Finding> = {
     message.place = object.place ?? "";
     message.start = object.start ?? 0;
     message.length = object.length ?? 0;
+    message.box = (object.box !== undefined && object.box !== null) ? Box.fromPartial(object.box) : undefined;
+    return message;
+  },
+};
+
+function createBaseBox(): Box {
+  return { x: 0, y: 0, width: 0, height: 0 };
+}
+
+export const Box: MessageFns<Box> = {
+  encode(message: Box, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.x !== 0) {
+      writer.uint32(8).uint32(message.x);
+    }
+    if (message.y !== 0) {
+      writer.uint32(16).uint32(message.y);
+    }
+    if (message.width !== 0) {
+      writer.uint32(24).uint32(message.width);
+    }
+    if (message.height !== 0) {
+      writer.uint32(32).uint32(message.height);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Box {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBox();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.x = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.y = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.width = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.height = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Box>): Box {
+    return Box.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Box>): Box {
+    const message = createBaseBox();
+    message.x = object.x ?? 0;
+    message.y = object.y ?? 0;
+    message.width = object.width ?? 0;
+    message.height = object.height ?? 0;
     return message;
   },
 };

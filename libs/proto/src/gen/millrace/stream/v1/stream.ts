@@ -99,6 +99,11 @@ export interface Privacy {
    * the privacy role sets it; a privacy_exempted event tells it, and so does the passport of every batch.
    */
   exempt: boolean;
+  /**
+   * Faces in images are always blurred, unless the stream is exempt. false: and nothing of them is kept or told: no
+   * finding, no place, no number. Unset or true: they are listed as findings of type FACE. Neither tells who it is.
+   */
+  faceDetection?: boolean | undefined;
 }
 
 export interface Enrichments {
@@ -537,7 +542,7 @@ export const Stream: MessageFns<Stream> = {
 };
 
 function createBasePrivacy(): Privacy {
-  return { detectorsOff: [], exempt: false };
+  return { detectorsOff: [], exempt: false, faceDetection: undefined };
 }
 
 export const Privacy: MessageFns<Privacy> = {
@@ -547,6 +552,9 @@ export const Privacy: MessageFns<Privacy> = {
     }
     if (message.exempt !== false) {
       writer.uint32(16).bool(message.exempt);
+    }
+    if (message.faceDetection !== undefined) {
+      writer.uint32(24).bool(message.faceDetection);
     }
     return writer;
   },
@@ -580,6 +588,14 @@ export const Privacy: MessageFns<Privacy> = {
             message.exempt = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.faceDetection = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -599,6 +615,7 @@ export const Privacy: MessageFns<Privacy> = {
     const message = createBasePrivacy();
     message.detectorsOff = object.detectorsOff?.map((e) => e) || [];
     message.exempt = object.exempt ?? false;
+    message.faceDetection = object.faceDetection ?? undefined;
     return message;
   },
 };
