@@ -18,7 +18,7 @@ const stream: StreamInfo = {
   mmapSize: 1_000_000_000,
   zeroCopy: true,
   workerThreads: 0,
-  privacy: { detectorsOff: [], exempt: false },
+  privacy: { detectorsOff: [], exempt: false, faceDetection: true },
   enrichments: { embeddings: true, sentiment: true, textField: "", objects: false, scene: false },
   outputs: {
     results: { ageMs: 0, bytes: 0 },

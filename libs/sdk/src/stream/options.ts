@@ -50,6 +50,11 @@ export interface StreamOptions {
      * `privacy_exempted` event. Default false.
      */
     exempt?: boolean;
+    /**
+     * Faces in images are always blurred. True: findings of type FACE say where; false: nothing of them is
+     * kept or told, not even their number. Default true.
+     */
+    faceDetection?: boolean;
   };
   enrichments?: {
     /** Default true, unless search is off. */
@@ -193,6 +198,7 @@ export function toStream(
     privacy: {
       detectorsOff: [...(options.privacy?.detectorsOff ?? [])],
       exempt: options.privacy?.exempt ?? false,
+      faceDetection: options.privacy?.faceDetection ?? true,
     },
     enrichments: {
       embeddings: options.enrichments?.embeddings ?? outputs.search,
@@ -221,9 +227,10 @@ function checkBufferSize(size: Size): void {
 }
 
 function checkPrivacy(privacy: NonNullable<StreamOptions["privacy"]>): void {
-  checkKeys(privacy, ["detectorsOff", "exempt"], "privacy");
+  checkKeys(privacy, ["detectorsOff", "exempt", "faceDetection"], "privacy");
   if (privacy.detectorsOff !== undefined) checkTexts(privacy.detectorsOff, "privacy.detectorsOff");
   if (privacy.exempt !== undefined) checkBoolean(privacy.exempt, "privacy.exempt");
+  if (privacy.faceDetection !== undefined) checkBoolean(privacy.faceDetection, "privacy.faceDetection");
 }
 
 function checkEnrichments(enrichments: NonNullable<StreamOptions["enrichments"]>): void {

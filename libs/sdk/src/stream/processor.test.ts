@@ -26,8 +26,8 @@ test("a stream is created with the documented defaults", async () => {
     parallelism: 0,
     ordered: false,
     bufferSize: 0,
-    privacy: { detectorsOff: [], exempt: false },
-    enrichments: { embeddings: true, sentiment: true, textField: "" },
+    privacy: { detectorsOff: [], exempt: false, faceDetection: true },
+    enrichments: { embeddings: true, sentiment: true, textField: "", objects: false, scene: false },
     outputs: {
       results: { ageMs: 0, bytes: 0 },
       storage: undefined,
@@ -60,7 +60,13 @@ test("every option reaches the server", async () => {
       events: false,
     },
   });
-  assert.deepEqual(settings.enrichments, { embeddings: false, sentiment: false, textField: "body" });
+  assert.deepEqual(settings.enrichments, {
+    embeddings: false,
+    sentiment: false,
+    textField: "body",
+    objects: false,
+    scene: false,
+  });
   assert.deepEqual(settings.outputs, {
     results: { ageMs: 90_000, bytes: 128_000_000 },
     storage: { format: "lines", rollBytes: 67_108_864, rollAgeMs: 250, retainBytes: 1_000_000_000 },

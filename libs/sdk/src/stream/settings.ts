@@ -24,7 +24,7 @@ export interface StreamSettings {
   workerThreads: number;
   /** Bytes. A zero is the server's default. */
   bufferSize: number;
-  privacy: { detectorsOff: readonly string[]; exempt: boolean };
+  privacy: { detectorsOff: readonly string[]; exempt: boolean; faceDetection: boolean };
   enrichments: {
     embeddings: boolean;
     sentiment: boolean;
@@ -64,7 +64,11 @@ export function toStreamInfo(stream: Stream | undefined): StreamInfo {
     zeroCopy: stream?.zeroCopy ?? true,
     workerThreads: stream?.workerThreads ?? 0,
     bufferSize: stream?.bufferBytes ?? 0,
-    privacy: { detectorsOff: privacy?.detectorsOff ?? [], exempt: privacy?.exempt ?? false },
+    privacy: {
+      detectorsOff: privacy?.detectorsOff ?? [],
+      exempt: privacy?.exempt ?? false,
+      faceDetection: privacy?.faceDetection ?? true,
+    },
     enrichments: {
       embeddings: enrichments?.embeddings ?? false,
       sentiment: enrichments?.sentiment ?? false,

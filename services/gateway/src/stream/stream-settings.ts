@@ -44,6 +44,7 @@ export function completeSettings(given: Stream | undefined): Stream {
     privacy: {
       detectorsOff: completeDetectors(given.privacy?.detectorsOff ?? []),
       exempt: given.privacy?.exempt ?? false,
+      faceDetection: given.privacy?.faceDetection ?? true,
     },
     enrichments,
     outputs: completeOutputs(given.outputs, enrichments),
