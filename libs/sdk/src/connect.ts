@@ -3,7 +3,16 @@ import { type Environment, type Logger, systemEnvironment, warningLogger } from 
 import { invalidArgument } from "./rpc/millrace-error.js";
 import { type TlsOptions, toSecurity } from "./rpc/tls.js";
 import { createPrivacy, type Privacy } from "./stream/privacy.js";
-import { search, type SearchOptions, type SearchResult } from "./stream/search.js";
+import {
+  type ArtifactName,
+  type ArtifactResult,
+  type ArtifactsSearchOptions,
+  findSimilarContent,
+  searchArtifacts,
+  type SimilarOptions,
+  type SimilarTo,
+} from "./stream/similar.js";
+import { type Hit, search, type SearchOptions, type SearchResult } from "./stream/search.js";
 import { createStreams, type Streams } from "./stream/streams.js";
 import { checkBoolean, checkCount, checkKeys, checkText } from "./units/checks.js";
 
@@ -30,6 +39,17 @@ export interface MillraceClient extends AsyncDisposable {
   readonly streams: Streams;
   /** Searches by meaning, over all streams unless told otherwise. */
   search(query: string, options?: SearchOptions): Promise<SearchResult>;
+  /**
+   * Contents that are nearly the same as a text or as a stored content, over all streams unless told
+   * otherwise.
+   */
+  findSimilarContent(content: SimilarTo, options?: SimilarOptions): Promise<Hit[]>;
+  /** The best of each artifact, searched at the same time; see `mergeAndRankResults`. */
+  searchArtifacts(
+    query: string,
+    artifacts: readonly ArtifactName[],
+    options?: ArtifactsSearchOptions,
+  ): Promise<ArtifactResult[]>;
   readonly privacy: Privacy;
   /** Ends all subscriptions and calls. Close processors first: what they have pending is rejected here. */
   close(): Promise<void>;
@@ -65,6 +85,9 @@ export function connectIn(environment: Environment, options: ConnectOptions = {}
     address,
     channel,
     streams: createStreams(channel),
+    findSimilarContent: (content, similar) => findSimilarContent(channel, content, similar),
+    searchArtifacts: (query, artifacts, given) =>
+      searchArtifacts(channel, query, { artifacts, ...(given !== undefined && { options: given }) }),
     privacy: createPrivacy(channel),
     search: (query, searchOptions) => search(channel, query, searchOptions),
     close,

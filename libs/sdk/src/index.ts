@@ -49,6 +49,20 @@ export {
   type StreamProcessor,
 } from "./stream/processor.js";
 export type { AnonymizedContent, AnonymizedText, ContentName, Privacy } from "./stream/privacy.js";
+export {
+  type FoundIn,
+  mergeAndRankResults,
+  type RankedHit,
+  type RankOptions,
+  type ResultList,
+} from "./stream/rank.js";
+export type {
+  ArtifactName,
+  ArtifactResult,
+  ArtifactsSearchOptions,
+  SimilarOptions,
+  SimilarTo,
+} from "./stream/similar.js";
 export type { Hit, SearchOptions, SearchResult } from "./stream/search.js";
 export type { ReplayOptions, ReplayProgress } from "./stream/replay.js";
 export type { StreamInfo, StreamSettings } from "./stream/settings.js";

@@ -36,6 +36,7 @@ import { type PublishStreamParts, publishStream } from "./handlers/message/publi
 import { uploadContent } from "./handlers/message/upload-content.js";
 import { type ReplayParts, replayStream } from "./handlers/message/replay-stream.js";
 import { getStream, listStreams } from "./handlers/stream/read-streams.js";
+import { findSimilar, searchArtifacts } from "./handlers/content/find-similar.js";
 import { type SearchParts, searchText } from "./handlers/content/search-text.js";
 import { type SubscribeParts, subscribeResults } from "./handlers/message/subscribe-results.js";
 import {
@@ -204,7 +205,11 @@ function contentServices(api: Api): GrpcService[] {
     {
       name: searches,
       definition: SearchServiceService,
-      implementation: { search: serveUnary(`${searches}/Search`, api, searchText(api)) },
+      implementation: {
+        search: serveUnary(`${searches}/Search`, api, searchText(api)),
+        findSimilar: serveUnary(`${searches}/FindSimilar`, api, findSimilar(api)),
+        searchArtifacts: serveUnary(`${searches}/SearchArtifacts`, api, searchArtifacts(api)),
+      },
     },
   ];
 }

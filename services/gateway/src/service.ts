@@ -247,8 +247,7 @@ function requests(
     anonymizeContents: (request, timeoutMs) => ask(broker, anonymizeEndpoint, request, atLeast(timeoutMs)),
     analyse: (request, timeoutMs) => ask(broker, embedEndpoint, request, atLeast(timeoutMs)),
     eraseContents: (request, timeoutMs) => ask(broker, eraseEndpoint, request, atLeast(timeoutMs)),
-    findNearest: async (request, timeoutMs) =>
-      (await ask(broker, findEndpoint, request, atLeast(timeoutMs))).hits,
+    findNearest: (request, timeoutMs) => ask(broker, findEndpoint, request, atLeast(timeoutMs)),
   };
 }
 

@@ -87,6 +87,7 @@ export const semanticSearch: BuildService<SemanticSearchConfig> = async (config,
     index,
     freshness,
     registry,
+    readLast: (subject) => readLastStored(broker, "EMBEDDINGS", subject),
     monotonic: clock.monotonic,
     onSearched: (seconds) => durations.observe(seconds),
   });

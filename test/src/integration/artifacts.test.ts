@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { createStreamProcessor, type ReceivedMessage, type StoredContent } from "@millrace/sdk";
+import {
+  createStreamProcessor,
+  mergeAndRankResults,
+  type ReceivedMessage,
+  type StoredContent,
+} from "@millrace/sdk";
 import { filePlaces } from "../system/leaks/collect-places.js";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
 import { until } from "../system/observe.js";
@@ -179,13 +184,63 @@ describe("an artifact's contents", () => {
     assert.deepEqual(await filesWith("vqpassing", /nats\/.*streams\/RESULT\//), []);
   });
 
+  it("are found by what they resemble, over several artifacts at once", async () => {
+    await using processor = await createStreamProcessor("alike", system.client, {});
+    const [desk, harbour] = [
+      await processor.getOrCreateArtifact("desk"),
+      await processor.getOrCreateArtifact("harbour"),
+    ];
+    const immediately = { processImmediately: true };
+    const first = await desk.addText("The printer in room four is out of toner.", immediately);
+    const twin = await harbour.addText("The printer in room 4 is out of toner again.", immediately);
+    const other = await desk.addText("Rain fell on the harbour all night.", immediately);
+    await processor.search("rain", { after: { stream: "alike", position: other.position } });
+    const ids = (hits: readonly { contentId: string }[]) => hits.map(({ contentId }) => contentId);
+    const alike = await processor.findSimilarContent({ id: first.id, stream: "alike" }, { threshold: 0.8 });
+    assert.deepEqual(ids(alike), [twin.id], "itself is left out");
+    assert.equal(alike[0]?.text, "The printer in room 4 is out of toner again.");
+    assert.deepEqual(
+      await processor.findSimilarContent({ id: first.id, stream: "alike" }, { threshold: 0.999 }),
+      [],
+    );
+    const like = await system.client.findSimilarContent("The printer in room four is out of toner.", {
+      threshold: 0.8,
+      maxResults: 1,
+      streams: ["alike"],
+    });
+    assert.deepEqual(ids(like), [first.id]);
+    await assert.rejects(processor.findSimilarContent({ id: "0".repeat(32), stream: "alike" }), {
+      code: "not_found",
+      field: "content_id",
+    });
+
+    const query = "somebody must refill the printer";
+    const lists = await system.client.searchArtifacts(query, [desk, harbour.id]);
+    assert.deepEqual(
+      lists.map(({ artifact, hits }) => [artifact, hits.length]),
+      [
+        [desk.id, 2],
+        [harbour.id, 1],
+      ],
+    );
+    assert.deepEqual(lists[0]?.hits, await desk.searchSimilar(query));
+    const ranked = mergeAndRankResults(lists);
+    assert.deepEqual(
+      ranked.map(({ rank }) => rank),
+      [1, 2, 3],
+    );
+    assert.equal(ranked[2]?.contentId, other.id);
+  });
+
   it("and texts of a request are judged and cleaned in memory", async () => {
     const { privacy } = system.client;
     const text = "über vqtext@example.com";
-    assert.deepEqual(await privacy.detect(text), [{ type: "EMAIL", place: "body", start: 6, length: 18 }]);
+    const [found, ...others] = await privacy.detect(text);
+    assert.deepEqual([found?.type, found?.start, found?.length, others.length], ["EMAIL", 6, 18, 0]);
     const cleaned = await privacy.anonymize(text);
     assert.equal(cleaned.text, "über [EMAIL]");
-    assert.deepEqual(cleaned.findings, [{ type: "EMAIL", place: "body", start: 6, length: 7 }]);
+    const [token] = cleaned.findings;
+    assert.deepEqual([token?.type, token?.start, token?.length], ["EMAIL", 6, 7]);
     await assert.rejects(privacy.detect("x".repeat(600_000)), { code: "invalid_argument", field: "text" });
     assert.doesNotMatch(await system.logText(), /vqtext/);
   });

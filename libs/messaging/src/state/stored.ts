@@ -1,3 +1,4 @@
+import { limits } from "@millrace/envelope";
 import { CodedError } from "@millrace/errors";
 import { DeliverPolicy, JetStreamError, type JsMsg, type StoredMsg } from "@nats-io/jetstream";
 import type { Broker } from "../broker/broker.js";
@@ -72,8 +73,8 @@ export interface Since extends Stored {
   ttlSeconds: number | undefined;
 }
 
-/** Bytes fetched ahead at once: messages are 64 KiB as a rule, and 1 MiB at most. */
-const fetchBytes = 4 * 1024 * 1024;
+/** Fetched ahead at once: above the largest message, which else would never come. */
+const fetchBytes = limits.busBytesMax + 1024 * 1024;
 /** What is stored comes at once: after so long without any, a purge took what was counted as pending. */
 const silenceMs = 1_000;
 

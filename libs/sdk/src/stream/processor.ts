@@ -20,7 +20,8 @@ import {
 } from "./options.js";
 import { replay, type ReplayOptions, type ReplayProgress } from "./replay.js";
 import { type AnonymizedContent, anonymizeContent, type ContentName } from "./privacy.js";
-import { search, type SearchOptions, type SearchResult } from "./search.js";
+import { findSimilarContent, type SimilarOptions, type SimilarTo } from "./similar.js";
+import { type Hit, search, type SearchOptions, type SearchResult } from "./search.js";
 import { describeDifferences, type StreamInfo, toStreamInfo } from "./settings.js";
 import type { SourceHandle } from "./source-handle.js";
 import type { StreamStatus } from "./streams.js";
@@ -62,6 +63,8 @@ export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner
    * results and index, whose old bytes are overwritten. Subscribers get the message again under its id.
    */
   anonymizeContent(content: ContentName): Promise<AnonymizedContent>;
+  /** Contents of this stream that are nearly the same as a text or as a stored content. */
+  findSimilarContent(content: SimilarTo, options?: Omit<SimilarOptions, "streams">): Promise<Hit[]>;
   /** Searches this stream's contents by meaning. */
   search(query: string, options?: Omit<SearchOptions, "streams">): Promise<SearchResult>;
   close(): Promise<void>;
@@ -198,6 +201,8 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
     },
     replay: (replayOptions) => replay(channel, stream, replayOptions),
     getOrCreateArtifact: (sourceId) => getOrCreateArtifact(channel, { stream, sourceId, ready }),
+    findSimilarContent: (content, similar = {}) =>
+      findSimilarContent(channel, content, { ...similar, streams: [stream] }),
     anonymizeContent: (content) => anonymizeContent(channel, stream, content),
     search: (query, searchOptions = {}) => search(channel, query, { ...searchOptions, streams: [stream] }),
     close,

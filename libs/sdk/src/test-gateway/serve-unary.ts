@@ -81,6 +81,15 @@ export function serveUnary(served: Served): UnaryServices {
     },
     artifacts: artifactService(answer, upload),
     search: {
+      findSimilar: answer("findSimilar", ({ threshold }) => ({
+        hits: [],
+        model: "test",
+        threshold: threshold ?? 0,
+      })),
+      searchArtifacts: answer("searchArtifacts", ({ artifacts }) => ({
+        results: artifacts.map((artifact) => ({ artifact, hits: [] })),
+        model: "test",
+      })),
       search: answer("search", ({ query }) => ({
         hits: [
           {

@@ -21,23 +21,13 @@ export interface CheckedSearch {
 /** Errors: `invalid_argument`; none of them says what was searched for. */
 export function checkSearch(request: SearchRequest): CheckedSearch {
   const { query, maxResults, minScore, streams, artifacts } = request;
-  if (query === "") throw invalid("query", "is empty", "Say what to look for.");
-  if (Buffer.byteLength(query) > queryBytesMax) {
-    throw invalid("query", "is too long", `Use at most ${queryBytesMax} bytes.`);
-  }
+  checkText(query, "query");
   if (maxResults > results.max)
     throw invalid("max_results", `is ${maxResults}`, `Use at most ${results.max}.`);
   if (minScore !== undefined && !(minScore >= -1 && minScore <= 1)) {
     throw invalid("min_score", "is no cosine similarity", "Use -1 to 1.");
   }
-  if (streams.length > scopesMax)
-    throw invalid("streams", "has too many entries", `Name at most ${scopesMax}.`);
-  if (artifacts.length > scopesMax)
-    throw invalid("artifacts", "has too many entries", `Name at most ${scopesMax}.`);
-  for (const stream of streams) checkStreamName(stream, "streams");
-  if (!artifacts.every((id) => /^[0-9a-f]{32}$/.test(id))) {
-    throw invalid("artifacts", "has an entry that is no id", "Use ids that GetOrCreateArtifact gave.");
-  }
+  checkScopes({ streams, artifacts });
   const max = maxResults === 0 ? results.default : maxResults;
   return {
     maxResults: max,
@@ -47,6 +37,25 @@ export function checkSearch(request: SearchRequest): CheckedSearch {
     after: checkAfter(request),
     waitMs: checkWait(request),
   };
+}
+
+/** What is looked for. */
+export function checkText(text: string, field: string): void {
+  if (text === "") throw invalid(field, "is empty", "Say what to look for.");
+  if (Buffer.byteLength(text) <= queryBytesMax) return;
+  throw invalid(field, "is too long", `Use at most ${queryBytesMax} bytes.`);
+}
+
+/** Where it is looked for. */
+export function checkScopes({ streams, artifacts }: Pick<SearchRequest, "streams" | "artifacts">): void {
+  if (streams.length > scopesMax)
+    throw invalid("streams", "has too many entries", `Name at most ${scopesMax}.`);
+  if (artifacts.length > scopesMax)
+    throw invalid("artifacts", "has too many entries", `Name at most ${scopesMax}.`);
+  for (const stream of streams) checkStreamName(stream, "streams");
+  if (!artifacts.every((id) => /^[0-9a-f]{32}$/.test(id))) {
+    throw invalid("artifacts", "has an entry that is no id", "Use ids that GetOrCreateArtifact gave.");
+  }
 }
 
 function checkAfter({ after, afterStream }: SearchRequest): CheckedSearch["after"] {
@@ -79,6 +88,6 @@ export function sourceOfAfter(
   return /^[0-9a-f]{32}$/.test(source) ? source : epochSource(of, createdMs, source);
 }
 
-function invalid(field: string, problem: string, remedy: string): CodedError {
+export function invalid(field: string, problem: string, remedy: string): CodedError {
   return new CodedError("invalid_argument", `search: ${field} ${problem}`, { field, remedy });
 }

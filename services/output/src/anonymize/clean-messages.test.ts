@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { moveFindings } from "./clean-messages.js";
+import { Message } from "@millrace/proto/message";
+import { cleanMessage, moveFindings } from "./clean-messages.js";
 
 const finding = (type: string, start: number, length: number) => ({
   type,
@@ -38,4 +39,21 @@ test("an earlier finding within a new one is gone", () => {
   assert.deepEqual(moveFindings(earlier, [place("URL_CREDENTIALS", [5, 12], [5, 17])]), [
     finding("SSN", 35, 5),
   ]);
+});
+
+test("an image keeps its pixels where only a name of its message is cleaned", async () => {
+  const value = new Uint8Array([1, 2, 3]);
+  const message = Message.fromPartial({
+    content: { $case: "image", value },
+    sourceId: "x@example.com",
+    passport: [{ stage: "privacy" }],
+  });
+  const place = { type: "EMAIL", start: 0, length: 7, givenStart: 0, givenLength: 13 };
+  const { message: cleaned, types } = await cleanMessage(message, async ({ bodies }) => ({
+    texts: [],
+    names: ["p-1"],
+    bodies: bodies.map((body) => ({ body, places: body.length === 13 ? [place] : [] })),
+    policy: "hash",
+  }));
+  assert.deepEqual([cleaned.content, cleaned.sourceId, types], [message.content, "p-1", ["EMAIL"]]);
 });

@@ -39,7 +39,7 @@ export async function cleanMessage(message: Message, clean: Clean): Promise<Clea
   return {
     message: {
       ...message,
-      content: withBytes(message.content, inContent),
+      content: inContent.places.length === 0 ? message.content : withBytes(message.content, inContent),
       sourceId: answer.names[0] ?? "",
       attributes: Object.fromEntries(
         attributes.map((_, at) => [textOf(rest[2 * at]), textOf(rest[2 * at + 1])]),

@@ -1,7 +1,7 @@
 import { CodedError } from "@millrace/errors";
 import { StoredContent } from "@millrace/proto/artifact";
 import type { Hit, SearchRequest, SearchResponse } from "@millrace/proto/search";
-import type { EmbedResponse, FindRequest, Found } from "@millrace/proto/work";
+import { type EmbedResponse, FindRequest, type FindResponse, type Found } from "@millrace/proto/work";
 import type { UnaryCall } from "../../rpc/unary-call.js";
 import { type CheckedSearch, checkSearch, sourceOfAfter } from "../../search/search-request.js";
 import { type FindStream, requireStream } from "../../stream/stream-name.js";
@@ -13,7 +13,7 @@ export interface SearchParts {
   /** Text as privacy lets it pass. */
   cleanText(text: string, timeoutMs: number): Promise<string>;
   embedQuery(text: string, timeoutMs: number): Promise<EmbedResponse>;
-  findNearest(request: FindRequest, timeoutMs: number): Promise<Found[]>;
+  findNearest(request: FindRequest, timeoutMs: number): Promise<FindResponse>;
   readContent(of: ContentOf): Promise<Uint8Array | undefined>;
 }
 
@@ -31,8 +31,9 @@ export const searchText =
     const query = await parts.cleanText(request.query, call.remainingMs());
     const embedded = await parts.embedQuery(query, call.remainingMs());
     const waitMs = Math.max(0, Math.min(search.waitMs, call.remainingMs() - afterWaitMs));
-    const found = await parts.findNearest(
+    const { hits: found } = await parts.findNearest(
       {
+        ...noFind,
         tenant: parts.tenant,
         model: embedded.model,
         vector: embedded.vectors,
@@ -47,10 +48,18 @@ export const searchText =
       },
       call.remainingMs(),
     );
-    const texts = request.omitText ? [] : await readTexts(parts, found);
-    const hits = found.map((hit, index): Hit => ({ ...hit, text: texts[index] ?? "" }));
+    const hits = await hitsOf(parts, found, request.omitText);
     return { hits, model: embedded.model };
   };
+
+/** A request to the index that names nothing yet. */
+export const noFind = FindRequest.create();
+
+/** What was found, with its text unless that is unwanted. */
+export async function hitsOf(parts: SearchParts, found: readonly Found[], omitText: boolean): Promise<Hit[]> {
+  const texts = omitText ? [] : await readTexts(parts, found);
+  return found.map((hit, index): Hit => ({ ...hit, text: texts[index] ?? "" }));
+}
 
 async function resolveAfter(
   { tenant, find }: SearchParts,

@@ -21,6 +21,63 @@ import {
 import { Duration } from "../../../google/protobuf/duration.js";
 import { Position } from "../../message/v1/message.js";
 
+export interface FindSimilarRequest {
+  like:
+    | //
+    /** Used in memory, never stored or logged. At most 8 KiB. */
+    { $case: "text"; value: string }
+    | //
+    /** By its stored vector. */
+    { $case: "content"; value: ContentName }
+    | undefined;
+  /** Cosine similarity, -1 to 1. Default 0.9. */
+  threshold?:
+    | number
+    | undefined;
+  /** 0: 10. At most 999. */
+  maxResults: number;
+  /** Only these streams or artifacts. Empty: all. */
+  streams: string[];
+  artifacts: string[];
+  /** Leave the contents' text out of the hits. */
+  omitText: boolean;
+}
+
+export interface ContentName {
+  stream: string;
+  contentId: string;
+}
+
+export interface FindSimilarResponse {
+  /** Those at or above the threshold, nearest first. */
+  hits: Hit[];
+  model: string;
+  /** In force. */
+  threshold: number;
+}
+
+export interface SearchArtifactsRequest {
+  /** Used in memory, never stored or logged. At most 8 KiB. */
+  query: string;
+  /** 1 to 100. */
+  artifacts: string[];
+  /** Of each artifact. 0: 10. At most 100. */
+  maxResults: number;
+  minScore?: number | undefined;
+  omitText: boolean;
+}
+
+export interface SearchArtifactsResponse {
+  /** One an artifact, in the order of the request. */
+  results: ArtifactHits[];
+  model: string;
+}
+
+export interface ArtifactHits {
+  artifact: string;
+  hits: Hit[];
+}
+
 export interface SearchRequest {
   /** Used in memory, never stored or logged. At most 8 KiB. */
   query: string;
@@ -62,6 +119,530 @@ export interface Hit {
   score: number;
   text: string;
 }
+
+function createBaseFindSimilarRequest(): FindSimilarRequest {
+  return { like: undefined, threshold: undefined, maxResults: 0, streams: [], artifacts: [], omitText: false };
+}
+
+export const FindSimilarRequest: MessageFns<FindSimilarRequest> = {
+  encode(message: FindSimilarRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.like?.$case) {
+      case "text":
+        writer.uint32(10).string(message.like.value);
+        break;
+      case "content":
+        ContentName.encode(message.like.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    if (message.threshold !== undefined) {
+      writer.uint32(29).float(message.threshold);
+    }
+    if (message.maxResults !== 0) {
+      writer.uint32(32).uint32(message.maxResults);
+    }
+    for (const v of message.streams) {
+      writer.uint32(42).string(v!);
+    }
+    for (const v of message.artifacts) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.omitText !== false) {
+      writer.uint32(56).bool(message.omitText);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindSimilarRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindSimilarRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.like = { $case: "text", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.like = { $case: "content", value: ContentName.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 29) {
+              break;
+            }
+
+            message.threshold = reader.float();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxResults = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.streams.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.artifacts.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.omitText = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FindSimilarRequest>): FindSimilarRequest {
+    return FindSimilarRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FindSimilarRequest>): FindSimilarRequest {
+    const message = createBaseFindSimilarRequest();
+    switch (object.like?.$case) {
+      case "text": {
+        if (object.like?.value !== undefined && object.like?.value !== null) {
+          message.like = { $case: "text", value: object.like.value };
+        }
+        break;
+      }
+      case "content": {
+        if (object.like?.value !== undefined && object.like?.value !== null) {
+          message.like = { $case: "content", value: ContentName.fromPartial(object.like.value) };
+        }
+        break;
+      }
+    }
+    message.threshold = object.threshold ?? undefined;
+    message.maxResults = object.maxResults ?? 0;
+    message.streams = object.streams?.map((e) => e) || [];
+    message.artifacts = object.artifacts?.map((e) => e) || [];
+    message.omitText = object.omitText ?? false;
+    return message;
+  },
+};
+
+function createBaseContentName(): ContentName {
+  return { stream: "", contentId: "" };
+}
+
+export const ContentName: MessageFns<ContentName> = {
+  encode(message: ContentName, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.contentId !== "") {
+      writer.uint32(18).string(message.contentId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ContentName {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContentName();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.contentId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ContentName>): ContentName {
+    return ContentName.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ContentName>): ContentName {
+    const message = createBaseContentName();
+    message.stream = object.stream ?? "";
+    message.contentId = object.contentId ?? "";
+    return message;
+  },
+};
+
+function createBaseFindSimilarResponse(): FindSimilarResponse {
+  return { hits: [], model: "", threshold: 0 };
+}
+
+export const FindSimilarResponse: MessageFns<FindSimilarResponse> = {
+  encode(message: FindSimilarResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.hits) {
+      Hit.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    if (message.threshold !== 0) {
+      writer.uint32(29).float(message.threshold);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FindSimilarResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFindSimilarResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hits.push(Hit.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 29) {
+              break;
+            }
+
+            message.threshold = reader.float();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FindSimilarResponse>): FindSimilarResponse {
+    return FindSimilarResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FindSimilarResponse>): FindSimilarResponse {
+    const message = createBaseFindSimilarResponse();
+    message.hits = object.hits?.map((e) => Hit.fromPartial(e)) || [];
+    message.model = object.model ?? "";
+    message.threshold = object.threshold ?? 0;
+    return message;
+  },
+};
+
+function createBaseSearchArtifactsRequest(): SearchArtifactsRequest {
+  return { query: "", artifacts: [], maxResults: 0, minScore: undefined, omitText: false };
+}
+
+export const SearchArtifactsRequest: MessageFns<SearchArtifactsRequest> = {
+  encode(message: SearchArtifactsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.query !== "") {
+      writer.uint32(10).string(message.query);
+    }
+    for (const v of message.artifacts) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.maxResults !== 0) {
+      writer.uint32(24).uint32(message.maxResults);
+    }
+    if (message.minScore !== undefined) {
+      writer.uint32(37).float(message.minScore);
+    }
+    if (message.omitText !== false) {
+      writer.uint32(40).bool(message.omitText);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchArtifactsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchArtifactsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.query = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.artifacts.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxResults = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 37) {
+              break;
+            }
+
+            message.minScore = reader.float();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.omitText = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SearchArtifactsRequest>): SearchArtifactsRequest {
+    return SearchArtifactsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SearchArtifactsRequest>): SearchArtifactsRequest {
+    const message = createBaseSearchArtifactsRequest();
+    message.query = object.query ?? "";
+    message.artifacts = object.artifacts?.map((e) => e) || [];
+    message.maxResults = object.maxResults ?? 0;
+    message.minScore = object.minScore ?? undefined;
+    message.omitText = object.omitText ?? false;
+    return message;
+  },
+};
+
+function createBaseSearchArtifactsResponse(): SearchArtifactsResponse {
+  return { results: [], model: "" };
+}
+
+export const SearchArtifactsResponse: MessageFns<SearchArtifactsResponse> = {
+  encode(message: SearchArtifactsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.results) {
+      ArtifactHits.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchArtifactsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchArtifactsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.results.push(ArtifactHits.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SearchArtifactsResponse>): SearchArtifactsResponse {
+    return SearchArtifactsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SearchArtifactsResponse>): SearchArtifactsResponse {
+    const message = createBaseSearchArtifactsResponse();
+    message.results = object.results?.map((e) => ArtifactHits.fromPartial(e)) || [];
+    message.model = object.model ?? "";
+    return message;
+  },
+};
+
+function createBaseArtifactHits(): ArtifactHits {
+  return { artifact: "", hits: [] };
+}
+
+export const ArtifactHits: MessageFns<ArtifactHits> = {
+  encode(message: ArtifactHits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.artifact !== "") {
+      writer.uint32(10).string(message.artifact);
+    }
+    for (const v of message.hits) {
+      Hit.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArtifactHits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArtifactHits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hits.push(Hit.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ArtifactHits>): ArtifactHits {
+    return ArtifactHits.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ArtifactHits>): ArtifactHits {
+    const message = createBaseArtifactHits();
+    message.artifact = object.artifact ?? "";
+    message.hits = object.hits?.map((e) => Hit.fromPartial(e)) || [];
+    return message;
+  },
+};
 
 function createBaseSearchRequest(): SearchRequest {
   return {
@@ -420,10 +1001,36 @@ export const SearchServiceService = {
     responseSerialize: (value: SearchResponse): Buffer => Buffer.from(SearchResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SearchResponse => SearchResponse.decode(value),
   },
+  /** Contents that are nearly the same as a text or as a stored content, which is left out itself. */
+  findSimilar: {
+    path: "/millrace.search.v1.SearchService/FindSimilar" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FindSimilarRequest): Buffer => Buffer.from(FindSimilarRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FindSimilarRequest => FindSimilarRequest.decode(value),
+    responseSerialize: (value: FindSimilarResponse): Buffer => Buffer.from(FindSimilarResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FindSimilarResponse => FindSimilarResponse.decode(value),
+  },
+  /** The best of each artifact: the query is embedded once, and the artifacts are searched at the same time. */
+  searchArtifacts: {
+    path: "/millrace.search.v1.SearchService/SearchArtifacts" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SearchArtifactsRequest): Buffer =>
+      Buffer.from(SearchArtifactsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SearchArtifactsRequest => SearchArtifactsRequest.decode(value),
+    responseSerialize: (value: SearchArtifactsResponse): Buffer =>
+      Buffer.from(SearchArtifactsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SearchArtifactsResponse => SearchArtifactsResponse.decode(value),
+  },
 } as const;
 
 export interface SearchServiceServer extends UntypedServiceImplementation {
   search: handleUnaryCall<SearchRequest, SearchResponse>;
+  /** Contents that are nearly the same as a text or as a stored content, which is left out itself. */
+  findSimilar: handleUnaryCall<FindSimilarRequest, FindSimilarResponse>;
+  /** The best of each artifact: the query is embedded once, and the artifacts are searched at the same time. */
+  searchArtifacts: handleUnaryCall<SearchArtifactsRequest, SearchArtifactsResponse>;
 }
 
 export interface SearchServiceClient extends Client {
@@ -441,6 +1048,38 @@ export interface SearchServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SearchResponse) => void,
+  ): ClientUnaryCall;
+  /** Contents that are nearly the same as a text or as a stored content, which is left out itself. */
+  findSimilar(
+    request: FindSimilarRequest,
+    callback: (error: ServiceError | null, response: FindSimilarResponse) => void,
+  ): ClientUnaryCall;
+  findSimilar(
+    request: FindSimilarRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FindSimilarResponse) => void,
+  ): ClientUnaryCall;
+  findSimilar(
+    request: FindSimilarRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FindSimilarResponse) => void,
+  ): ClientUnaryCall;
+  /** The best of each artifact: the query is embedded once, and the artifacts are searched at the same time. */
+  searchArtifacts(
+    request: SearchArtifactsRequest,
+    callback: (error: ServiceError | null, response: SearchArtifactsResponse) => void,
+  ): ClientUnaryCall;
+  searchArtifacts(
+    request: SearchArtifactsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SearchArtifactsResponse) => void,
+  ): ClientUnaryCall;
+  searchArtifacts(
+    request: SearchArtifactsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SearchArtifactsResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -124,10 +124,15 @@ export interface FindRequest {
   afterSource: string;
   afterOffset: number;
   waitMs: number;
+  /** Instead of model and vector: this content's, which is left out of the hits. */
+  likeStream: string;
+  likeContentId: string;
 }
 
 export interface FindResponse {
   hits: Found[];
+  /** Whose vectors were compared. */
+  model: string;
 }
 
 /** Contents that are to be gone from what output keeps of them and from the index. */
@@ -1247,6 +1252,8 @@ function createBaseFindRequest(): FindRequest {
     afterSource: "",
     afterOffset: 0,
     waitMs: 0,
+    likeStream: "",
+    likeContentId: "",
   };
 }
 
@@ -1284,6 +1291,12 @@ export const FindRequest: MessageFns<FindRequest> = {
     }
     if (message.waitMs !== 0) {
       writer.uint32(88).uint32(message.waitMs);
+    }
+    if (message.likeStream !== "") {
+      writer.uint32(98).string(message.likeStream);
+    }
+    if (message.likeContentId !== "") {
+      writer.uint32(106).string(message.likeContentId);
     }
     return writer;
   },
@@ -1389,6 +1402,22 @@ export const FindRequest: MessageFns<FindRequest> = {
             message.waitMs = reader.uint32();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.likeStream = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.likeContentId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1417,18 +1446,23 @@ export const FindRequest: MessageFns<FindRequest> = {
     message.afterSource = object.afterSource ?? "";
     message.afterOffset = object.afterOffset ?? 0;
     message.waitMs = object.waitMs ?? 0;
+    message.likeStream = object.likeStream ?? "";
+    message.likeContentId = object.likeContentId ?? "";
     return message;
   },
 };
 
 function createBaseFindResponse(): FindResponse {
-  return { hits: [] };
+  return { hits: [], model: "" };
 }
 
 export const FindResponse: MessageFns<FindResponse> = {
   encode(message: FindResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.hits) {
       Found.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
     }
     return writer;
   },
@@ -1454,6 +1488,14 @@ export const FindResponse: MessageFns<FindResponse> = {
             message.hits.push(Found.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1472,6 +1514,7 @@ export const FindResponse: MessageFns<FindResponse> = {
   fromPartial(object: DeepPartial<FindResponse>): FindResponse {
     const message = createBaseFindResponse();
     message.hits = object.hits?.map((e) => Found.fromPartial(e)) || [];
+    message.model = object.model ?? "";
     return message;
   },
 };
