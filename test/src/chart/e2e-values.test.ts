@@ -23,6 +23,6 @@ for (const profile of ["small", "production"]) {
     );
     assert.match(JSON.stringify(settings), /roots/);
     const scaled = objects.filter(({ kind }) => kind === "HorizontalPodAutoscaler");
-    assert.equal(scaled.length, 5);
+    assert.equal(scaled.length, 6);
   });
 }

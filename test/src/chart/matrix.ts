@@ -23,6 +23,7 @@ const digest = { digest: `sha256:${"ab".repeat(32)}` };
 const replicas = { replicas: 3 };
 const everyReplicas = {
   gateway: replicas,
+  ingestion: replicas,
   privacy: replicas,
   inference: replicas,
   semanticSearch: replicas,
@@ -46,7 +47,11 @@ export const valueMatrix: NamedRendering[] = ["small", "production"].flatMap((pr
     named("external nats", { nats: external }),
     named("external nats and keda", { nats: external, autoscaling: { mode: "keda" } }, keda),
     named("ingress and metrics", ingress(), monitoring),
-    named("own secrets", { auth: { existingSecret: "tokens" }, pseudonymKey: { existingSecret: "key" } }),
+    named("own secrets", {
+      auth: { existingSecret: "tokens" },
+      pseudonymKey: { existingSecret: "key" },
+      secrets: { existingSecret: "peers" },
+    }),
     named("open", {
       auth: { enabled: false },
       networkPolicy: { enabled: false },
