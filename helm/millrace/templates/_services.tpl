@@ -92,7 +92,7 @@ output:
   key: output
   kind: StatefulSet
   ports: { http: 7071 }
-  stages: [results, store]
+  stages: [results, store, kafka]
   {{- if $shared }}
   mounts:
     - { volume: clean, mountPath: /data/clean, readOnly: true }

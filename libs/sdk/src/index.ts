@@ -41,6 +41,7 @@ export type { ContentSentiment, ListOptions, StoredContent } from "./stream/cont
 export type { AddedImage, AddImageOptions } from "./stream/add-image.js";
 export type { FileSourceOptions } from "./stream/file-source.js";
 export type { SourceHandle, SourceStatus } from "./stream/source-handle.js";
+export type { KafkaOutput } from "./stream/outputs/kafka-output.js";
 export type { CreateOptions, ProcessorOptions, StreamOptions } from "./stream/options.js";
 export {
   attachStreamProcessor,

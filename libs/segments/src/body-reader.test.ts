@@ -224,7 +224,7 @@ test("bodies of inference are found where it keeps them apart, and below the cle
     liveBytesMax: 8 * mib,
   });
   const text = "i".repeat(300_000);
-  const { bytes } = await bodies.place(buildBatch({ texts: [text] }), "enriched.y.y.n.batch.any.t.s");
+  const { bytes } = await bodies.place(buildBatch({ texts: [text] }), "enriched.y.y.n.n.batch.any.t.s");
   // As the stages behind it, as its own listener, and as one that may read neither.
   const readers = [{ clean: cleanDir }, { inferred: ownDir }, { raw: cleanDir }].map((dirs) =>
     createBodyReader({ dirs }),

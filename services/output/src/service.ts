@@ -16,12 +16,14 @@ import {
   serveRequests,
   storedSizes,
 } from "@millrace/messaging";
-import { type BuildService, type Component, createRangeClient } from "@millrace/runtime";
+import { type BuildService, type Component, createRangeClient, createSecrets } from "@millrace/runtime";
 import { createBodyReader, keepReader, readingOf, tellReading } from "@millrace/segments";
 import type { OutputConfig } from "./config.js";
 import { contentRequests } from "./content-requests.js";
 import { publishResults } from "./handlers/publish-results.js";
+import { sendToKafka } from "./handlers/send-to-kafka.js";
 import { storeBatch } from "./handlers/store-batch.js";
+import { createKafkaSinks } from "./kafka/kafka-sinks.js";
 import { createResultBudget } from "./results/result-budget.js";
 import { createStores } from "./store/stores.js";
 
@@ -39,6 +41,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   const publisher = createPublisher(broker);
   const results = await createLedger(broker, "results", runtime);
   const stored = await createLedger(broker, "store", runtime);
+  const sent = await createLedger(broker, "kafka", runtime);
   const registry = await createStreamRegistry(broker);
   const { cleanDir, mmapBytesMax } = config.segments;
   const ranges = createRangeClient({ ...config, runtime });
@@ -57,12 +60,17 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     registry,
     runtime,
   });
+  const kafka = createKafkaSinks({
+    registry,
+    secrets: createSecrets({ dir: config.secretsDir }),
+    stillTrue: reader.stillTrue,
+  });
   const budget = createResultBudget({
     storedSizes: (subject) => storedSizes(broker, "RESULT", subject),
     purge: async (filter, seq) => void (await broker.manager.streams.purge("RESULT", { filter, seq })),
     onError: (what, error) => log.warn(what, { error: String(error) }),
   });
-  const stage = (name: "results" | "store", { ledger, handle, tries }: Sink): Component[] => {
+  const stage = (name: "results" | "store" | "kafka", { ledger, handle, tries }: Sink): Component[] => {
     const parking = createParking({ broker, runtime, publisher, stage: name });
     const trial = createTrial({ runtime, module: tries, config, streamOf: registry.findFor });
     const options = {
@@ -90,6 +98,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     if (stream !== undefined) return;
     results.forget(tenant, name);
     stored.forget(tenant, name);
+    sent.forget(tenant, name);
     budget.forget(tenant, name);
     reader.forget(tenant, name);
   });
@@ -104,6 +113,11 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     handle: storeBatch({ registry, stores }),
     tries: new URL("./handlers/try-store.js", import.meta.url),
   };
+  const toKafka: Sink = {
+    ledger: sent,
+    handle: sendToKafka({ registry, ledger: sent, sinks: kafka }),
+    tries: new URL("./handlers/try-kafka.js", import.meta.url),
+  };
   return [
     broker,
     ranges,
@@ -111,10 +125,13 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     results,
     stored,
     stores,
+    sent,
+    kafka,
     registry,
     serveRequests(broker, runtime, readingEndpoint("output"), tellReading(reader)),
     ...contentRequests({ broker, runtime, registry, publisher, budget }),
     ...stage("results", toResults),
     ...stage("store", toStore),
+    ...stage("kafka", toKafka),
   ];
 };

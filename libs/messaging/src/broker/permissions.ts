@@ -203,10 +203,11 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
   output: [
     stage("results"),
     stage("store"),
-    park("results", "store"),
+    stage("kafka"),
+    park("results", "store", "kafka"),
     read(buckets.config),
     read(buckets.ledger),
-    write(buckets.ledger, "results.>", "store.>"),
+    write(buckets.ledger, "results.>", "store.>", "kafka.>"),
     // How large what it wrote is, to keep each stream's budget over a restart.
     tail("RESULT"),
     purge("RESULT"),

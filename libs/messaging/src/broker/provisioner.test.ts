@@ -81,14 +81,14 @@ test("a durable of an earlier version goes, and what it had not settled comes to
   await provision(admin, { storeBytes: 512 * mib });
   await admin.manager.consumers.add("ENRICHED", {
     durable_name: "store",
-    filter_subject: "enriched.*.*.y.>",
+    filter_subject: "enriched.*.*.y.*.>",
     ack_policy: AckPolicy.Explicit,
   });
   for (const { stream, name } of consumerPlans) {
     if (stream === "ENRICHED") await admin.manager.consumers.delete(stream, name);
   }
   const privacy = await nats.connect("privacy");
-  await privacy.js.publish("enriched.n.n.y.batch.any.default.s", "unsettled");
+  await privacy.js.publish("enriched.n.n.y.n.batch.any.default.s", "unsettled");
   await privacy.connection.close();
   await provision(admin, { storeBytes: 512 * mib });
   await assert.rejects(admin.manager.consumers.info("ENRICHED", "store"), /consumer not found/);

@@ -171,9 +171,10 @@ const ackPendingMax = 16_384;
 export const consumerPlans: readonly ConsumerPlan[] = [
   ...stagePlans("privacy", { stream: "RAW", prefix: "raw" }),
   ...stagePlans("inference", { stream: "CLEAN", prefix: "clean" }),
-  ...stagePlans("search", { stream: "ENRICHED", prefix: "enriched.y.*.*" }),
-  ...stagePlans("results", { stream: "ENRICHED", prefix: "enriched.*.y.*" }),
-  ...stagePlans("store", { stream: "ENRICHED", prefix: "enriched.*.*.y" }),
+  ...stagePlans("search", { stream: "ENRICHED", prefix: "enriched.y.*.*.*" }),
+  ...stagePlans("results", { stream: "ENRICHED", prefix: "enriched.*.y.*.*" }),
+  ...stagePlans("store", { stream: "ENRICHED", prefix: "enriched.*.*.y.*" }),
+  ...stagePlans("kafka", { stream: "ENRICHED", prefix: "enriched.*.*.*.y" }),
 ];
 
 /** A consumer a lane: in one for both, the high lane would queue behind the batch lane. */

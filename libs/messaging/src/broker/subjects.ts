@@ -38,6 +38,7 @@ export interface EnrichedFlags {
   search: boolean;
   results: boolean;
   store: boolean;
+  kafka: boolean;
 }
 
 export function laneToken(lane: Lane): LaneToken {
@@ -50,6 +51,7 @@ export function enrichedFlags(outputs: Outputs | undefined): EnrichedFlags {
     search: outputs?.search === true,
     results: outputs?.results !== undefined || outputs?.artifacts === true || outputs?.events === true,
     store: outputs?.storage !== undefined,
+    kafka: outputs?.kafka !== undefined,
   };
 }
 
@@ -65,8 +67,8 @@ const tail = (route: Route): string =>
 export const subjects = {
   raw: (route: Route): string => `raw.${tail(route)}`,
   clean: (route: Route): string => `clean.${tail(route)}`,
-  enriched: (flags: EnrichedFlags, route: Route): string =>
-    `enriched.${flag(flags.search)}.${flag(flags.results)}.${flag(flags.store)}.${tail(route)}`,
+  enriched: ({ search, results, store, kafka }: EnrichedFlags, route: Route): string =>
+    ["enriched", ...[search, results, store, kafka].map(flag), tail(route)].join("."),
   result: (tenant: string, stream: string): string => `result.${tenant}.${stream}`,
   event: (tenant: string, stream: string, type: string): string => `event.${tenant}.${stream}.${type}`,
   content: (tenant: string, stream: string, artifact: string, content: string): string =>
@@ -95,7 +97,7 @@ export function stageFilters(
   return [
     { stage: "privacy", jetStream: "RAW", filter: `raw.*.*.${tenant}.${stream}` },
     { stage: "inference", jetStream: "CLEAN", filter: `clean.*.*.${tenant}.${stream}` },
-    { stage: "sinks", jetStream: "ENRICHED", filter: `enriched.*.*.*.*.*.${tenant}.${stream}` },
+    { stage: "sinks", jetStream: "ENRICHED", filter: `enriched.*.*.*.*.*.*.${tenant}.${stream}` },
     { stage: "parked", jetStream: "PARKED", filter: `parked.*.${tenant}.${stream}` },
   ];
 }

@@ -11,10 +11,10 @@ const judged = Stream.fromPartial({ ...sinks, enrichments: { sentiment: true } }
 
 test("with nothing to infer a batch goes whole to the sinks that its stream declares", () => {
   const batch = buildBatch({ texts: ["a", "b"] });
-  assert.deepEqual(pastFilter(batch, sinks), [{ subject: "enriched.y.y.n.batch.any.default.s", batch }]);
+  assert.deepEqual(pastFilter(batch, sinks), [{ subject: "enriched.y.y.n.n.batch.any.default.s", batch }]);
   const data = buildBatch({ texts: ["a"], kind: Kind.KIND_DATA });
   assert.deepEqual([isInferred(batch, sinks), isInferred(data, judged)], [false, false]);
-  assert.equal(pastFilter(data, judged)[0]?.subject, "enriched.y.y.n.batch.any.default.s");
+  assert.equal(pastFilter(data, judged)[0]?.subject, "enriched.y.y.n.n.batch.any.default.s");
 });
 
 test("what is to be inferred goes in small pieces with ids of their own, and no row is left out", () => {

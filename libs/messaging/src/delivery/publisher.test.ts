@@ -92,7 +92,7 @@ test("a restarted broker knows ids of what it stores, and forgets those of what 
   const { manager } = bench.admin();
   const asks = [
     { user: "buffer", to: "raw.batch.any.default.ids" },
-    { user: "privacy", to: "enriched.y.y.y.batch.any.default.ids" },
+    { user: "privacy", to: "enriched.y.y.y.n.batch.any.default.ids" },
     { user: "output", to: "result.default.ids" },
   ];
   const publishers = await Promise.all(

@@ -63,6 +63,8 @@ const consumers: [string, string, BrokerUser][] = [
   ["ENRICHED", "results-batch", "output"],
   ["ENRICHED", "store-high", "output"],
   ["ENRICHED", "store-batch", "output"],
+  ["ENRICHED", "kafka-high", "output"],
+  ["ENRICHED", "kafka-batch", "output"],
   ...["p00", "p01", "p02", "p03", "p04", "p05", "p06", "p07"].flatMap(
     (partition): [string, string, BrokerUser][] => [
       ["RAW", `privacy-${partition}`, "privacy"],
@@ -70,6 +72,7 @@ const consumers: [string, string, BrokerUser][] = [
       ["ENRICHED", `search-${partition}`, "semantic-search"],
       ["ENRICHED", `results-${partition}`, "output"],
       ["ENRICHED", `store-${partition}`, "output"],
+      ["ENRICHED", `kafka-${partition}`, "output"],
     ],
   ),
 ];
@@ -84,11 +87,12 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["raw.batch.any.default.s", ["buffer"]],
   ["raw.high.p03.default.s", ["buffer"]],
   ["clean.batch.any.default.s", ["buffer", "privacy"]],
-  ["enriched.y.y.y.batch.any.default.s", ["buffer", "privacy", "inference"]],
+  ["enriched.y.y.y.y.batch.any.default.s", ["buffer", "privacy", "inference"]],
   ["parked.privacy.default.s", []],
   ["parked.inference.default.s", []],
   ["parked.results.default.s", ["output"]],
   ["parked.store.default.s", ["output"]],
+  ["parked.kafka.default.s", ["output"]],
   ["$JS.API.CONSUMER.CREATE.PARKED.mine.parked.store.default.s", ["output"]],
   ["$JS.API.CONSUMER.CREATE.PARKED.mine.parked.privacy.default.s", []],
   ["$JS.API.CONSUMER.CREATE.PARKED.mine", []],
@@ -120,6 +124,7 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["$KV.LEDGER.search.default.s.f", ["semantic-search"]],
   ["$KV.LEDGER.results.default.s.f", ["output"]],
   ["$KV.LEDGER.store.default.s.f", ["output"]],
+  ["$KV.LEDGER.kafka.default.s.f", ["output"]],
   ["$KV.REPORTS.default.s.f", ["ingestion"]],
   ["$KV.LEASES.source.default.s.f", ["ingestion"]],
   ["$KV.LEASES.member.local", ["ingestion"]],

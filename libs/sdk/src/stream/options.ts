@@ -10,6 +10,7 @@ import type { OnError } from "../receive/runner.js";
 import { invalidArgument } from "../rpc/millrace-error.js";
 import { checkBoolean, checkCount, checkKeys, checkOneOf, checkTexts } from "../units/checks.js";
 import { type Duration, parseDuration, toWireDuration } from "../units/duration.js";
+import { type KafkaOutput, toKafka } from "./outputs/kafka-output.js";
 import { parseSize, type Size } from "../units/size.js";
 
 /** What a stream is and does. What is not named has the default that stands beside it. */
@@ -84,6 +85,8 @@ export interface StreamOptions {
            */
           retainBytes?: Size;
         };
+    /** A Kafka topic that gets each redacted message. Default: none. */
+    kafka?: KafkaOutput;
     /** Contents with their analyses, by source id. Default true. */
     artifacts?: boolean;
     /** Default true, unless embeddings are off. */
@@ -245,7 +248,7 @@ function checkEnrichments(enrichments: NonNullable<StreamOptions["enrichments"]>
   }
 }
 
-const outputKeys = ["results", "storage", "artifacts", "search", "events"] as const;
+const outputKeys = ["results", "storage", "kafka", "artifacts", "search", "events"] as const;
 /** What adds to outputs, and is none by itself. */
 const addedKeys = ["violations", "similarityThreshold"] as const;
 
@@ -261,7 +264,8 @@ function toOutputs({ outputs = {}, enrichments }: StreamOptions): NonNullable<St
     const remedy = "Switch enrichments.embeddings on, or outputs.search off.";
     throw invalidArgument("outputs.search", "needs embeddings, which are off", remedy);
   }
-  const declared = { results: toResults(results), storage: toStorage(storage), artifacts, search, events };
+  const kept = { results: toResults(results), storage: toStorage(storage), kafka: toKafka(outputs.kafka) };
+  const declared = { ...kept, artifacts, search, events };
   if (Object.values(declared).every((output) => output === undefined || output === false)) {
     throw invalidArgument("outputs", "are all off", `Switch one of ${outputKeys.join(", ")} on.`);
   }

@@ -6,6 +6,7 @@ import {
   type Storage as WireStorage,
 } from "@millrace/proto/stream";
 import { fromWireDuration } from "../units/duration.js";
+import { type KafkaOutputInfo, toKafkaInfo } from "./outputs/kafka-output.js";
 
 /** A stream's settings as the server has them, all defaults filled in. */
 export interface StreamSettings {
@@ -38,6 +39,8 @@ export interface StreamSettings {
     storage:
       | { format: "records" | "lines"; rollBytes: number; rollAgeMs: number; retainBytes: number }
       | undefined;
+    /** Without what it is reached by. */
+    kafka?: KafkaOutputInfo;
     artifacts: boolean;
     search: boolean;
     events: boolean;
@@ -82,6 +85,7 @@ export function toStreamInfo(stream: Stream | undefined): StreamInfo {
         bytes: outputs.results.bytes,
       },
       storage: outputs?.storage && toStorage(outputs.storage),
+      ...(outputs?.kafka && { kafka: toKafkaInfo(outputs.kafka) }),
       artifacts: outputs?.artifacts ?? false,
       search: outputs?.search ?? false,
       events: outputs?.events ?? false,

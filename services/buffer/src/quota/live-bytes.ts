@@ -13,7 +13,7 @@ import { createLiveRanges, type LiveRange, type LiveRanges } from "./live-ranges
  * away never settles it. What the LEDGER never tells, such as a batch dropped with a deleted output, is
  * cleared by `removeUpTo` when the bus holds nothing of it any more.
  */
-export const sinkNames = ["results", "store", "search"] as const;
+export const sinkNames = ["results", "store", "search", "kafka"] as const;
 export type SinkName = (typeof sinkNames)[number];
 
 /** Stages before the sinks: they write what they gave up, and nothing else. */
@@ -257,6 +257,11 @@ function lagsOf(stream: Stream | undefined): { sink: SinkName; bytes: number }[]
 }
 
 /** The sinks of a stream's outputs as bits. */
-export function sinkBits(flags: { results: boolean; store: boolean; search: boolean }): number {
-  return sinkNames.reduce((bits, name, bit) => (flags[name] ? bits | (1 << bit) : bits), 0);
+export function sinkBits(flags: {
+  results: boolean;
+  store: boolean;
+  search: boolean;
+  kafka?: boolean;
+}): number {
+  return sinkNames.reduce((bits, name, bit) => (flags[name] === true ? bits | (1 << bit) : bits), 0);
 }

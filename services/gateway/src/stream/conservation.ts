@@ -19,6 +19,7 @@ export function sinksOf(outputs: Outputs | undefined): string[] {
     sinks.push("results");
   if (outputs?.storage !== undefined) sinks.push("store");
   if (outputs?.search === true) sinks.push("search");
+  if (outputs?.kafka !== undefined) sinks.push("kafka");
   return sinks;
 }
 

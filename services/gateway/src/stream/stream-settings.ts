@@ -11,6 +11,7 @@ import {
   StreamState,
 } from "@millrace/proto/stream";
 import { type DurationOf, millisecondsOf } from "./wire-duration.js";
+import { completeKafka } from "./kafka-settings.js";
 import { checkStreamName } from "./stream-name.js";
 
 const batchSizeDefault = 1_000;
@@ -153,14 +154,16 @@ function completeOutputs(given: Outputs | undefined, enrichments: Enrichments): 
   const outputs: Outputs = {
     results: given?.results && completeResults(given.results),
     storage: given?.storage && completeStorage(given.storage),
+    kafka: given?.kafka && completeKafka(given.kafka),
     artifacts: given?.artifacts ?? false,
     search: given?.search ?? false,
     events: given?.events ?? false,
     ...completeTelling(given),
   };
-  const { results, storage, artifacts, search, events } = outputs;
-  if (results === undefined && storage === undefined && !artifacts && !search && !events) {
-    const remedy = "Declare at least one of results, storage, artifacts, search and events.";
+  const { results, storage, kafka, artifacts, search, events } = outputs;
+  const isKept = results !== undefined || storage !== undefined || kafka !== undefined;
+  if (!isKept && !artifacts && !search && !events) {
+    const remedy = "Declare at least one of results, storage, kafka, artifacts, search and events.";
     throw invalid("stream.outputs", "declares no output", remedy);
   }
   if (outputs.search && !enrichments.embeddings) {

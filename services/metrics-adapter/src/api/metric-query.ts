@@ -2,7 +2,7 @@ import { CodedError } from "@millrace/errors";
 import type { SourceMetric } from "../sampling/source-samples.js";
 import { type Labels, parseSelector, selectLabels } from "./label-selector.js";
 
-export const stages = ["privacy", "inference", "search", "results", "store"] as const;
+export const stages = ["privacy", "inference", "search", "results", "store", "kafka"] as const;
 export type Stage = (typeof stages)[number];
 
 export const lanes = ["high", "batch"] as const;

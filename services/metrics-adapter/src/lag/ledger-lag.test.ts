@@ -33,7 +33,7 @@ test("a stage that is ahead of what buffer has written down has no lag", () => {
 });
 
 test("subjects tell which streams have batches for a stage", () => {
-  const stored = ["enriched.y.n.y.batch.any.default.one", "enriched.n.n.y.high.p01.default.two"];
+  const stored = ["enriched.y.n.y.n.batch.any.default.one", "enriched.n.n.y.n.high.p01.default.two"];
   assert.deepEqual(
     waitingStreams("search", stored).map(({ stream }) => stream),
     ["one"],

@@ -20,7 +20,7 @@ interface Count {
   lost: number;
 }
 
-const sinks = ["search", "results", "store"];
+const sinks = ["search", "results", "store", "kafka"];
 const none: Count = { settled: 0, lost: 0 };
 
 /**

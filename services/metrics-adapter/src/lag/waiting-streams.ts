@@ -5,11 +5,11 @@ export interface StreamId {
 }
 
 /** Where the subjects of a stage's batches have the flag of a sink. */
-const flagAt: Readonly<Record<string, number>> = { search: 1, results: 2, store: 3 };
+const flagAt: Readonly<Record<string, number>> = { search: 1, results: 2, store: 3, kafka: 4 };
 
 /**
  * The streams that have batches for a stage among the stored ones, from the subjects
- * `raw.<lane>.<partition>.<tenant>.<stream>` and `enriched.<search>.<results>.<store>.<lane>.…`.
+ * `raw.<lane>.<partition>.<tenant>.<stream>` and `enriched.<search>.<results>.<store>.<kafka>.<lane>.…`.
  */
 export function waitingStreams(stage: string, subjects: Iterable<string>): StreamId[] {
   const flag = flagAt[stage];

@@ -73,7 +73,7 @@ async function publish(stream: string, texts: readonly string[]): Promise<void> 
   const batch = buildBatch({ stream, texts, from: (next += 100) });
   privacy ??= bench.connect("privacy");
   await (await privacy).js.publish(
-    `enriched.n.n.y.batch.any.default.${stream}`,
+    `enriched.n.n.y.n.batch.any.default.${stream}`,
     encodeBatch(batch, { $case: "inline", value: batch.body }),
     { msgID: idText(batch.header.id) },
   );

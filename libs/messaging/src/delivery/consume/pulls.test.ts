@@ -47,7 +47,9 @@ test("a reader that is stopped under load leaves next to nothing that is handed 
       const batch = buildBatch({ texts: [String(sent)], from: sent });
       sent += 1;
       const data = encodeBatch(batch, { $case: "inline", value: batch.body });
-      await sender.js.publish("enriched.n.n.y.batch.any.default.s", data, { msgID: idText(batch.header.id) });
+      await sender.js.publish("enriched.n.n.y.n.batch.any.default.s", data, {
+        msgID: idText(batch.header.id),
+      });
     }
   };
   const sending = Promise.all(Array.from({ length: 4 }, send));

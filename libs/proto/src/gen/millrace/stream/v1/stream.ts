@@ -19,6 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Duration } from "../../../google/protobuf/duration.js";
+import { Connection } from "../../kafka/v1/kafka.js";
 
 export enum ProcessingMode {
   PROCESSING_MODE_UNSPECIFIED = 0,
@@ -33,6 +34,16 @@ export enum StreamState {
   STREAM_STATE_UNSPECIFIED = 0,
   STREAM_STATE_ACTIVE = 1,
   STREAM_STATE_PAUSED = 2,
+  UNRECOGNIZED = -1,
+}
+
+export enum KafkaValue {
+  /** KAFKA_VALUE_UNSPECIFIED - As CONTENT. */
+  KAFKA_VALUE_UNSPECIFIED = 0,
+  /** KAFKA_VALUE_CONTENT - The redacted content as it is; what is known of it is in headers. */
+  KAFKA_VALUE_CONTENT = 1,
+  /** KAFKA_VALUE_RECORD - A JSON object, as STORAGE_FORMAT_RECORDS has it. */
+  KAFKA_VALUE_RECORD = 2,
   UNRECOGNIZED = -1,
 }
 
@@ -135,7 +146,26 @@ export interface Outputs {
    * similarity_threshold events for each content whose nearest stored one of this stream has at least this cosine
    * similarity, above 0 to 1. Needs search; costs a search a vector. Absent: none.
    */
-  similarityThreshold?: number | undefined;
+  similarityThreshold?:
+    | number
+    | undefined;
+  /** A topic of a Kafka cluster. */
+  kafka: KafkaOutput | undefined;
+}
+
+/**
+ * Each message is a record whose key is the message's source id. Headers: millrace-id, by which a reader tells a record
+ * that a crash sent twice; millrace-position (source and offset); the message's attributes.
+ */
+export interface KafkaOutput {
+  connection:
+    | Connection
+    | undefined;
+  /** 1 to 249 letters, digits, dots, underscores and hyphens. */
+  topic: string;
+  value: KafkaValue;
+  /** none (default), gzip, snappy, lz4, zstd. */
+  compression: string;
 }
 
 /** What subscribers read, and how long it can be resumed. */
@@ -732,6 +762,7 @@ function createBaseOutputs(): Outputs {
     events: false,
     violations: false,
     similarityThreshold: undefined,
+    kafka: undefined,
   };
 }
 
@@ -757,6 +788,9 @@ export const Outputs: MessageFns<Outputs> = {
     }
     if (message.similarityThreshold !== undefined) {
       writer.uint32(89).double(message.similarityThreshold);
+    }
+    if (message.kafka !== undefined) {
+      KafkaOutput.encode(message.kafka, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -830,6 +864,14 @@ export const Outputs: MessageFns<Outputs> = {
             message.similarityThreshold = reader.double();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.kafka = KafkaOutput.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -858,6 +900,102 @@ export const Outputs: MessageFns<Outputs> = {
     message.events = object.events ?? false;
     message.violations = object.violations ?? false;
     message.similarityThreshold = object.similarityThreshold ?? undefined;
+    message.kafka = (object.kafka !== undefined && object.kafka !== null)
+      ? KafkaOutput.fromPartial(object.kafka)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseKafkaOutput(): KafkaOutput {
+  return { connection: undefined, topic: "", value: 0, compression: "" };
+}
+
+export const KafkaOutput: MessageFns<KafkaOutput> = {
+  encode(message: KafkaOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== undefined) {
+      Connection.encode(message.connection, writer.uint32(10).fork()).join();
+    }
+    if (message.topic !== "") {
+      writer.uint32(18).string(message.topic);
+    }
+    if (message.value !== 0) {
+      writer.uint32(24).int32(message.value);
+    }
+    if (message.compression !== "") {
+      writer.uint32(34).string(message.compression);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KafkaOutput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKafkaOutput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = Connection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.value = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.compression = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KafkaOutput>): KafkaOutput {
+    return KafkaOutput.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KafkaOutput>): KafkaOutput {
+    const message = createBaseKafkaOutput();
+    message.connection = (object.connection !== undefined && object.connection !== null)
+      ? Connection.fromPartial(object.connection)
+      : undefined;
+    message.topic = object.topic ?? "";
+    message.value = object.value ?? 0;
+    message.compression = object.compression ?? "";
     return message;
   },
 };

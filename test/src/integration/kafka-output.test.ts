@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { kafkaDrivers } from "@millrace/kafka";
+import { type KafkaServer, type ReadRecord, readTopic, startKafka } from "@millrace/kafka/testing";
+import { createStreamProcessor, type KafkaOutput, type StreamProcessor } from "@millrace/sdk";
+import { startTestSystem, type TestSystem } from "../system/local-system.js";
+import { until } from "../system/observe.js";
+
+const byNumber = (one: number, other: number): number => one - other;
+
+describe("a stream with a Kafka topic as its output", () => {
+  let system: TestSystem;
+  let kafka: KafkaServer;
+  before(async () => {
+    [system, kafka] = await Promise.all([startTestSystem({}), startKafka()]);
+  });
+  after(async () => {
+    await system.stop();
+    await kafka.stop();
+  });
+
+  const open = (name: string, more: Partial<KafkaOutput> = {}): Promise<StreamProcessor> =>
+    createStreamProcessor(name, system.client, {
+      enrichments: { embeddings: false, sentiment: false },
+      outputs: {
+        results: false,
+        artifacts: false,
+        search: false,
+        events: false,
+        kafka: { bootstrapServers: [kafka.bootstrap], topic: name, ...more },
+      },
+    });
+  const read = async (topic: string, count: number): Promise<ReadRecord[]> => {
+    const connection = { bootstrapServers: [kafka.bootstrap], clientId: "test" };
+    const reader = await readTopic(kafkaDrivers.kafkajs, { connection, topic, group: `test-${topic}` });
+    try {
+      return [...(await reader.until(count))];
+    } finally {
+      await reader.consumer.close();
+    }
+  };
+  const header = (record: ReadRecord | undefined, name: string): string | null | undefined =>
+    record?.headers.find(([known]) => known === name)?.[1];
+  const settled = (stream: StreamProcessor, count: number) =>
+    until(async () => {
+      const { conservation } = await stream.status();
+      return conservation.balanced && conservation.inFlight === 0 && conservation.in === count;
+    }, `${count} messages are accounted for`);
+
+  it("sends the redacted message, keyed by its source id, with what is known of it in headers", async () => {
+    await kafka.createTopic("plain", { partitions: 3 });
+    await using stream = await open("plain", { compression: "gzip" });
+    const texts = Array.from({ length: 200 }, (_, at) => `${at} mail ann@example.com`);
+    const published = await stream.publish(
+      texts.map((text) => ({ text, sourceId: "room", attributes: { seat: "a" } })),
+    );
+    const records = await read("plain", 200);
+    assert.deepEqual(
+      records.map(({ value }) => value).sort(),
+      texts.map((text) => text.replace("ann@example.com", "[EMAIL]")).sort(),
+    );
+    assert.ok(records.every(({ key }) => key === "room"));
+    // One key, one partition.
+    assert.equal(new Set(records.map(({ partition }) => partition)).size, 1);
+    assert.deepEqual(
+      records.map((record) => Number(header(record, "millrace-position")?.split(" ")[1])).sort(byNumber),
+      published.map(({ position }) => position.offset).sort(byNumber),
+    );
+    assert.match(header(records[0], "millrace-id") ?? "", /^[0-9a-f]{32}$/);
+    assert.equal(header(records[0], "seat"), "a");
+    await settled(stream, 200);
+  });
+
+  it("sends records of JSON where they are asked for", async () => {
+    await kafka.createTopic("records");
+    await using stream = await open("records", { value: "record" });
+    await stream.publish({ text: "to bob@example.com\nand on", sourceId: "desk" });
+    const [record] = await read("records", 1);
+    const { text, source_id, findings } = JSON.parse(record?.value ?? "") as Record<string, unknown>;
+    assert.deepEqual([text, source_id], ["to [EMAIL]\nand on", "desk"]);
+    assert.deepEqual((findings as { type: string }[])[0]?.type, "EMAIL");
+  });
+
+  it("gives up what the topic does not take, and sends the others", async () => {
+    await kafka.createTopic("small", { config: { "max.message.bytes": "20000" } });
+    await using stream = await open("small");
+    const texts = ["one", "x".repeat(30_000), "three"];
+    await stream.publish(texts.map((text) => ({ text })));
+    assert.deepEqual(
+      (await read("small", 2)).map(({ value }) => value),
+      ["one", "three"],
+    );
+    await until(async () => (await stream.status()).conservation.dead === 1, "one dead letter");
+    await settled(stream, 3);
+  });
+
+  it("waits for a topic that is not there, and holds up nobody else meanwhile", async () => {
+    await kafka.createTopic("other");
+    await using late = await open("late");
+    await using other = await open("other");
+    await late.publish({ text: "early" });
+    await other.publish({ text: "on time" });
+    assert.equal((await read("other", 1))[0]?.value, "on time");
+    await kafka.createTopic("late");
+    assert.equal((await read("late", 1))[0]?.value, "early");
+    await settled(late, 1);
+  });
+
+  it("loses nothing while the brokers are away, nor when output is killed", async () => {
+    await kafka.createTopic("through");
+    await using stream = await open("through");
+    await stream.publish({ text: "before" });
+    await read("through", 1);
+    await kafka.kill();
+    const texts = Array.from({ length: 50 }, (_, at) => `meanwhile ${at}`);
+    await stream.publish(texts.map((text) => ({ text })));
+    const output = system.programs().find(({ name }) => name === "output");
+    if (output?.pid !== undefined) process.kill(output.pid, "SIGKILL");
+    await kafka.start();
+    await settled(stream, 51);
+    const values = (await read("through", 51)).map(({ value }) => value);
+    for (const text of ["before", ...texts]) assert.ok(values.includes(text), text);
+  });
+
+  it("refuses settings that can't work, by field", async () => {
+    const refused: [more: Partial<KafkaOutput>, field: RegExp][] = [
+      [{ topic: "no topic" }, /topic/],
+      [{ bootstrapServers: ["http://broker"] }, /bootstrap_servers/],
+      [{ bootstrapServers: [] }, /bootstrap_servers/],
+      [{ tls: { certSecret: "cert" } }, /key_secret/],
+      [{ sasl: { mechanism: "plain", username: "u", passwordSecret: "../x" } }, /password_secret/],
+    ];
+    for (const [more, field] of refused)
+      await assert.rejects(open("refused", more), (error: { code: string; field: string }) => {
+        assert.equal(error.code, "invalid_argument");
+        assert.match(error.field, field);
+        return true;
+      });
+  });
+});
