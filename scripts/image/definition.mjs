@@ -77,7 +77,7 @@ export const modelsFolder = "opt/millrace/models";
 /** The chart's default configs name this model, so an image with another one would not start under them. */
 export const modelName = "bge-small-en-v1.5-int8";
 /** The others of the image, for images: what they find or blur. */
-export const imageModelNames = ["centerface"];
+export const imageModelNames = ["centerface", "ssd-mobilenetv2-oidv4", "efficientnet-lite0"];
 
 /** Only for tests, and nothing that ships depends on them. */
 const notShipped = ["libs/testkit"];
@@ -104,6 +104,7 @@ export const shippedFiles = [
   "libs/proto/image.binpb",
   "models/NOTICE.md",
   "models/heads",
+  "models/labels",
   "models/manifest.json",
   "models/vocabulary",
 ];

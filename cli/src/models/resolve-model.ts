@@ -27,6 +27,8 @@ export async function resolveModel(
 /** Tasks beside the text model, and what is missing without one. */
 export const imageTasks: Readonly<Record<string, string>> = {
   "face-detection": "images wait, since none passes without its faces blurred",
+  "object-detection": "images wait in which objects are to be found",
+  "scene-classification": "images wait of which it is to be said what they show",
 };
 
 /** The models for images, as far as they can be had; a missing one is told with what it means. */

@@ -11,6 +11,13 @@ export const inferenceConfig = z.strictObject({
     directory: z.string(),
     /** The text model, by its name in the manifest. */
     text: z.string(),
+    /**
+     * The model that finds objects in images, by its name in the manifest. It is loaded when the first image
+     * asks for it; where that can't be done, the images that ask wait.
+     */
+    objects: z.string().default("ssd-mobilenetv2-oidv4"),
+    /** … that says what they show as a whole. */
+    scene: z.string().default("efficientnet-lite0"),
     /** Threads with a session each; one per core, since a run uses one. */
     workers: z.int().min(1).max(64).default(2),
     /** Texts waiting, each for searches and for batches; more are refused. */

@@ -1,4 +1,5 @@
 import { setPriority } from "node:os";
+import { shownReason } from "@millrace/errors";
 import {
   type BatchPublisher,
   connectAs,
@@ -34,9 +35,11 @@ import {
 import type { InferenceConfig } from "./config.js";
 import { analyseBatch } from "./handlers/analyse-batch.js";
 import { embedTexts } from "./handlers/embed-texts.js";
+import { imageModelsOf } from "./image/image-entry.js";
+import { imagePool } from "./image/image-pool.js";
 import { type ModelPool, modelPool } from "./model/model-pool.js";
 
-/** Runs the text model over clean batches, and over the texts of requests. */
+/** Runs models over clean batches, and the text model over the texts of requests. */
 export const inference: BuildService<InferenceConfig> = async (config, runtime) => {
   const { log, clock } = runtime;
   // Threads inherit it, so before the model's are made.
@@ -47,6 +50,11 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     workers,
     queuedTextsMax,
     onWorkerLost: (error) => log.error("model worker lost, starting another", { error: String(error) }),
+  });
+  const images = imagePool({
+    location: imageModelsOf(config),
+    onMissing: (error) =>
+      log.error("a model for images is missing", { error: shownReason(error), remedy: error.remedy }),
   });
   const broker = await connectAs("inference", config, runtime);
   const publisher = createPublisher(broker);
@@ -75,7 +83,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     deadLetters,
     open: reader.open,
     release: reader.release,
-    handle: analyseBatch({ pool, registry, version: runtime.version, now: clock.now }),
+    handle: analyseBatch({ pool, images, registry, version: runtime.version, now: clock.now }),
     trial,
     parallelismOf: registry.parallelismOf,
     onDead: countDead(ledger),
@@ -87,6 +95,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
   });
   return [
     poolComponent(pool),
+    { name: "image-pool", stop: () => images.close() },
     broker,
     ranges,
     keepReader(reader, runtime),

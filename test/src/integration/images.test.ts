@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { limits } from "@millrace/envelope";
+import { catPhoto, coffeePhoto } from "@millrace/images/testing";
 import {
   PublishRequest,
   UploadContentRequest,
@@ -96,6 +97,49 @@ describe("images of every size", () => {
     assert.deepEqual(replayed.sort(), [...digests, digest(largest)].sort());
     const { conservation } = await stream.status();
     assert.deepEqual([conservation.in, conservation.dead, conservation.balanced], [6, 0, true]);
+  });
+
+  it("are looked into as their sender or their stream asks, and tell by which models", async () => {
+    const enrichments = { ...plain.enrichments, objects: true };
+    await using stream = await createStreamProcessor("looks", system.client, { ...plain, enrichments });
+    const artifact = await stream.getOrCreateArtifact("desk");
+    const features = { sceneAnalysis: true, faceDetection: false } as const;
+    const { id, content } = await artifact.addImage(await coffeePhoto(), {
+      features,
+      processImmediately: true,
+    });
+    const objects = await artifact.getDetectedObjects(id);
+    assert.deepEqual(
+      objects.map(({ label, model }) => [label, model]),
+      [["coffee cup", "ssd-mobilenetv2-oidv4"]],
+    );
+    const { message } = content ?? {};
+    assert.deepEqual([message?.scene?.label, message?.scene?.model], ["drink", "efficientnet-lite0"]);
+    const decided = message?.passport.find(({ stage }) => stage === "inference")?.decidedBy;
+    assert.match(decided ?? "", /^ssd-mobilenetv2-oidv4@[0-9a-f]{16} efficientnet-lite0@[0-9a-f]{16}$/);
+    await stream.publish({ image: await catPhoto(), sourceId: "sofa" });
+    await stream.publish({ image: jpegLike(2_000), sourceId: "broken" });
+    const unasked = { features: { objectDetection: false } };
+    await stream.publish({ image: await catPhoto(), sourceId: "unasked", ...unasked });
+    const seen = new Map<string, ReceivedMessage>();
+    for await (const each of stream.subscribe({ from: "earliest" })) {
+      seen.set(each.sourceId, each);
+      if (seen.size === 3) break;
+    }
+    assert.deepEqual([...seen.keys()].sort(), ["desk", "sofa", "unasked"]);
+    assert.deepEqual(
+      ["sofa", "unasked"].map((of) => seen.get(of)?.objects.map(({ label }) => label)),
+      [["cat"], []],
+    );
+    assert.equal(seen.get("sofa")?.scene, undefined);
+    const stored = async () =>
+      (await storedLines(system, "looks"))
+        .map((line) => JSON.parse(line) as { source_id: string; objects?: { label: string }[] })
+        .find(({ source_id: of }) => of === "sofa");
+    await until(async () => (await stored()) !== undefined, "the stored image");
+    assert.equal((await stored())?.objects?.[0]?.label, "cat");
+    // What can't be decoded is a dead letter with a reason, and holds up nobody.
+    await until(async () => (await stream.status()).conservation.dead === 1, "the dead letter");
   });
 
   it("are refused by name where they are none, too large, or asked for their faces", async () => {

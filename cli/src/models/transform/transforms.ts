@@ -1,5 +1,7 @@
 import { present } from "@millrace/errors";
+import { efficientNetLite0 } from "./efficientnet-lite0.js";
 import { onnxShapes } from "./onnx-shapes.js";
+import { tfliteOnnx } from "./tflite-onnx.js";
 
 /**
  * Makes a model's file from files of its package. It must give the same bytes on every machine, since the
@@ -16,6 +18,8 @@ export type MakeFile = (
 /** By `kind` in the manifest. */
 export const transforms: Readonly<Record<string, MakeFile>> = {
   "onnx-shapes": ([model = new Uint8Array()], settings) => onnxShapes(model, settings),
+  "tflite-onnx": ([model = new Uint8Array()], settings) => tfliteOnnx(model, settings),
+  "efficientnet-lite0": ([weights = new Uint8Array()]) => efficientNetLite0(weights),
 };
 
 /** @param kind of a manifest that was read, and so a known one. */

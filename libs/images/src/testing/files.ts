@@ -26,6 +26,16 @@ export async function framedPhoto(of: {
   return plain.composite([{ input }]).jpeg().toBuffer();
 }
 
+/** A photo of a cat, close up: a JPEG of 360 × 239. */
+export function catPhoto(): Promise<Uint8Array> {
+  return readFile(new URL("../../photos/cat.jpg", import.meta.url));
+}
+
+/** A photo of a cup of coffee on a table: a JPEG of 360 × 240. */
+export function coffeePhoto(): Promise<Uint8Array> {
+  return readFile(new URL("../../photos/coffee.jpg", import.meta.url));
+}
+
 export interface PngParts {
   width: number;
   height: number;

@@ -1,2 +1,11 @@
 /** Image files for tests: a photo, and files that hide or claim something. */
-export { facePhoto, framedPhoto, type PngParts, pngChunk, pngFile, withCanaries } from "./files.js";
+export {
+  catPhoto,
+  coffeePhoto,
+  facePhoto,
+  framedPhoto,
+  type PngParts,
+  pngChunk,
+  pngFile,
+  withCanaries,
+} from "./files.js";

@@ -1,4 +1,4 @@
-import { encodeHalf, type OpenBatch, stamp } from "@millrace/envelope";
+import { encodeHalf, type OpenBatch, selectRows, stamp } from "@millrace/envelope";
 import {
   enrichedFlags,
   type Handler,
@@ -8,11 +8,14 @@ import {
   subjects,
 } from "@millrace/messaging";
 import { type Embeddings, Lane, SentimentLabel, type Sentiments } from "@millrace/proto/batch";
+import { lookAtImages } from "../analyse/look-at-images.js";
 import { rowTexts } from "../analyse/row-texts.js";
+import type { ImagePool } from "../image/image-pool.js";
 import type { ModelPool } from "../model/model-pool.js";
 
 export interface AnalyseBatchParts {
   pool: ModelPool;
+  images: ImagePool;
   registry: Pick<StreamRegistry, "findFor">;
   version: string;
   now(): number;
@@ -24,9 +27,9 @@ const labels = {
   positive: SentimentLabel.SENTIMENT_LABEL_POSITIVE,
 } as const;
 
-/** Clean batch in, the same batch with embeddings and sentiment out. */
+/** Clean batch in, the same batch with embeddings and sentiment, objects and scenes out. */
 export const analyseBatch =
-  ({ pool, registry, version, now }: AnalyseBatchParts): Handler =>
+  ({ pool, images, registry, version, now }: AnalyseBatchParts): Handler =>
   async (clean, signal, { goesOn } = noPace) => {
     const startedMs = now();
     const { header } = clean;
@@ -36,7 +39,10 @@ export const analyseBatch =
     const { rows, texts } = rowTexts(clean, wanted?.textField ?? "");
     const sentiment = wanted?.sentiment === true;
     const priority = header.lane === Lane.LANE_HIGH ? "high" : "bulk";
-    const analysed = await pool.embed(texts, { kind: "passage", sentiment, priority, signal, goesOn });
+    const [analysed, looked] = await Promise.all([
+      pool.embed(texts, { kind: "passage", sentiment, priority, signal, goesOn }),
+      lookAtImages(clean, images, { enrichments: wanted, signal, goesOn }),
+    ]);
     const { model, vectors } = analysed;
     const annotated: OpenBatch = {
       ...clean,
@@ -44,13 +50,28 @@ export const analyseBatch =
         ...clean.annotations,
         embeddings: wanted?.embeddings === true ? embeddingsOf(clean, { model, rows, vectors }) : undefined,
         sentiments: sentiment ? sentimentsOf(model.name, rows, analysed.sentiment) : undefined,
+        objects: looked.objects,
+        scenes: looked.scenes,
       },
     };
-    const decidedBy = `${model.name}@${model.sha256.slice(0, 16)}`;
-    const batch = stamp(annotated, { stage: "inference", version, decidedBy, startedMs, endedMs: now() });
+    // What looked at nothing decided nothing.
+    const models = [...(rows.length > 0 || looked.models.length === 0 ? [model] : []), ...looked.models];
+    const decidedBy = models.map(({ name, sha256 }) => `${name}@${sha256.slice(0, 16)}`).join(" ");
+    const whole = stamp(annotated, { stage: "inference", version, decidedBy, startedMs, endedMs: now() });
     const subject = subjects.enriched(enrichedFlags(stream.outputs), routeOf(header));
-    return { batches: [{ subject, batch }] };
+    const batches = without(whole, looked.failures).map((batch) => ({ subject, batch }));
+    return { batches, failures: looked.failures };
   };
+
+/** The runs of rows between those that failed. */
+function without(whole: OpenBatch, failures: readonly { row: number }[]): OpenBatch[] {
+  if (failures.length === 0) return [whole];
+  const failed = [...failures.map(({ row }) => row), whole.header.count];
+  return failed.flatMap((to, at) => {
+    const from = at === 0 ? 0 : (failed[at - 1] as number) + 1;
+    return from < to ? [selectRows(whole, from, to, { stage: "inference", index: from })] : [];
+  });
+}
 
 interface Vectors {
   model: { name: string; dimensions: number };
