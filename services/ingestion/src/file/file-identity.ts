@@ -9,16 +9,15 @@ export interface FileIdentity {
 }
 
 /**
- * The opaque key under which a file is a source everywhere past ingestion: the first 128 bits of a SHA-256,
- * as 32 hex digits. A rename keeps it; a new file under an old name has another one.
+ * What tells a file from others while it lives: the first 128 bits of a SHA-256, as 32 hex digits. A rename
+ * keeps it; a new file under an old name has another one. Which life of the file it is, and so the key under
+ * which it is a source past ingestion, is told by what it begins with: see file-life.ts.
  *
- * Limits: a file system without birth times may give a removed file's inode to a new one, which is then taken
- * for the old (noticed only if it is shorter). Remounting may change the device number, and restoring a file
- * from a backup makes it a new file: both are read again from the start. On kernels whose statx is blocked,
- * Node reports the time of the last change as birth time, and each append makes a new source: run where statx
- * works.
+ * Limits: remounting may change the device number, and restoring a file from a backup makes it a new file:
+ * both are read again from the start. On kernels whose statx is blocked, Node reports the time of the last
+ * change as birth time, and each append makes a new source: run where statx works.
  */
-export function sourceKey(owner: { tenant: string; stream: string }, identity: FileIdentity): string {
+export function fileId(owner: { tenant: string; stream: string }, identity: FileIdentity): string {
   const fields = [
     owner.tenant,
     owner.stream,

@@ -9,6 +9,7 @@ import { createBlockPool } from "./block-pool.js";
 import type { FileFormat } from "./content/open-content.js";
 import { createFileSource, defaultTuning } from "./file-source.js";
 import { lineBatch } from "./lines/line-batch.js";
+import { watchDirectory } from "./watch-directory.js";
 import { positionDeltas } from "./lines/line-framer.js";
 
 /** What all sources have on their way to buffer, a small block per source aside. */
@@ -46,6 +47,7 @@ export function fileKind({ config, runtime }: { config: IngestionConfig; runtime
       sleep: runtime.clock.sleep,
       random: runtime.random,
       lastPosition,
+      watch: watchDirectory,
       append: (frame, file) => {
         const framing = frame.packed === undefined ? Framing.FRAMING_LINES : Framing.FRAMING_PACKED;
         const lines = { ...frame, positionDeltas: positionDeltas(frame), framing, kind: frame.packed?.kind };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { appendFile, mkdir, rename, rm, symlink, truncate, unlink, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, rename, rm, symlink, unlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -204,20 +204,6 @@ test("closing during the pause after a refusal ends it and sends nothing more", 
   assert.equal(buffer.attempts.length, attempts);
   assert.equal(appended.length, 0);
   assert.equal(source.drained(), false);
-});
-
-test("a truncated file is an error of that file only", async (t) => {
-  const { source, path, texts } = await setUp(t);
-  await writeFile(path("a.jsonl"), "1\n2\n3\n");
-  source.start();
-  await eventually("drained", () => source.drained());
-  await truncate(path("a.jsonl"), 2);
-  await eventually("the error", () =>
-    /a\.jsonl: truncated: .*Start over/.test(source.status().lastError ?? ""),
-  );
-  await writeFile(path("b.jsonl"), "4\n");
-  await eventually("the other file", () => texts().includes("4\n"));
-  assert.equal(source.status().state, "running");
 });
 
 test("a file that vanished is finished", async (t) => {

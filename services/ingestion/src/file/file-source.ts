@@ -11,7 +11,7 @@ import {
 } from "../source/append-window.js";
 import type { SourceReader, SourceReaderStatus } from "../source/source-reader.js";
 import type { BlockPool, BlockShare } from "./block-pool.js";
-import { sourceKey } from "./file-identity.js";
+import { fileId } from "./file-identity.js";
 import { type FileBytes, type LeasedItem, readFrames } from "./file-reader.js";
 import { createLagRate, type LagRate } from "./lag-rate.js";
 import {
@@ -21,20 +21,13 @@ import {
   type LineFramer,
   type Rejection,
 } from "./lines/line-framer.js";
-import { createFramer, type FileFormat, openContent, readBound } from "./content/open-content.js";
+import { type FileFormat, openContent, readBound } from "./content/open-content.js";
+import { framerOf } from "./lives/framer-of.js";
+import { type DirectoryWatch, pacedWatch } from "./watch-directory.js";
 import { isGzip } from "./content/gzip-bytes.js";
 import { repeatFile } from "./repeat/repeated-file.js";
 import { checkRoot, openFile, refusal } from "./root.js";
-import {
-  checkLength,
-  checkWhole,
-  hasWork,
-  isFinished,
-  isTailDue,
-  observe,
-  type TrackedFile,
-  trackFile,
-} from "./tracked-file.js";
+import { hasWork, isFinished, isTailDue, observe, type TrackedFile, trackFile } from "./tracked-file.js";
 
 /**
  * Follows the files of a directory and appends their lines.
@@ -92,6 +85,8 @@ export interface FileSourceOptions extends Timers {
   append(frame: Frame, file: SourceFile): Promise<void>;
   /** As `append`, for a line that is too long. */
   reject(rejection: Rejection, file: SourceFile): Promise<void>;
+  /** Tells of changes before the next poll, where the system can. */
+  watch?(path: string, onChange: () => void): DirectoryWatch | undefined;
   /** One for all sources of the process: it bounds the bytes that are on their way to buffer. */
   pool: BlockPool;
   tuning?: Partial<FileSourceTuning>;
@@ -150,6 +145,8 @@ class PolledDirectory implements FileSource {
   #hasScanned = false;
   /** A read since the last scan was so long that the file has likely grown meanwhile. */
   #isBehind = false;
+  #scanMs = 0;
+  readonly #watch: ((path: string) => DirectoryWatch | undefined) | undefined;
   #nap = new AbortController();
   #polling: Promise<void> | undefined;
 
@@ -158,6 +155,11 @@ class PolledDirectory implements FileSource {
     this.#tuning = { ...defaultTuning, ...options.tuning };
     this.#blocks = options.pool.share();
     this.#rate = createLagRate(options.now);
+    this.#watch = pacedWatch(options, {
+      signal: this.#stop.signal,
+      scanMs: () => this.#scanMs,
+      onChange: () => this.#nap.abort(),
+    });
     assert(this.#tuning.frames.messageBytesMax <= this.#blocks.headBytes, "a block's head holds a message");
   }
 
@@ -202,10 +204,16 @@ class PolledDirectory implements FileSource {
 
   async #poll(pattern: NamePattern): Promise<void> {
     const { signal } = this.#stop;
+    let watch: DirectoryWatch | undefined;
+    signal.addEventListener("abort", () => watch?.close(), { once: true });
     while (!signal.aborted) {
       this.#nap = new AbortController();
       this.#isBehind = false;
+      const startedMs = this.#options.now();
       await this.#scan(pattern);
+      this.#scanMs = this.#options.now() - startedMs;
+      if (this.#isClosing()) return;
+      if (this.#directoryError === undefined) watch ??= this.#watch?.(this.#options.path);
       this.#fill();
       if (this.#isClosing()) return;
       const { pollIntervalMs } = this.#options;
@@ -226,12 +234,11 @@ class PolledDirectory implements FileSource {
         if (refused === undefined) seen.add(this.#see(name, stats, seen));
         else errors.push(refused);
       }
-      for (const key of this.#files.keys())
-        if (!seen.has(key) && !this.#active.has(key)) this.#files.delete(key);
+      for (const id of this.#files.keys()) if (!seen.has(id) && !this.#active.has(id)) this.#files.delete(id);
       this.#entryErrors = errors;
       this.#directoryError = undefined;
       const nowMs = this.#options.now();
-      this.#queue = [...seen].flatMap((key) => this.#files.get(key) ?? []);
+      this.#queue = [...seen].flatMap((id) => this.#files.get(id) ?? []);
       this.#queue = this.#queue.filter((file) => hasWork(file, nowMs, this.#tuning.settleMs));
       this.#hasScanned = true;
     } catch (caught) {
@@ -240,14 +247,14 @@ class PolledDirectory implements FileSource {
   }
 
   #see(name: string, stats: Parameters<typeof observe>[1]["stats"], seen: Set<string>): string {
-    const key = sourceKey(this.#options, identityOf(stats));
+    const id = fileId(this.#options, identityOf(stats));
     const isTakenAtRest = this.#options.format.kind === "whole" || isGzip(name);
-    const file = this.#files.get(key) ?? trackFile(key, name, isTakenAtRest);
-    this.#files.set(key, file);
+    const file = this.#files.get(id) ?? trackFile(id, name, isTakenAtRest);
+    this.#files.set(id, file);
     // Of a file with two names the first is the one.
-    if (!seen.has(key))
+    if (!seen.has(id))
       observe(file, { name, stats, repeat: this.#options.repeat, nowMs: this.#options.now() });
-    return key;
+    return id;
   }
 
   /** Starts reads while there is room; called after each scan and after each read. */
@@ -255,14 +262,14 @@ class PolledDirectory implements FileSource {
     while (!this.#isClosing() && this.#active.size < this.#tuning.filesInFlightMax) {
       const file = this.#queue.shift();
       if (file === undefined) break;
-      if (this.#active.has(file.key)) continue;
+      if (this.#active.has(file.id)) continue;
       const reading = this.#read(file).finally(() => {
-        this.#active.delete(file.key);
+        this.#active.delete(file.id);
         this.#fill();
         // Small growth waits for the poll interval, which gathers it into fewer frames.
         if (this.#isBehind && this.#queue.length === 0) this.#nap.abort();
       });
-      this.#active.set(file.key, reading);
+      this.#active.set(file.id, reading);
     }
   }
 
@@ -273,7 +280,7 @@ class PolledDirectory implements FileSource {
       const { handle, stats } = await openFile(directory, file.name, this.#tuning);
       try {
         // Swapped since the scan: the next one sees the file under its own key.
-        if (sourceKey(this.#options, identityOf(stats)) !== file.key) return;
+        if (fileId(this.#options, identityOf(stats)) !== file.id) return;
         await this.#readOpened(file, handle, Number(stats.size));
       } finally {
         await handle.close();
@@ -294,15 +301,17 @@ class PolledDirectory implements FileSource {
     const { signal } = this.#stop;
     const content = await openContent(file, { handle, storedBytes, repeat, signal });
     try {
-      const { size } = content;
-      const position = file.framer?.position ?? (await this.#resumeAt(file));
-      const { frames: limits } = this.#tuning;
-      file.framer ??= await createFramer(format, { limits, position, size, bytes: content.bytes });
-      // The first row of it is not complete.
+      file.framer = await framerOf(file, content, {
+        format,
+        isRepeated: repeat > 1,
+        limits: this.#tuning.frames,
+        isSettled: isTailDue(file, this.#options.now(), this.#tuning.settleMs),
+        lastPosition: (key) => this.#resumeAt(file, key),
+      });
+      // What it begins with is not complete.
       if (file.framer === undefined) return;
       file.appendedTo = Math.max(file.appendedTo, file.framer.framedTo);
-      checkLength(file, file.framer, size);
-      if (format.kind === "whole") checkWhole(file, file.framer, size);
+      const { size } = content;
       const whole = { size, repeat };
       const bytes = repeat === 1 ? content.bytes : await repeatFile(content.bytes, file, whole);
       await this.#appendAll(file, { handle: bytes, framer: file.framer, size });
@@ -331,12 +340,13 @@ class PolledDirectory implements FileSource {
       for await (const leased of frames) await window.push(this.#windowItem(file, leased));
       if (size - file.readTo >= this.#blocks.readBytes) this.#isBehind = true;
       file.readTo = size;
+      if (this.#options.format.kind === "whole" && framer.framedTo >= size) file.takenMtimeNs = file.mtimeNs;
       await window.drain();
       // Blank lines are in no message.
       if (!signal.aborted) file.appendedTo = Math.max(file.appendedTo, framer.framedTo);
     } finally {
       await window.drain();
-      this.#blocked.delete(file.key);
+      this.#blocked.delete(file.id);
     }
   }
 
@@ -348,12 +358,12 @@ class PolledDirectory implements FileSource {
     return { positionTo: item.positionTo, send, release };
   }
 
-  async #resumeAt(file: TrackedFile): Promise<number> {
+  async #resumeAt(file: TrackedFile, key: string): Promise<number> {
     const { signal } = this.#stop;
     const { retry } = this.#tuning;
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
-        const position = await this.#options.lastPosition(file.key);
+        const position = await this.#options.lastPosition(key);
         this.#block(file, undefined);
         return position;
       } catch (caught) {
@@ -367,8 +377,8 @@ class PolledDirectory implements FileSource {
   }
 
   #block(file: TrackedFile, error: CodedError | undefined): void {
-    if (error === undefined) this.#blocked.delete(file.key);
-    else this.#blocked.set(file.key, error);
+    if (error === undefined) this.#blocked.delete(file.id);
+    else this.#blocked.set(file.id, error);
   }
 
   #isClosing(): boolean {

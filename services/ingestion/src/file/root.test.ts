@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { CodedError } from "@millrace/errors";
-import { sourceKey } from "./file-identity.js";
+import { fileId } from "./file-identity.js";
 import { checkRoot, openFile } from "./root.js";
 
 async function directory(t: TestContext): Promise<string> {
@@ -141,7 +141,7 @@ test("a file's key stays over a rename and differs for a new file, stream and te
   const path = join(root, "a");
   const keyOf = async (name: string, owner = { tenant: "t", stream: "s" }): Promise<string> => {
     const { dev, ino, birthtimeNs } = await stat(name, { bigint: true });
-    return sourceKey(owner, { device: dev, inode: ino, birthtimeNs });
+    return fileId(owner, { device: dev, inode: ino, birthtimeNs });
   };
   await writeFile(path, "1\n");
   const first = await keyOf(path);

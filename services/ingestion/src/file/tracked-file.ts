@@ -3,9 +3,14 @@ import { CodedError } from "@millrace/errors";
 import { truncated } from "./file-reader.js";
 import type { LineFramer } from "./lines/line-framer.js";
 
-/** A file as the source knows it between two reads. Its key stays when its name changes. */
+/** A file as the source knows it between two reads. Its id stays when its name changes. */
 export interface TrackedFile {
-  readonly key: string;
+  /** By device, inode and birth time. */
+  readonly id: string;
+  /** What its positions are counted under; empty until it is known which life of the file this is. */
+  key: string;
+  /** What it begins with, as far as its life is told by it. */
+  head: Buffer;
   /** Relative to the source's directory, as last seen. */
   name: string;
   /** Where reading goes on; absent until buffer has said where to resume. */
@@ -30,11 +35,15 @@ export interface TrackedFile {
   isTakenAtRest: boolean;
   /** Of a compressed file that could not be decoded: as long as it stays, it is not tried again. */
   brokenMtimeNs: bigint | undefined;
+  /** Of a file that is one message: when it was changed that was taken. */
+  takenMtimeNs: bigint | undefined;
 }
 
-export function trackFile(key: string, name: string, isTakenAtRest = false): TrackedFile {
+export function trackFile(id: string, name: string, isTakenAtRest = false): TrackedFile {
   return {
-    key,
+    id,
+    key: "",
+    head: Buffer.alloc(0),
     name,
     framer: undefined,
     size: 0,
@@ -47,6 +56,7 @@ export function trackFile(key: string, name: string, isTakenAtRest = false): Tra
     storedBytes: 0,
     isTakenAtRest,
     brokenMtimeNs: undefined,
+    takenMtimeNs: undefined,
   };
 }
 
@@ -73,29 +83,45 @@ export function isTailDue(file: TrackedFile, nowMs: number, settleMs: number): b
 export function hasWork(file: TrackedFile, nowMs: number, settleMs: number): boolean {
   if (file.isTakenAtRest && !isTailDue(file, nowMs, settleMs)) return false;
   if (file.brokenMtimeNs === file.mtimeNs) return false;
+  if (file.size === 0 && file.framer === undefined) return false;
   if (file.framer === undefined || file.error !== undefined) return true;
-  if (file.size !== file.readTo) return true;
+  if (file.size !== file.readTo || isChanged(file)) return true;
   return file.framer.framedTo < file.size && isTailDue(file, nowMs, settleMs);
 }
 
+/** Of a file that is one message. */
+const isChanged = ({ takenMtimeNs, mtimeNs }: TrackedFile): boolean =>
+  takenMtimeNs !== undefined && takenMtimeNs !== mtimeNs;
+
 /** Whether all of the file, an incomplete last line included, is read and appended. */
 export function isFinished(file: TrackedFile): boolean {
-  return file.framer !== undefined && file.appendedTo >= file.size;
+  return file.size === 0 || (file.framer !== undefined && file.appendedTo >= file.size);
 }
 
-/** A file that is shorter than what was read of it is not the file it was. */
+/** Whether the file is not what was read before: cut, begun anew or, where it is one message, changed. */
+export function isNewLife(
+  file: TrackedFile,
+  seen: { head: Buffer; size: number; isOnePiece: boolean },
+): boolean {
+  const { framer, head } = file;
+  if (framer === undefined) return false;
+  if (seen.isOnePiece) return isChanged(file);
+  return seen.size < framer.position || !seen.head.subarray(0, head.length).equals(head);
+}
+
+/** Forgets what was read; `key` tells which life has ended. */
+export function beginLife(file: TrackedFile): void {
+  file.framer = undefined;
+  file.readTo = 0;
+  file.appendedTo = 0;
+  file.takenMtimeNs = undefined;
+}
+
+/** Of a file that is read repeatedly: a shorter one is not the file it was. */
 export function checkLength(file: TrackedFile, framer: LineFramer, size: number): void {
   if (size >= framer.position) return;
   const error = truncated(size, framer.position);
   throw new CodedError(error.code, `${file.name}: ${error.message}`, {
     ...(error.remedy && { remedy: error.remedy }),
-  });
-}
-
-/** A file that is one message can't grow by another one. */
-export function checkWhole(file: TrackedFile, framer: LineFramer, size: number): void {
-  if (framer.framedTo === 0 || size <= framer.position) return;
-  throw new CodedError("failed_precondition", `${file.name} changed after it was read as a whole`, {
-    remedy: "Replace it by renaming a new file over it: that one is read.",
   });
 }
