@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { World } from "./client.js";
+import { anonymizeCommand, contentsCommand } from "./contents.js";
 import { modelsCommand } from "./models.js";
 import { publishCommand } from "./publish.js";
 import { replayCommand } from "./replay.js";
@@ -13,6 +14,8 @@ export const allCommands: readonly ((world: World) => Command)[] = [
   statusCommand,
   publishCommand,
   searchCommand,
+  contentsCommand,
+  anonymizeCommand,
   subscribeCommand,
   replayCommand,
   modelsCommand,

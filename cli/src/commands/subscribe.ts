@@ -1,4 +1,4 @@
-import { attachStreamProcessor, type ReceivedMessage, type SubscribeOptions } from "@millrace/sdk";
+import { attachStreamProcessor, type StoredMessage, type SubscribeOptions } from "@millrace/sdk";
 import { Command, Option } from "commander";
 import { oneLine } from "../output.js";
 import {
@@ -47,7 +47,7 @@ export function subscribeCommand(world: World): Command {
   });
 }
 
-export function renderMessage(message: ReceivedMessage): string {
+export function renderMessage(message: StoredMessage): string {
   const { acceptedTime, sourceId, sentiment, scene, objects, findings } = message;
   const labels = [sentiment, scene, ...objects].flatMap((each) => each?.label ?? []);
   const marks = [...new Set([...labels, ...findings.map(({ type }) => type)])];
@@ -56,7 +56,7 @@ export function renderMessage(message: ReceivedMessage): string {
   return `${acceptedTime.toISOString()}  ${oneLine(sourceId) || "-"}  ${content}${suffix}`;
 }
 
-function renderContent(message: ReceivedMessage): string {
+function renderContent(message: StoredMessage): string {
   if (message.kind === "text") return oneLine(message.text);
   const { byteLength } = message.content;
   return message.kind === "image" ? `an image of ${byteLength} bytes` : `${byteLength} bytes`;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import {
   createStreamProcessor,
@@ -6,6 +7,8 @@ import {
   type ReceivedMessage,
   type StoredContent,
 } from "@millrace/sdk";
+import { runToEnd } from "../system/run-program.js";
+import { workspace } from "../system/supplies.js";
 import { filePlaces } from "../system/leaks/collect-places.js";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
 import { until } from "../system/observe.js";
@@ -230,6 +233,31 @@ describe("an artifact's contents", () => {
       [1, 2, 3],
     );
     assert.equal(ranked[2]?.contentId, other.id);
+  });
+
+  it("are listed, cleaned and deleted by the command line", async () => {
+    await using processor = await createStreamProcessor("typed", system.client, {
+      privacy: { detectorsOff: ["EMAIL"] },
+      enrichments: { embeddings: false, sentiment: false },
+      outputs: { search: false },
+    });
+    const artifact = await processor.getOrCreateArtifact("desk");
+    const { id } = await artifact.addText("from vqtyped@example.com", { processImmediately: true });
+    const program = join(workspace, "cli", "bin", "millrace.mjs");
+    const run = async (...args: string[]): Promise<string> => {
+      const address = ["--address", `127.0.0.1:${system.described.ports.grpc}`];
+      const ended = await runToEnd({ args: [program, ...args, ...address], timeoutMs: 30_000 });
+      assert.equal(ended.code, 0, ended.stderr);
+      return ended.stdout + ended.stderr;
+    };
+    assert.match(
+      await run("contents", "typed", "desk"),
+      new RegExp(`^${id} .* from vqtyped@example.com`, "m"),
+    );
+    assert.match(await run("anonymize", "typed", id), /Replaced: EMAIL\. Results rewritten: 1\./);
+    assert.match(await run("contents", "typed", "desk"), /from \[EMAIL\]/);
+    assert.match(await run("contents", "typed", "desk", "--delete", id), /is deleted/);
+    assert.doesNotMatch(await run("contents", "typed", "desk"), new RegExp(id));
   });
 
   it("and texts of a request are judged and cleaned in memory", async () => {
