@@ -59,6 +59,15 @@ export { consumeBatches, type ConsumeOptions } from "./delivery/consumer.js";
 export { emptyLedger, registryOf } from "./delivery/trial/stand-ins.js";
 export { createTrial, type MakeTryBatch, type Trial } from "./delivery/trial/trial.js";
 export { createDeadLetterWriter, type DeadLetterWriter, type RowFailure } from "./delivery/dead-letters.js";
+export {
+  type GroupConsumer,
+  type GroupFrame,
+  type GroupProgress,
+  openGroupConsumer,
+} from "./group/group-consumer.js";
+export { groupDurable, type GroupOf } from "./group/group-keys.js";
+export { createGroupStore, type GroupStore, type GroupWatch, watchGroups } from "./group/group-store.js";
+export { openPartlySettled, type PartlySettledStore } from "./group/partly-settled.js";
 export { createLaneTurns, type LaneTurns } from "./lanes/lane-turns.js";
 export { createTurnOrder, type TurnOrder } from "./lanes/turn-order.js";
 export { drainBodies } from "./delivery/drain-bodies.js";
@@ -101,6 +110,7 @@ export {
   readLast,
   storedNumbers,
   type StoredNumbers,
+  type StoredSize,
   storedSizes,
 } from "./state/kept.js";
 export {

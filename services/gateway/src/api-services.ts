@@ -1,5 +1,6 @@
 import { ArtifactServiceService } from "@millrace/proto/artifact";
 import { EventServiceService } from "@millrace/proto/event";
+import { GroupServiceService } from "@millrace/proto/group";
 import { PrivacyServiceService } from "@millrace/proto/privacy";
 import {
   PublishServiceService,
@@ -22,6 +23,8 @@ import { listContents, type ListParts } from "./handlers/content/list-contents.j
 import { type CreateStreamParts, createStream } from "./handlers/stream/create-stream.js";
 import { type DeleteStreamParts, deleteStream } from "./handlers/stream/delete-stream.js";
 import { getContent, getOrCreateArtifact } from "./handlers/content/get-artifact.js";
+import { type ConsumeParts, consumeGroup } from "./handlers/group/consume-group.js";
+import { deleteGroup, type GroupParts, listGroups } from "./handlers/group/manage-groups.js";
 import { getStatus, type StatusParts } from "./handlers/stream/get-status.js";
 import {
   addSource,
@@ -61,6 +64,8 @@ export interface Api
     DeleteParts,
     DeleteStreamParts,
     ListParts,
+    ConsumeParts,
+    GroupParts,
     PublishStreamParts,
     Omit<ReplayParts, "tailResults" | "resultBounds" | "sleep">,
     SearchParts,
@@ -94,6 +99,7 @@ const streams = "millrace.stream.v1.StreamService";
 const sources = "millrace.source.v1.SourceService";
 const publish = "millrace.message.v1.PublishService";
 const subscribe = "millrace.message.v1.SubscribeService";
+const groups = "millrace.group.v1.GroupService";
 const replays = "millrace.replay.v1.ReplayService";
 const events = "millrace.event.v1.EventService";
 const artifacts = "millrace.artifact.v1.ArtifactService";
@@ -162,6 +168,15 @@ function messageServices(api: Api): GrpcService[] {
           { ...api, openCalls: api.subscribers },
           subscribeResults(results),
         ),
+      },
+    },
+    {
+      name: groups,
+      definition: GroupServiceService,
+      implementation: {
+        consume: consumeGroup(api),
+        listGroups: serveUnary(`${groups}/ListGroups`, api, listGroups(api)),
+        deleteGroup: serveUnary(`${groups}/DeleteGroup`, api, deleteGroup(api)),
       },
     },
     {

@@ -50,6 +50,7 @@ import type { ArtifactParts } from "./handlers/content/get-artifact.js";
 import type { StatusParts } from "./handlers/stream/get-status.js";
 import type { SearchParts } from "./handlers/content/search-text.js";
 import { createPublishing } from "./publish/publishing.js";
+import { createGroups } from "./group-parts.js";
 import { type Api, apiServices } from "./api-services.js";
 import { openStoredParts } from "./replay/stored-parts.js";
 import { createBufferClient } from "./rpc/buffer-client.js";
@@ -64,6 +65,9 @@ const readingTimeoutMs = 1_000;
 /** The public API: streams and sources, publish, subscribe, events, artifacts, search. */
 export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
   const { log, clock, random } = runtime;
+  const { now, monotonic, sleep } = clock;
+  const retries = { firstMs: 50, maxMs: 2_000 };
+  const times = { now, monotonic, sleep, backoffMs: (tried: number) => backoffMs(tried, random, retries) };
   const callers = createCallers(config, runtime);
   const broker = await connectAs("gateway", config, runtime);
   // Once it answers: asked before it is up, it would seem not to sync.
@@ -77,10 +81,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     limits: config.limits,
     epoch: `gateway-${config.instance}-${epochName(runtime)}`,
     append: buffer.append,
-    now: clock.now,
-    monotonic: clock.monotonic,
-    sleep: clock.sleep,
-    backoffMs: (attempt) => backoffMs(attempt, random, { firstMs: 50, maxMs: 2_000 }),
+    ...times,
   });
   const root = config.replay.storageDir;
   const storage = root === undefined ? undefined : await openStoredParts({ root, instance: config.instance });
@@ -99,6 +100,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     now: clock.monotonic,
     bytesMax: config.limits.resultBytesMax,
   });
+  const groups = await createGroups(broker, runtime);
   const api: Api = {
     tenant,
     log,
@@ -111,19 +113,17 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     countMissed: missedCounter(runtime),
     ...publishing,
     ...reads,
+    ...groups.parts,
     find: registry.find,
     revisionForNew: (of, name) => revisionForNew(broker, of, name),
     mayExempt: callers.mayExempt,
     lastPosition: buffer.lastPosition,
     appendOnce: buffer.appendOnce,
     storage,
-    backoffMs: (attempt) => backoffMs(attempt, random, { firstMs: 50, maxMs: 2_000 }),
-    monotonic: clock.monotonic,
     bufferUsage: buffer.usage,
     durability,
     activeTrace: () => context.active(),
-    now: clock.now,
-    sleep: clock.sleep,
+    ...times,
   };
   const { tls } = config.grpc;
   const server = createGrpcServer({
@@ -138,7 +138,8 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     // A frame of PublishStream is at most 4 MiB; its tags and the odd attribute go on top.
     receiveBytesMax: 4 * 1024 * 1024 + 64 * 1024,
   });
-  return [broker, registry, buffer, publishing, callers.component, server, openCalls, subscribers];
+  const inner = [broker, registry, ...groups.components, buffer, publishing];
+  return [...inner, callers.component, server, openCalls, subscribers];
 };
 
 /** Subscribers share what is read, so many more of them may be open than of other calls. */

@@ -14,7 +14,6 @@ import {
   type Ledger,
   readingEndpoint,
   serveRequests,
-  storedSizes,
 } from "@millrace/messaging";
 import { type BuildService, type Component, createRangeClient, createSecrets } from "@millrace/runtime";
 import { createBodyReader, keepReader, readingOf, tellReading } from "@millrace/segments";
@@ -24,7 +23,7 @@ import { publishResults } from "./handlers/publish-results.js";
 import { sendToKafka } from "./handlers/send-to-kafka.js";
 import { storeBatch } from "./handlers/store-batch.js";
 import { createKafkaSinks } from "./kafka/kafka-sinks.js";
-import { createResultBudget } from "./results/result-budget.js";
+import { createResults } from "./result-parts.js";
 import { createStores } from "./store/stores.js";
 
 interface Sink {
@@ -36,7 +35,7 @@ interface Sink {
 
 /** Delivers enriched batches: results for subscribers, contents of artifacts, events, and files. */
 export const output: BuildService<OutputConfig> = async (config, runtime) => {
-  const { log, clock } = runtime;
+  const { clock } = runtime;
   const broker = await connectAs("output", config, runtime);
   const publisher = createPublisher(broker);
   const results = await createLedger(broker, "results", runtime);
@@ -65,11 +64,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     secrets: createSecrets({ dir: config.secretsDir }),
     stillTrue: reader.stillTrue,
   });
-  const budget = createResultBudget({
-    storedSizes: (subject) => storedSizes(broker, "RESULT", subject),
-    purge: async (filter, seq) => void (await broker.manager.streams.purge("RESULT", { filter, seq })),
-    onError: (what, error) => log.warn(what, { error: String(error) }),
-  });
+  const { budget, components } = await createResults(broker, runtime, registry);
   const stage = (name: "results" | "store" | "kafka", { ledger, handle, tries }: Sink): Component[] => {
     const parking = createParking({ broker, runtime, publisher, stage: name });
     const trial = createTrial({ runtime, module: tries, config, streamOf: registry.findFor });
@@ -128,6 +123,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     sent,
     kafka,
     registry,
+    ...components,
     serveRequests(broker, runtime, readingEndpoint("output"), tellReading(reader)),
     ...contentRequests({ broker, runtime, registry, publisher, budget }),
     ...stage("results", toResults),

@@ -134,7 +134,7 @@ const ask = (...verbs: string[]): Grant => publishTo(...verbs.map((verb) => `wor
 const grants: Record<BrokerUser, readonly Grant[]> = {
   gateway: [
     read(buckets.config),
-    write(buckets.config, "stream.>", "source.>"),
+    write(buckets.config, "stream.>", "source.>", "group.>"),
     read(buckets.ledger),
     read(buckets.reports),
     inspect("RAW", "CLEAN", "ENRICHED", parkedStream),
@@ -143,8 +143,12 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     tail("EVENTS"),
     publishTo("event.*.*.privacy_exempted"),
     direct("CONTENT"),
+    // Messages that members of a group gave up on.
+    publishTo("dlq.clean.>", "event.*.*.dead_letter"),
+    read(buckets.groups),
+    write(buckets.groups, ">"),
     purge("RESULT", "EVENTS", "CONTENT", "EMBEDDINGS"),
-    purge(`KV_${buckets.ledger}`, `KV_${buckets.reports}`, `KV_${buckets.leases}`),
+    purge(...[buckets.ledger, buckets.reports, buckets.leases, buckets.groups].map((name) => `KV_${name}`)),
     ask("privacy.clean", "privacy.reading", "output.reading", "inference.embed", "semantic-search.find"),
     ask("output.erase", "output.anonymize"),
   ],

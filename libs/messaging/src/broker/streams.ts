@@ -64,8 +64,9 @@ export const streamPlans: readonly StreamPlan[] = [
   },
   {
     ...plan("RESULT", ["result.>"], {
+      // What goes is for output to say: a group may not have settled the oldest.
       retention: RetentionPolicy.Limits,
-      discard: DiscardPolicy.Old,
+      discard: DiscardPolicy.New,
       share: 0.12,
     }),
     perMessageTtl: true,
@@ -233,6 +234,8 @@ export const buckets = {
   leases: "LEASES",
   /** How often the work on a batch was begun, from its second delivery on. */
   attempts: "ATTEMPTS",
+  /** What groups have settled of frames that they settled in part. */
+  groups: "GROUPS",
   /** Streams, sources and policies: watched, so changes are live. */
   config: "CONFIG",
 } as const;
@@ -243,6 +246,7 @@ export const bucketShares: Record<(typeof buckets)[keyof typeof buckets], number
   REPORTS: 0.01,
   LEASES: 0.005,
   ATTEMPTS: 0.02,
+  GROUPS: 0.01,
   CONFIG: 0.02,
 };
 

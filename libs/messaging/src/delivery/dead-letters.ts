@@ -21,6 +21,8 @@ export interface DeadLetterOptions {
   stage: string;
   /** Letters of raw batches stay on the raw side. */
   side: "raw" | "clean";
+  /** Who of the stage: what several give up on makes several letters. */
+  by?: string;
   now(): number;
 }
 
@@ -29,6 +31,7 @@ const headerBytes = 24 * 1024;
 
 export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWriter {
   const { publisher, stage, side } = options;
+  const idStage = options.by === undefined ? stage : `${stage}-${options.by}`;
   const tell = (
     letter: DeadLetter,
     of: { tenant: string; stream: string; id: string; messages: number },
@@ -70,7 +73,7 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
           { header, columns, passport },
           bytesMax,
         );
-        const id = outputId(idText(open.header.id), `${stage}-dead`, row);
+        const id = outputId(idText(open.header.id), `${idStage}-dead`, row);
         await publisher.publish({
           subject: subjects.deadLetter(side, tenant, stream),
           data: DeadLetter.encode(letter).finish(),

@@ -80,18 +80,24 @@ export async function storedNumbers(broker: Broker, jetStream: string): Promise<
   return { first: state.first_seq, last: state.last_seq, deleted: new Set(state.deleted ?? []) };
 }
 
+export interface StoredSize {
+  seq: number;
+  bytes: number;
+  /** When it was stored. */
+  timeMs: number;
+}
+
 const fetchMax = 1_000;
 
 /** What is stored comes at once: after so long without any, a purge took what was counted as pending. */
 const silenceMs = 1_000;
 
-/** Number and size of each stored message of a subject, in order; what is in them stays with the broker. */
-export async function storedSizes(
-  broker: Broker,
-  jetStream: string,
-  subject: string,
-): Promise<{ seq: number; bytes: number }[]> {
-  const sizes: { seq: number; bytes: number }[] = [];
+/**
+ * Number, size and age of each stored message of a subject, in order; what is in them stays with the
+ * broker.
+ */
+export async function storedSizes(broker: Broker, jetStream: string, subject: string): Promise<StoredSize[]> {
+  const sizes: StoredSize[] = [];
   try {
     const count = await countStored(broker, jetStream, subject);
     if (count === 0) return sizes;
@@ -103,7 +109,8 @@ export async function storedSizes(
       const messages = await consumer.fetch({ max_messages: fetchMax, expires: silenceMs });
       isMore = false;
       for await (const message of messages) {
-        sizes.push({ seq: message.seq, bytes: Number(message.headers?.get("Nats-Msg-Size") ?? 0) });
+        const bytes = Number(message.headers?.get("Nats-Msg-Size") ?? 0);
+        sizes.push({ seq: message.seq, bytes, timeMs: Date.parse(message.timestamp) });
         isMore = message.info.pending > 0;
         if (!isMore) break;
       }

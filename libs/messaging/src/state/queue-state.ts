@@ -22,6 +22,7 @@ export interface ConsumerState {
 export interface QueueState {
   messages: number;
   bytes: number;
+  bytesMax: number;
   lastSeq: number;
   /** How long the oldest message has been stored, by the broker's clock; 0 where there is none. */
   oldestMs: number;
@@ -58,6 +59,7 @@ export async function inspectQueue(broker: Broker, jetStream: string): Promise<Q
   return {
     messages: state.messages,
     bytes: state.bytes,
+    bytesMax: info.config.max_bytes,
     lastSeq: state.last_seq,
     oldestMs: state.messages === 0 ? 0 : oldestOf(info),
     createdMs: Date.parse(info.created),

@@ -10,7 +10,7 @@ const adapter: BrokerUser = "metrics-adapter";
 const measured = ["RAW", "CLEAN", "ENRICHED"];
 const withLedger = everyone.filter((user) => user !== "ingestion");
 const servers: BrokerUser[] = ["privacy", "inference", "semantic-search", "output"];
-const deadLetterWriters: BrokerUser[] = ["buffer", ...servers];
+const deadLetterWriters: BrokerUser[] = ["gateway", "buffer", ...servers];
 
 /** Who may read a stream by an ephemeral consumer of its own. */
 const tails: Record<string, BrokerUser[]> = {
@@ -21,6 +21,7 @@ const tails: Record<string, BrokerUser[]> = {
   KV_LEDGER: withLedger,
   KV_REPORTS: ["gateway", "ingestion", adapter],
   KV_LEASES: ["ingestion", "buffer"],
+  KV_GROUPS: ["gateway"],
 };
 const inspects: Record<string, BrokerUser[]> = {
   ...tails,
@@ -37,6 +38,7 @@ const directs: Record<string, BrokerUser[]> = {
   KV_LEDGER: withLedger,
   KV_REPORTS: ["gateway", "ingestion", adapter],
   KV_LEASES: ["ingestion", "buffer"],
+  KV_GROUPS: ["gateway"],
 };
 const erases: Record<string, BrokerUser[]> = {
   CONTENT: ["output"],
@@ -51,6 +53,7 @@ const purges: Record<string, BrokerUser[]> = {
   KV_LEDGER: ["gateway"],
   KV_REPORTS: ["gateway"],
   KV_LEASES: ["gateway"],
+  KV_GROUPS: ["gateway"],
 };
 const consumers: [string, string, BrokerUser][] = [
   ["RAW", "privacy-high", "privacy"],
@@ -105,7 +108,7 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["rewrite.default.s.a.c", ["output"]],
   ["embedding.default.s.s0.c", ["semantic-search"]],
   ["dlq.raw.default.s", ["buffer", "privacy"]],
-  ["dlq.clean.default.s", ["inference", "semantic-search", "output"]],
+  ["dlq.clean.default.s", ["gateway", "inference", "semantic-search", "output"]],
   ["event.default.s.new_data", ["output"]],
   ["event.default.s.dead_letter", deadLetterWriters],
   ["event.default.s.source_failed", ["ingestion"]],
@@ -117,6 +120,7 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["event.default.s.model_promoted", []],
   ["$KV.CONFIG.stream.default.s", ["gateway"]],
   ["$KV.CONFIG.source.default.s.f", ["gateway"]],
+  ["$KV.CONFIG.group.default.s.g", ["gateway"]],
   ["$KV.CONFIG.policy.default", []],
   ["$KV.LEDGER.buffer.default.s.f", ["buffer"]],
   ["$KV.LEDGER.privacy.default.s.f", ["privacy"]],
@@ -128,6 +132,7 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["$KV.REPORTS.default.s.f", ["ingestion"]],
   ["$KV.LEASES.source.default.s.f", ["ingestion"]],
   ["$KV.LEASES.member.local", ["ingestion"]],
+  ["$KV.GROUPS.default.s.g.1", ["gateway"]],
   ["work.privacy.clean", ["gateway", "ingestion", "output"]],
   ["work.privacy.reading", ["gateway"]],
   ["work.output.reading", ["gateway"]],

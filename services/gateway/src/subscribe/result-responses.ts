@@ -24,7 +24,7 @@ export function* partsOf(
   let bytes = 0;
   for (const [row, message] of all.entries()) {
     if (row <= afterIndex || isWanted?.(message) === false) continue;
-    const size = sizeOf(message);
+    const size = messageBytes(message);
     if (messages.length > 0 && bytes + size > responseBytesMax) {
       yield { messages, lastIndex: row - 1 };
       messages = [];
@@ -36,7 +36,8 @@ export function* partsOf(
   if (messages.length > 0) yield { messages, lastIndex: "end" };
 }
 
-function sizeOf(message: Message): number {
+/** About what a message takes in a response. */
+export function messageBytes(message: Message): number {
   const { content, attributes, findings, passport } = message;
   let bytes = messageBytesBase + message.sourceId.length + entryBytes * (findings.length + passport.length);
   bytes += content?.$case === "text" ? Buffer.byteLength(content.value) : (content?.value.length ?? 0);

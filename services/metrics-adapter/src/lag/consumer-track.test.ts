@@ -13,7 +13,7 @@ const idle: ConsumerState = {
   floorSeq: 0,
   createdMs: 1,
 };
-const empty: QueueState = { messages: 0, bytes: 0, lastSeq: 0, oldestMs: 0, createdMs: 1 };
+const empty: QueueState = { messages: 0, bytes: 0, bytesMax: 1, lastSeq: 0, oldestMs: 0, createdMs: 1 };
 
 function startTrack() {
   const times = createSequenceTimes();

@@ -24,7 +24,7 @@ export interface RewriteParts {
     publish(message: Outgoing): Promise<Published>;
     erase(seq: number): Promise<boolean>;
   };
-  budget: Pick<ResultBudget, "add" | "drop">;
+  budget: Pick<ResultBudget, "ages" | "add" | "drop">;
   version: string;
   now(): number;
 }
@@ -129,8 +129,9 @@ async function rewriteResults(
     if (next === undefined) continue;
     // There already where a call before this one ended in between.
     if (!ids.has(next.id)) {
-      const { seq } = await results.publish(next);
-      budget.add(tenant, stream, seq, next.data.length);
+      const { ttlSeconds: _, ...ageless } = next;
+      const { seq } = await results.publish(budget.ages(tenant, stream) ? next : ageless);
+      budget.add(tenant, stream, { seq, bytes: next.data.length, timeMs: now() });
     }
     await results.erase(match.result.seq);
     budget.drop(tenant, stream.name, match.result.seq);

@@ -5,11 +5,12 @@ import { contentsOf } from "../results/contents.js";
 import { freshParts } from "../results/fresh-parts.js";
 import { newDataEvent } from "../results/new-data.js";
 import type { ResultBudget } from "../results/result-budget.js";
+import { resultAgeSeconds } from "../results/result-limits.js";
 
 export interface PublishResultsParts {
   registry: Pick<StreamRegistry, "findFor">;
   ledger: Pick<Ledger, "account" | "settle" | "stored">;
-  budget: ResultBudget;
+  budget: Pick<ResultBudget, "room" | "ages" | "add">;
   version: string;
   now(): number;
 }
@@ -27,7 +28,11 @@ export const publishResults =
       stamp(part, { stage: "output", version, decidedBy: "", startedMs, endedMs: now() }),
     );
     const frames =
-      stream.outputs?.results === undefined ? [] : parts.flatMap((part) => resultFrames(part, stream));
+      stream.outputs?.results === undefined
+        ? []
+        : parts.flatMap((part) => resultFrames(part, stream, budget.ages(header.tenant, stream)));
+    const bytes = frames.reduce((sum, { data }) => sum + data.length, 0);
+    if (frames.length > 0) await budget.room(header.tenant, stream, bytes);
     const publish = [...frames, ...parts.flatMap((part) => others(part, stream, now()))];
     const intervals = [{ from: header.positionFrom, to: header.positionTo }];
     const done = parts.reduce((sum, part) => sum + part.header.count, 0);
@@ -35,7 +40,11 @@ export const publishResults =
       publish,
       after: (published) => {
         frames.forEach((frame, at) =>
-          budget.add(header.tenant, stream, published[at]?.seq ?? 0, frame.data.length),
+          budget.add(header.tenant, stream, {
+            seq: published[at]?.seq ?? 0,
+            bytes: frame.data.length,
+            timeMs: now(),
+          }),
         );
         ledger.settle(header, { intervals, done });
         return ledger.stored();
@@ -44,9 +53,8 @@ export const publishResults =
   };
 
 /** Results travel inline, so that what a stream keeps for subscribers pins no segment. */
-function resultFrames(part: OpenBatch, stream: Stream): Outgoing[] {
+function resultFrames(part: OpenBatch, stream: Stream, ages: boolean): Outgoing[] {
   const { tenant, stream: name } = part.header;
-  const ttlSeconds = Math.max(1, stream.outputs?.results?.age?.seconds ?? 3600);
   return splitBatch(part, limits.batchMessagesMax, limits.inlineBytesMax, "results").map((piece) => ({
     subject: subjects.result(tenant, name),
     // Vectors are for the index; a subscriber would carry 768 bytes a message for nothing.
@@ -56,7 +64,8 @@ function resultFrames(part: OpenBatch, stream: Stream): Outgoing[] {
     ),
     id: idText(piece.header.id),
     messageCount: piece.header.count,
-    ttlSeconds,
+    // What a must-deliver group has not settled outlives its age: output removes it then.
+    ...(ages ? { ttlSeconds: resultAgeSeconds(stream) } : {}),
   }));
 }
 

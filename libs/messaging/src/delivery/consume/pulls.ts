@@ -51,7 +51,7 @@ const roundTripMsMax = 1_000;
  * Asks for no more, and resolves when nothing can arrive any more: what the broker had sent by then is still
  * handed out. `stop` of the client throws that away, so that it comes again only when its ack is overdue.
  */
-async function endPull(pull: ConsumerMessages, clock: Pick<Clock, "sleep">): Promise<void> {
+export async function endPull(pull: ConsumerMessages, clock: Pick<Clock, "sleep">): Promise<void> {
   // The client keeps it to itself: it subscribes when it is made.
   const { sub } = pull as ConsumerMessages & { sub?: Subscription };
   const over = new AbortController();

@@ -8,6 +8,8 @@ export interface DeleteStreamParts {
   registry: StreamRegistry;
   /** Removes what the bus keeps of a stream. */
   purge(of: { tenant: string; stream: string }): Promise<void>;
+  /** Its groups, and what is remembered of them. */
+  removeGroups(stream: string): Promise<void>;
   sleep(ms: number): Promise<void>;
 }
 
@@ -17,12 +19,13 @@ export interface DeleteStreamParts {
 const settleMs = 300;
 
 export const deleteStream =
-  ({ tenant, store, registry, purge, sleep }: DeleteStreamParts) =>
+  ({ tenant, store, registry, purge, removeGroups, sleep }: DeleteStreamParts) =>
   async ({ name }: DeleteStreamRequest): Promise<DeleteStreamResponse> => {
     const find = async () => (await store.get(tenant, name))?.stream;
     await requireStream(find, { tenant, name }, "name");
     for (const source of registry.sources(tenant, name)) await store.removeSource(tenant, name, source.id);
     await store.remove(tenant, name);
+    await removeGroups(name);
     await sleep(settleMs);
     await purge({ tenant, stream: name });
     return {};
