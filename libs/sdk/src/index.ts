@@ -1,4 +1,12 @@
 export { connect, type ConnectOptions, type MillraceClient } from "./connect.js";
+export type { BatchHandle, BatchMessage, BatchOptions } from "./consume/batch-handler.js";
+export type { ConsumedMessage, ConsumedMessages } from "./consume/consume-messages.js";
+export type { DerivedCalls, QueueOptions } from "./consume/derived.js";
+export type { GroupOptions } from "./consume/group-settings.js";
+export type { HandledMessage, HandledOf } from "./consume/handled-message.js";
+export type { HandleOf, MessageHandlers } from "./consume/message-handlers.js";
+export { BatchError, PermanentError, RetryLater } from "./consume/outcome.js";
+export type { WorkerOptions } from "./consume/worker-handler.js";
 export type { TlsOptions } from "./rpc/tls.js";
 export {
   type Chunk,

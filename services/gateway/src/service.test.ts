@@ -285,8 +285,10 @@ test("reflection lists every service that is served and no other", async () => {
     assert.deepEqual(ours.sort(), [
       "millrace.artifact.v1.ArtifactService",
       "millrace.event.v1.EventService",
+      "millrace.group.v1.GroupService",
       "millrace.message.v1.PublishService",
       "millrace.message.v1.SubscribeService",
+      "millrace.privacy.v1.PrivacyService",
       "millrace.replay.v1.ReplayService",
       "millrace.search.v1.SearchService",
       "millrace.source.v1.SourceService",

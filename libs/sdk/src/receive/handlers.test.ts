@@ -150,7 +150,7 @@ test("a subscription that ends for good is reported once", async () => {
       gateway.changed();
     },
   });
-  gateway.state.failures.push({ method: "subscribe", error: refusal(status.NOT_FOUND, "it was deleted") });
+  gateway.state.failures.push({ method: "consume", error: refusal(status.NOT_FOUND, "it was deleted") });
   processor.onTextMessage(() => undefined);
   await gateway.until(() => errors.length === 1);
   assert.equal((errors[0] as { code: string }).code, "not_found");
@@ -161,7 +161,7 @@ test("what is published after a handler was registered reaches it", async () => 
   const processor = await createStreamProcessor("live", gateway.connect());
   processor.onTextMessage(() => undefined);
   await processor.publish("a");
-  assert.equal(gateway.state.resumedFrom.length, 1);
+  assert.equal(gateway.state.groups.size, 1);
 });
 
 test("an event that nobody sends is refused by name", async () => {

@@ -1,18 +1,16 @@
+import type { GroupSettings } from "../consume/group-settings.js";
+import { createMessageHandlers, type MessageHandlers } from "../consume/message-handlers.js";
+import { gatewayGroups } from "../consume/transport.js";
 import { findLargeFiles, type LargeFileOptions, toLookOptions } from "../large-file/find-large-files.js";
 import { type MappedFile, mmapFile, type MmapOptions } from "../large-file/mapped-file.js";
 import type { Channel } from "../rpc/channel.js";
 import { invalidArgument } from "../rpc/millrace-error.js";
 import { checkOneOf } from "../units/checks.js";
-import type { DataMessage, ImageMessage, ReceivedMessage, TextMessage } from "./received-message.js";
 import { createRunner, type Handler, type Runner, type RunnerOptions } from "./runner.js";
 import { type EventType, eventTypes, type StreamEvent } from "./event-types.js";
 import { watchEvents } from "./stream-event.js";
-import { subscribe } from "./subscription.js";
 
-export interface Handlers {
-  onTextMessage(handle: (message: TextMessage) => unknown): Handler;
-  onDataMessage(handle: (message: DataMessage) => unknown): Handler;
-  onImageMessage(handle: (message: ImageMessage) => unknown): Handler;
+export interface Handlers extends MessageHandlers {
   onEvent<Type extends EventType>(type: Type, handle: (event: StreamEvent<Type>) => unknown): Handler;
   /**
    * Files of this machine that are large, each once in the life of this process, when it rested for a look;
@@ -20,33 +18,50 @@ export interface Handlers {
    * file. Beside the handler, file sources read such a file line by line like any other.
    */
   onLargeFile(handle: (file: MappedFile) => unknown, options?: LargeFileOptions): Handler;
-  readonly runner: Runner;
+  readonly runner: HandlersRunner;
 }
 
+export type HandlersRunner = Omit<Runner, "start" | "slots" | "report">;
+
 export interface HandlersOptions extends RunnerOptions {
+  group: GroupSettings;
   /** How large files are read. */
   mapping: MmapOptions;
 }
 
-/** Handlers over subscriptions of this process, from now on: each message is handed over at most once. */
+/** Handlers of messages work as a group; those of events and files are this process's alone. */
 export function createHandlers(channel: Channel, options: HandlersOptions): Handlers {
-  const { stream, mapping } = options;
-  const runner = createRunner(channel, options);
-
-  function onKind<Kind extends ReceivedMessage["kind"]>(
-    kind: Kind,
-    handle: (message: Extract<ReceivedMessage, { kind: Kind }>) => unknown,
-  ): Handler {
-    checkHandle(handle);
-    return runner.start({
-      open: (signal, onOpen) => {
-        const messages = subscribe(channel, { stream, options: { signal }, onOpen });
-        return filter(messages, (message) => isKind(message, kind));
-      },
-      handle,
-      context: (message) => ({ message }),
-    });
-  }
+  const { stream, mapping, group, parallelism } = options;
+  const own = createRunner(channel, options);
+  const { environment, logger, closed } = channel;
+  const messages = createMessageHandlers({
+    stream,
+    settings: group,
+    transport: gatewayGroups(channel),
+    environment,
+    logger,
+    report: own.report,
+    closed,
+    slots: own.slots,
+    parallelism,
+  });
+  const runner: HandlersRunner = {
+    get isReady() {
+      return own.isReady && messages.isReady;
+    },
+    get underWay() {
+      return own.slots.taken;
+    },
+    ready: async () => {
+      const waited = new AbortController();
+      const both = Promise.all([own.ready(), messages.ready()]);
+      await Promise.race([both, environment.sleep(channel.deadlineMs, waited.signal)]);
+      waited.abort();
+    },
+    stop: async () => {
+      await Promise.all([own.stop(), messages.stop()]);
+    },
+  };
 
   function onEvent<Type extends EventType>(
     type: Type,
@@ -54,7 +69,7 @@ export function createHandlers(channel: Channel, options: HandlersOptions): Hand
   ): Handler {
     checkOneOf(type, "type", eventTypes);
     checkHandle(handle);
-    return runner.start({
+    return own.start({
       open: (signal, onOpen) => {
         const events = watchEvents(channel, { stream, type, signal, onOpen });
         return filter(events, (event) => isType(event, type));
@@ -67,7 +82,7 @@ export function createHandlers(channel: Channel, options: HandlersOptions): Hand
   function onLargeFile(handle: (file: MappedFile) => unknown, given: LargeFileOptions = {}): Handler {
     checkHandle(handle);
     const look = toLookOptions(given);
-    return runner.start({
+    return own.start({
       open: (signal, onOpen) => findLargeFiles(channel, { stream, look, signal, onOpen }),
       handle: async ({ path, problem }) => {
         if (problem !== undefined) throw problem;
@@ -78,10 +93,13 @@ export function createHandlers(channel: Channel, options: HandlersOptions): Hand
     });
   }
 
+  const { onTextMessage, onDataMessage, onImageMessage, batchProcessor, consume } = messages;
   return {
-    onTextMessage: (handle) => onKind("text", handle),
-    onDataMessage: (handle) => onKind("data", handle),
-    onImageMessage: (handle) => onKind("image", handle),
+    onTextMessage,
+    onDataMessage,
+    onImageMessage,
+    batchProcessor,
+    consume,
     onEvent,
     onLargeFile,
     runner,
@@ -93,13 +111,6 @@ async function* filter<Item, Kept extends Item>(
   keeps: (item: Item) => item is Kept,
 ): AsyncGenerator<Kept, void, undefined> {
   for await (const item of items) if (keeps(item)) yield item;
-}
-
-function isKind<Kind extends ReceivedMessage["kind"]>(
-  message: ReceivedMessage,
-  kind: Kind,
-): message is Extract<ReceivedMessage, { kind: Kind }> {
-  return message.kind === kind;
 }
 
 function isType<Type extends EventType>(event: StreamEvent, type: Type): event is StreamEvent<Type> {

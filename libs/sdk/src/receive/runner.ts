@@ -1,6 +1,6 @@
 import type { Channel } from "../rpc/channel.js";
-import type { ReceivedMessage } from "./received-message.js";
-import { createSlots } from "./slots.js";
+import type { StoredMessage } from "./received-message.js";
+import { createSlots, type Slots } from "./slots.js";
 import type { StreamEvent } from "./event-types.js";
 
 /** What is registered, until it is stopped. */
@@ -13,7 +13,7 @@ export interface Handler extends AsyncDisposable {
 
 /** What a handler failed on; all are absent where the subscription itself ended for good. */
 export interface HandlerContext {
-  message?: ReceivedMessage;
+  message?: StoredMessage;
   event?: StreamEvent;
   /** Path of a large file, or of the directory that could not be looked through. */
   file?: string;
@@ -44,6 +44,10 @@ export interface Runner {
   readonly isReady: boolean;
   /** Calls under way. */
   readonly underWay: number;
+  /** Places for calls, which other handlers share. */
+  readonly slots: Slots;
+  /** Tells what a handler failed on. */
+  readonly report: OnError;
   /** Resolves when it does; waits no longer than a call's deadline. */
   ready(): Promise<void>;
   stop(): Promise<void>;
@@ -103,6 +107,8 @@ export function createRunner(channel: Channel, { stream, parallelism, onError }:
 
   return {
     start,
+    slots,
+    report,
     get isReady() {
       return unready.size === 0;
     },

@@ -81,8 +81,8 @@ export async function* follow<Response>(
 /**
  * The responses of one call; throws `unavailable` when none came for so long while somebody waited for one.
  */
-async function* withSilenceLimit<Response>(
-  call: ClientReadableStream<Response>,
+export async function* withSilenceLimit<Response>(
+  call: AsyncIterable<Response>,
   silenceMaxMs: number,
 ): AsyncGenerator<Response, void, undefined> {
   const responses: AsyncIterator<Response> = call[Symbol.asyncIterator]();
@@ -99,6 +99,8 @@ async function within<Result>(pending: Promise<Result>, silenceMaxMs: number): P
     timer = setTimeout(() => {
       reject(new MillraceError("unavailable", `nothing was heard for ${silenceMaxMs} ms`));
     }, silenceMaxMs);
+    // Its call keeps the process, where there is one.
+    timer.unref();
   });
   try {
     return await Promise.race([pending, silence]);

@@ -6,6 +6,7 @@ import {
   StreamState,
 } from "@millrace/proto/stream";
 import { checkMmapOptions } from "../large-file/mapped-file.js";
+import { type GroupOptions, toGroupSettings } from "../consume/group-settings.js";
 import type { OnError } from "../receive/runner.js";
 import { invalidArgument } from "../rpc/millrace-error.js";
 import { checkBoolean, checkCount, checkKeys, checkOneOf, checkTexts } from "../units/checks.js";
@@ -114,6 +115,11 @@ export interface ProcessorOptions {
   asyncProcessing?: boolean;
   /** Told when a handler throws. Default: the client's logger. */
   onError?: OnError;
+  /**
+   * The group that the handlers of messages work in. Processes of one application name the same one, or
+   * none, and share the work; another application names one of its own.
+   */
+  group?: string | GroupOptions;
 }
 
 export interface CreateOptions extends StreamOptions, ProcessorOptions {
@@ -137,7 +143,7 @@ const settingKeys = [
   "enrichments",
   "outputs",
 ] as const;
-const processorKeys = ["parallelism", "asyncProcessing", "onError"] as const;
+const processorKeys = ["parallelism", "asyncProcessing", "onError", "group"] as const;
 
 /** Of a stage; handlers may be more. */
 const stageParallelismMax = 256;
@@ -151,6 +157,7 @@ export function checkProcessorOptions(options: ProcessorOptions): void {
   checkKeys(options, processorKeys, "");
   if (options.parallelism !== undefined) checkCount(options.parallelism, "parallelism", [1, 1024]);
   if (options.asyncProcessing !== undefined) checkBoolean(options.asyncProcessing, "asyncProcessing");
+  toGroupSettings(options.group);
   if (options.onError !== undefined && typeof options.onError !== "function") {
     throw invalidArgument("onError", "is no function", "Give a function of (error, context).");
   }

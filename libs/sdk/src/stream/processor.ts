@@ -1,5 +1,8 @@
 import { StreamServiceService } from "@millrace/proto/stream";
 import type { MillraceClient } from "../connect.js";
+import { toGroupSettings } from "../consume/group-settings.js";
+import type { MessageHandlers } from "../consume/message-handlers.js";
+import { type DerivedCalls, derivedCalls } from "../consume/derived.js";
 import { describeMapping, type MappedFile, mmapFile } from "../large-file/mapped-file.js";
 import { type OutgoingMessage, toOutgoing } from "../publish/outgoing.js";
 import { publishAll, type Published, publishOne, type PublishTarget } from "../publish/publish-all.js";
@@ -35,7 +38,7 @@ export interface ProcessorStatus extends StreamStatus {
 }
 
 /** One stream, as this process works with it. `close` stops its handlers and sends what is pending. */
-export interface StreamProcessor extends AsyncDisposable, Omit<Handlers, "runner"> {
+export interface StreamProcessor extends AsyncDisposable, DerivedCalls, Omit<Handlers, "runner"> {
   readonly name: string;
   /** The stream's settings when it was created or attached to. */
   readonly settings: StreamInfo;
@@ -139,6 +142,7 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
     stream,
     parallelism,
     mapping,
+    group: toGroupSettings(options.group),
     ...(onError && { onError }),
   });
   const usual = settings.processingMode === "batch" ? "batch" : "high";
@@ -178,18 +182,8 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
       return addFileSource(channel, stream, source);
     },
     mmapFile: (path) => mmapFile(path, mapping),
-    onTextMessage(handle) {
-      assertOutput(hasResults, "results");
-      return register.onTextMessage(handle);
-    },
-    onDataMessage(handle) {
-      assertOutput(hasResults, "results");
-      return register.onDataMessage(handle);
-    },
-    onImageMessage(handle) {
-      assertOutput(hasResults, "results");
-      return register.onImageMessage(handle);
-    },
+    ...checked(register, () => assertOutput(hasResults, "results")),
+    ...derivedCalls(publish),
     onLargeFile: register.onLargeFile,
     onEvent(type, handle) {
       assertOutput(type !== "new_data" || settings.outputs.events, "events");
@@ -207,6 +201,23 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
     search: (query, searchOptions = {}) => search(channel, query, { ...searchOptions, streams: [stream] }),
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Handlers of messages, registered once the check has passed. */
+function checked(register: MessageHandlers, check: () => void): MessageHandlers {
+  const after =
+    <Args extends unknown[], Result>(call: (...args: Args) => Result) =>
+    (...args: Args): Result => {
+      check();
+      return call(...args);
+    };
+  return {
+    onTextMessage: after(register.onTextMessage),
+    onDataMessage: after(register.onDataMessage),
+    onImageMessage: after(register.onImageMessage),
+    batchProcessor: after(register.batchProcessor),
+    consume: after(register.consume),
   };
 }
 

@@ -1,6 +1,7 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { ArtifactServiceService } from "@millrace/proto/artifact";
 import { type EventServiceServer, EventServiceService } from "@millrace/proto/event";
+import { GroupServiceService } from "@millrace/proto/group";
 import {
   type PublishServiceServer,
   PublishServiceService,
@@ -12,6 +13,7 @@ import { SourceServiceService } from "@millrace/proto/source";
 import { StreamServiceService } from "@millrace/proto/stream";
 import { type ConnectOptions, connectIn, type MillraceClient } from "../connect.js";
 import { type Environment, systemEnvironment } from "../rpc/environment.js";
+import { groupService } from "./serve-groups.js";
 import { publishStream, subscribe, watchEvents } from "./serve-streams.js";
 import { serveUnary } from "./serve-unary.js";
 import { createState, type Served, type State } from "./state.js";
@@ -94,6 +96,7 @@ async function listen(served: Served, port: number): Promise<{ server: Server; p
   };
   const subscribing: SubscribeServiceServer = { subscribe: (call) => subscribe(served, call) };
   const watching: EventServiceServer = { watchEvents: (call) => watchEvents(served, call) };
+  server.addService(GroupServiceService, groupService(served));
   server.addService(PublishServiceService, publishing);
   server.addService(SubscribeServiceService, subscribing);
   server.addService(EventServiceService, watching);

@@ -1,6 +1,7 @@
 import type { Event } from "@millrace/proto/event";
 import { type Message, Priority, type Rejection, type StreamedMessage } from "@millrace/proto/message";
 import type { Source } from "@millrace/proto/source";
+import type { MemoryGroup } from "../testing/memory-group.js";
 import type { Stream } from "@millrace/proto/stream";
 
 /** What the gateway of the tests keeps in memory; it outlives a restart of its server. */
@@ -22,6 +23,8 @@ export interface State {
   unacknowledgedMost: number;
   refuse: (message: StreamedMessage) => Omit<Rejection, "sequence"> | undefined;
   results: Message[][];
+  /** Groups by name, each with the number of the first batch of results that it has not got. */
+  groups: Map<string, { group: MemoryGroup; next: number }>;
   /** Batches of results below this one are gone. */
   resultsFrom: number;
   events: Event[];
@@ -54,6 +57,7 @@ export function createState(): State {
     unacknowledgedMost: 0,
     refuse: () => undefined,
     results: [],
+    groups: new Map(),
     resultsFrom: 0,
     events: [],
     isSilent: false,

@@ -1,0 +1,7 @@
+export {
+  type Retry,
+  type TestDeadLetter,
+  testStream,
+  type TestStream,
+  type TestStreamOptions,
+} from "./test-stream.js";

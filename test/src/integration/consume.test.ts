@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { eventually } from "@millrace/runtime/testing";
+import { createStreamProcessor, connect, RetryLater } from "@millrace/sdk";
+import { startTestSystem, type TestSystem } from "../system/local-system.js";
+
+let system: TestSystem;
+
+before(async () => {
+  system = await startTestSystem();
+});
+after(() => system?.stop());
+
+const plain = {
+  enrichments: { embeddings: false, sentiment: false },
+  outputs: { artifacts: false, search: false, events: false },
+};
+
+test("a failing item of 1,000 repeats no other, also where the gateway is killed meanwhile", async () => {
+  const { client } = system;
+  await using stream = await createStreamProcessor("thousand", client, {
+    ...plain,
+    onError: () => undefined,
+  });
+  const handled = new Map<string, number>();
+  let isMended = false;
+  const handler = stream.batchProcessor({ batchSize: 1_000, linger: "200ms" }, (messages) => {
+    for (const message of messages) {
+      handled.set(message.content.toString(), (handled.get(message.content.toString()) ?? 0) + 1);
+      if (message.content === "text 500" && !isMended) message.fail(new RetryLater({ delay: "1s" }));
+    }
+  });
+  await handler.ready;
+  await stream.publish(Array.from({ length: 1_000 }, (_, at) => `text ${at}`));
+  // A second lies between: what is settled is remembered by then.
+  await eventually(() => handled.size === 1_000 && (handled.get("text 500") ?? 0) >= 3, {
+    what: "all are handled, and one again",
+  });
+  const gateway = system.programs().find(({ name }) => name === "gateway");
+  process.kill(gateway?.pid ?? 0, "SIGKILL");
+  await handler.stop();
+  const answers = () => client.streams.get("thousand").then(Boolean, () => false);
+  await eventually(answers, { what: "the gateway is back", deadlineMs: 20_000 });
+  isMended = true;
+  // Another process of the same application, which remembers nothing of the first.
+  await using other = connect({ address: client.address });
+  await using again = await createStreamProcessor("thousand", other, { onError: () => undefined });
+  const repeated: string[] = [];
+  again.onTextMessage(({ content, attempt }) => void repeated.push(`${content}/${attempt}`));
+  await eventually(() => repeated.length > 0, { what: "the failing one comes", deadlineMs: 30_000 });
+  await again.publish("last");
+  await eventually(() => repeated.some((each) => each.startsWith("last")), { what: "the next one comes" });
+  assert.deepEqual(
+    repeated.map((each) => each.split("/")[0]),
+    ["text 500", "last"],
+  );
+  assert.ok([...handled].every(([text, times]) => text === "text 500" || times === 1));
+});
+
+test("two processes share the work of a group", async () => {
+  const { client } = system;
+  await using stream = await createStreamProcessor("shared", client, plain);
+  await using second = connect({ address: client.address });
+  await using other = await createStreamProcessor("shared", second);
+  const seen: string[][] = [[], []];
+  const handlers = [stream, other].map((each, at) =>
+    each.onTextMessage(({ content }) => seen[at]?.push(content)),
+  );
+  await Promise.all(handlers.map(({ ready }) => ready));
+  for (let batch = 0; batch < 10; batch++) {
+    await stream.publish(Array.from({ length: 20 }, (_, at) => `${batch}/${at}`));
+  }
+  await eventually(() => seen.flat().length >= 200, { what: "all are handled" });
+  assert.equal(new Set(seen.flat()).size, 200);
+  assert.equal(seen.flat().length, 200);
+  for (const texts of seen) assert.ok(texts.length >= 20, `${texts.length}`);
+});
+
+test("what a must-deliver group has not settled outlives the budget, and comes when it works", async () => {
+  const { client } = system;
+  const results = { results: { bytes: "1MiB" } };
+  const outputs = { ...plain.outputs, ...results };
+  await using stream = await createStreamProcessor("kept", client, { ...plain, outputs });
+  await stream.onTextMessage(() => undefined).ready;
+  await stream.close();
+  await using later = await createStreamProcessor("kept", client);
+  const texts = Array.from({ length: 24 }, (_, at) => `${at} ${"x".repeat(100_000)}`);
+  for (const text of texts) await later.publish(text);
+  const parked = async () =>
+    (await later.status()).stages.some(({ stage, batches }) => stage === "parked" && batches > 0);
+  await eventually(parked, { what: "its batches are parked", deadlineMs: 20_000 });
+  const seen = new Set<string>();
+  later.onTextMessage(({ content }) => void seen.add(content));
+  await eventually(() => seen.size === texts.length, { what: "all come", deadlineMs: 30_000 });
+});
