@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { limits } from "@millrace/envelope";
-import { catPhoto, coffeePhoto } from "@millrace/images/testing";
+import { catPhoto, coffeePhoto, facePhoto, withCanaries } from "@millrace/images/testing";
 import {
   PublishRequest,
   UploadContentRequest,
@@ -140,6 +140,33 @@ describe("images of every size", () => {
     assert.equal((await stored())?.objects?.[0]?.label, "cat");
     // What can't be decoded is a dead letter with a reason, and holds up nobody.
     await until(async () => (await stream.status()).conservation.dead === 1, "the dead letter");
+  });
+
+  it("that are filtered show objects, but no metadata, no face and no scene with a person", async () => {
+    const { privacy: _, ...filtered } = plain;
+    const enrichments = { ...plain.enrichments, objects: true, scene: true };
+    await using stream = await createStreamProcessor("people", system.client, { ...filtered, enrichments });
+    const canary = "Taken by Quentin Canarius";
+    const photo = await withCanaries(await facePhoto(), "jpeg", canary);
+    assert.ok(Buffer.from(photo).includes(canary));
+    const artifact = await stream.getOrCreateArtifact("portrait");
+    const { content } = await artifact.addImage(photo, { processImmediately: true });
+    const { message } = content ?? {};
+    assert.deepEqual(
+      message?.findings.map(({ type }) => type),
+      ["FACE"],
+    );
+    assert.ok(message?.objects.some(({ label }) => label === "person"));
+    assert.equal(message?.scene, undefined);
+    for await (const seen of stream.subscribe({ from: "earliest" })) {
+      assert.ok(seen.kind === "image" && !Buffer.from(seen.imageData).includes(canary));
+      assert.notEqual(digest(seen.imageData), digest(photo));
+      break;
+    }
+    await until(async () => (await storedLines(system, "people")).length === 1, "the stored image");
+    const [line = ""] = await storedLines(system, "people");
+    const { image = "" } = JSON.parse(line) as { image?: string };
+    assert.ok(image !== "" && !Buffer.from(image, "base64").includes(canary) && !line.includes(canary));
   });
 
   it("are refused by name where they are none, too large, or asked for their faces", async () => {
