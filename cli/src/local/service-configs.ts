@@ -41,6 +41,8 @@ export interface LocalSystem {
   modelWorkers: number;
   /** Whoever calls holds the privacy role. Default false. */
   exemptAllowed?: boolean;
+  /** Hosts that sources may reach though they are not public, without TLS too. Default: none. */
+  allowPrivate?: readonly string[];
 }
 
 export function pseudonymKeyFile(stateDir: string): string {
@@ -75,6 +77,7 @@ export function renderServiceConfigs(system: LocalSystem): Record<ServiceUser, o
       bufferAddress,
       segments: { rawDir, cleanDir },
       files: { roots: [...system.roots] },
+      egress: { allowPrivate: [...(system.allowPrivate ?? [])] },
     },
     buffer: {
       ...base("buffer"),

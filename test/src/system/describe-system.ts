@@ -5,6 +5,7 @@ import { obtainSupplies } from "./supplies.js";
 
 export interface DescribeOptions {
   exemptAllowed?: boolean;
+  allowPrivate?: readonly string[];
   /** Takes a line for each way that was tried to a broker and a model. */
   log?: (line: string) => void;
 }
@@ -12,11 +13,11 @@ export interface DescribeOptions {
 /** A whole system of its own below a directory, on ports that are free now; nothing is started. */
 export async function describeSystem(
   stateDir: string,
-  { exemptAllowed = false, log = () => undefined }: DescribeOptions = {},
+  { exemptAllowed = false, allowPrivate = [], log = () => undefined }: DescribeOptions = {},
 ): Promise<{ described: LocalSystem; natsServerPath: string }> {
   const { natsServerPath, model } = await obtainSupplies({ log });
   const ports = localPorts(await freePortBlock());
-  const settings = { roots: [stateDir], model, modelWorkers: 1, exemptAllowed };
+  const settings = { roots: [stateDir], model, modelWorkers: 1, exemptAllowed, allowPrivate };
   return { described: systemAt(stateDir, ports, settings), natsServerPath };
 }
 

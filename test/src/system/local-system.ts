@@ -22,6 +22,7 @@ export interface TestSystem {
 export interface TestSystemOptions {
   env?: NodeJS.ProcessEnv;
   exemptAllowed?: boolean;
+  allowPrivate?: readonly string[];
 }
 
 /** The whole system as `npm start` runs it, every service its own process, in a directory of its own. */
