@@ -31,6 +31,10 @@ export type SaslMechanism = (typeof saslMechanisms)[number];
 export const driverNames = ["kafkajs", "platformatic"] as const;
 export type DriverName = (typeof driverNames)[number];
 
+/** See docs/adr/0038-kafka.md: one is cheaper when consuming, the other when producing. */
+export const defaultConsumerDriver: DriverName = "kafkajs";
+export const defaultProducerDriver: DriverName = "platformatic";
+
 /** A broker that takes longer is away. */
 export const connectTimeoutMs = 5_000;
 export const requestTimeoutMs = 15_000;

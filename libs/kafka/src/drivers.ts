@@ -15,7 +15,3 @@ export const kafkaDrivers: Readonly<Record<DriverName, KafkaDriver>> = {
   kafkajs: { createConsumer: createKafkajsConsumer, createProducer: createKafkajsProducer },
   platformatic: { createConsumer: createPlatformaticConsumer, createProducer: createPlatformaticProducer },
 };
-
-/** See docs/adr/0038-kafka.md: one is cheaper when consuming, the other when producing. */
-export const defaultConsumerDriver: DriverName = "kafkajs";
-export const defaultProducerDriver: DriverName = "platformatic";

@@ -1,4 +1,6 @@
 export {
+  defaultConsumerDriver,
+  defaultProducerDriver,
   driverNames,
   type DriverName,
   type KafkaConnection,
@@ -15,7 +17,7 @@ export type {
   KafkaPartition,
   KafkaRecords,
 } from "./consumer.js";
-export { defaultConsumerDriver, defaultProducerDriver, type KafkaDriver, kafkaDrivers } from "./drivers.js";
+export { type KafkaDriver, kafkaDrivers } from "./drivers.js";
 export {
   type Compression,
   compressions,

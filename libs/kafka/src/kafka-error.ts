@@ -72,6 +72,12 @@ const known: readonly Known[] = [
     remedy: "Read with one driver in a group, and let nobody else be a member of it.",
   },
   {
+    matches: /GROUP_LOAD_IN_PROGRESS|COORDINATOR_(LOAD|NOT)|NOT_COORDINATOR/,
+    code: "unavailable",
+    what: "the broker that keeps the group is not ready yet",
+    remedy: "Wait until the brokers have started.",
+  },
+  {
     matches: /ILLEGAL_GENERATION|UNKNOWN_MEMBER|REBALANCE_IN_PROGRESS|FENCED|not a member/i,
     code: "failed_precondition",
     what: "the group has gone on without us",

@@ -35,7 +35,7 @@ test("a service starts, exports its spans, is killed and comes back with its log
     await rm(dir, { recursive: true, force: true });
   });
   const client = new BufferServiceClient(`127.0.0.1:${port}`, insecure);
-  const asked = { tenant: "default", stream: "s", source: "0".repeat(32) };
+  const asked = { tenant: "default", stream: "s", source: "0".repeat(32), from: 0 };
   const call = { attempted: "ask", deadlineMs: 5_000, now: systemClock.now() };
   assert.deepEqual(await callUnary(client.lastPosition.bind(client), asked, call), { position: 0 });
   client.close();

@@ -36,6 +36,27 @@ export const ingestionConfig = z.strictObject({
       hardLinksAllowed: z.boolean().default(false),
     })
     .prefault({}),
+  kafka: z
+    .strictObject({
+      /** Body of a bulk frame at most; 1 MiB where buffer is on another node and bodies travel to it. */
+      frameBytesMax: z
+        .int()
+        .min(1024 * 1024)
+        .max(limits.bulkBytesMax)
+        .default(4 * 1024 * 1024),
+      /** Appends of one partition on their way at once. */
+      appendsInFlightMax: z.int().min(1).max(64).default(4),
+      /** What a source has read and is not durable: beyond it, it pauses. A fetch of 4 MiB more may come. */
+      bytesInFlightMax: z
+        .int()
+        .min(1024 * 1024)
+        .default(32 * 1024 * 1024),
+      /** A replica that is silent so long loses its partitions to the others. */
+      sessionTimeoutMs: z.int().min(6_000).max(300_000).default(15_000),
+      /** How often offsets are committed. */
+      commitIntervalMs: z.int().min(100).max(60_000).default(1_000),
+    })
+    .prefault({}),
 });
 
 export type IngestionConfig = z.infer<typeof ingestionConfig>;

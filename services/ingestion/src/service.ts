@@ -13,6 +13,7 @@ import { rejectRows } from "./handlers/reject-rows.js";
 import { createSourceLeases } from "./lease/source-leases.js";
 import { type Appender, createAppender } from "./source/appender.js";
 import { type BufferClient, createBufferClient } from "./source/buffer-client.js";
+import { createOutPositions } from "./source/out-positions.js";
 import { tellSourceGap } from "./source/source-gaps.js";
 import { openContext } from "./source/source-context.js";
 import { sourceKinds } from "./source/source-kinds.js";
@@ -31,6 +32,7 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
   const leases = createSourceLeases({ store: await createLeaseStore(broker), runtime });
   const endEarlierLeases = once(() => buffer.endLeases(writerOf(runtime)));
   const publisher = createPublisher(broker);
+  const outPositions = createOutPositions(broker, runtime);
   const runner = createSourceRunner({
     registry,
     runtime,
@@ -40,6 +42,7 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
       egress: createEgress({ allow: config.egress.allowPrivate, caFile: config.egress.caFile }),
       secrets: createSecrets({ dir: config.secretsDir }),
       tellGap: tellSourceGap(publisher),
+      outPositions,
     }),
     leases,
     openContext: openContext({
@@ -53,7 +56,7 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
     }),
   });
   const reports = await createSourceReports({ broker, publisher, runner, runtime });
-  return [broker, buffer, raw, clean, registry, leases, runner, reports];
+  return [broker, buffer, raw, clean, registry, outPositions, leases, runner, reports];
 };
 
 const writerOf = ({ instance }: Pick<Runtime, "instance">): string => `ingestion-${instance}`;

@@ -33,6 +33,8 @@ class KafkajsConsumer implements KafkaConsumer {
   #partitions: readonly number[] | undefined;
   #assignment: KafkaAssignment | undefined;
   #isClosing = false;
+  #closed: Promise<void> | undefined;
+  #revoking: Promise<void> | undefined;
 
   constructor(options: KafkaConsumerOptions) {
     const { connection, group, sessionTimeoutMs = defaultSessionTimeoutMs } = options;
@@ -110,7 +112,12 @@ class KafkajsConsumer implements KafkaConsumer {
     return new Map(held.map(({ partition, high }) => [partition, Number(high)]));
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     if (this.#isClosing) return;
     await this.#revoke();
     this.#isClosing = true;
@@ -123,7 +130,15 @@ class KafkajsConsumer implements KafkaConsumer {
     await Promise.allSettled([this.#consumer.disconnect(), this.#admin.disconnect()]);
   }
 
-  async #revoke(): Promise<void> {
+  /** Whoever comes while it runs waits for the same. */
+  #revoke(): Promise<void> {
+    this.#revoking ??= this.#revokeOnce().finally(() => {
+      this.#revoking = undefined;
+    });
+    return this.#revoking;
+  }
+
+  async #revokeOnce(): Promise<void> {
     const assignment = this.#assignment;
     this.#assignment = undefined;
     if (assignment !== undefined) await this.#options.onRevoked(assignment).catch(() => undefined);

@@ -18,8 +18,8 @@ export function createKafkajsProducer(options: KafkaProducerOptions): KafkaProdu
   const producer: Producer = createClient(connection).producer({
     allowAutoTopicCreation: false,
     createPartitioner: Partitioners.DefaultPartitioner,
-    idempotent: true,
-    // The default of an idempotent one would never give up.
+    // After a send that was given up the next one would get its number, and brokers would drop it unseen.
+    idempotent: false,
     retry: { retries: 3 },
   });
   return {

@@ -44,6 +44,8 @@ class PlatformaticConsumer implements KafkaConsumer {
   readonly #nodesInFlight = new Set<number>();
   #isPaused = false;
   #isClosing = false;
+  #closed: Promise<void> | undefined;
+  #revoking: Promise<void> | undefined;
   #failures = 0;
 
   constructor(options: KafkaConsumerOptions) {
@@ -115,7 +117,12 @@ class PlatformaticConsumer implements KafkaConsumer {
     return new Map(this.#partitions.map((partition) => [partition, Number(highs[partition] ?? 0n)]));
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     if (this.#isClosing) return;
     await this.#revoke();
     await this.#disconnect();
@@ -126,7 +133,15 @@ class PlatformaticConsumer implements KafkaConsumer {
     await Promise.allSettled([this.#member.close(), this.#fetcher.close()]);
   }
 
-  async #revoke(): Promise<void> {
+  /** Whoever comes while it runs waits for the same. */
+  #revoke(): Promise<void> {
+    this.#revoking ??= this.#revokeOnce().finally(() => {
+      this.#revoking = undefined;
+    });
+    return this.#revoking;
+  }
+
+  async #revokeOnce(): Promise<void> {
     const assignment = this.#assignment;
     this.#assignment = undefined;
     this.#positions = new Map();

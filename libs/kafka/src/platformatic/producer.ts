@@ -7,7 +7,9 @@ export function createPlatformaticProducer(options: KafkaProducerOptions): Kafka
   const { connection, compression = "none" } = options;
   const producer = new Producer({
     ...baseOptions(connection),
-    idempotent: true,
+    // Its numbers of idempotence are given twice where sends overlap, and again after one that failed:
+    // brokers then answer well and drop messages.
+    idempotent: false,
     acks: ProduceAcks.ALL,
     compression,
   });

@@ -53,7 +53,7 @@ export async function brokerProperties(settings: BrokerSettings): Promise<string
     "auto.create.topics.enable=false",
     "message.max.bytes=4194304",
     "offsets.topic.replication.factor=1",
-    "offsets.topic.num.partitions=2",
+    "offsets.topic.num.partitions=1",
     "transaction.state.log.replication.factor=1",
     "transaction.state.log.min.isr=1",
     "transaction.state.log.num.partitions=2",

@@ -1,4 +1,5 @@
-import { Kafka, logLevel } from "kafkajs";
+import { eventually } from "@millrace/runtime/testing";
+import { type Admin, Kafka, logLevel } from "kafkajs";
 
 export interface TopicOptions {
   partitions?: number;
@@ -6,20 +7,43 @@ export interface TopicOptions {
 }
 
 /** Answers when its partitions have a leader: who asks for it is not told that it does not exist. */
-export async function createTopic(
+export function createTopic(
   bootstrap: string,
   topic: string,
   { partitions = 1, config = {} }: TopicOptions = {},
 ): Promise<void> {
-  const kafka = new Kafka({ clientId: "millrace-test", brokers: [bootstrap], logLevel: logLevel.NOTHING });
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
+  return withAdmin(bootstrap, async (admin) => {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
     await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
     });
+    const isLed = async (): Promise<boolean> => {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+      const found = topics[0]?.partitions ?? [];
+      return found.length === partitions && found.every(({ leader }) => leader >= 0);
+    };
+    await eventually(isLed, { what: `the partitions of ${topic} have a leader` });
+  });
+}
+
+/** Answers when consumer groups are served, whose own topic a broker makes when the first one asks. */
+export function untilGroupsAreServed(bootstrap: string): Promise<void> {
+  return withAdmin(bootstrap, async (admin) => {
+    const ask = async (): Promise<boolean> => {
+      await admin.fetchOffsets({ groupId: "anyone" });
+      return true;
+    };
+    await eventually(ask, { what: "the broker serves groups", deadlineMs: 60_000, pollMs: 100 });
+  });
+}
+
+async function withAdmin(bootstrap: string, work: (admin: Admin) => Promise<void>): Promise<void> {
+  const kafka = new Kafka({ clientId: "millrace-test", brokers: [bootstrap], logLevel: logLevel.NOTHING });
+  const admin = kafka.admin({ retry: { retries: 0 } });
+  await admin.connect();
+  try {
+    await work(admin);
   } finally {
     await admin.disconnect();
   }

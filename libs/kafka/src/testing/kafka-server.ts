@@ -11,7 +11,7 @@ import { eventually, type TestAuthority } from "@millrace/runtime/testing";
 import { obtainBrokerJars } from "./broker-jars.js";
 import { type BrokerPorts, brokerProperties, type KafkaUser, scramArguments } from "./broker-properties.js";
 import { guard } from "./guard.js";
-import { createTopic, type TopicOptions } from "./create-topic.js";
+import { createTopic, type TopicOptions, untilGroupsAreServed } from "./create-topic.js";
 
 export interface KafkaOptions {
   /** Issues the broker's certificate; with it there are TLS listeners. */
@@ -84,6 +84,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
 
   await start();
   const address = (port: number): string => `127.0.0.1:${port}`;
+  await untilGroupsAreServed(address(ports.plaintext));
   return {
     bootstrap: address(ports.plaintext),
     sslBootstrap: address(ports.ssl),

@@ -154,6 +154,8 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
   ],
   ingestion: [
     read(buckets.config),
+    // How far outputs are, where a source commits by that.
+    read(buckets.ledger),
     read(buckets.reports),
     write(buckets.reports, ">"),
     read(buckets.leases),

@@ -8,7 +8,6 @@ import { buckets, streamPlans } from "../broker/streams.js";
 const everyone = [...brokerUsers];
 const adapter: BrokerUser = "metrics-adapter";
 const measured = ["RAW", "CLEAN", "ENRICHED"];
-const withLedger = everyone.filter((user) => user !== "ingestion");
 const servers: BrokerUser[] = ["privacy", "inference", "semantic-search", "output"];
 const deadLetterWriters: BrokerUser[] = ["gateway", "buffer", ...servers];
 
@@ -18,7 +17,7 @@ const tails: Record<string, BrokerUser[]> = {
   EVENTS: ["gateway"],
   EMBEDDINGS: ["semantic-search"],
   KV_CONFIG: everyone,
-  KV_LEDGER: withLedger,
+  KV_LEDGER: everyone,
   KV_REPORTS: ["gateway", "ingestion", adapter],
   KV_LEASES: ["ingestion", "buffer"],
   KV_GROUPS: ["gateway"],
@@ -35,7 +34,7 @@ const directs: Record<string, BrokerUser[]> = {
   CONTENT: ["gateway", "output"],
   EMBEDDINGS: ["semantic-search"],
   KV_CONFIG: everyone,
-  KV_LEDGER: withLedger,
+  KV_LEDGER: everyone,
   KV_REPORTS: ["gateway", "ingestion", adapter],
   KV_LEASES: ["ingestion", "buffer"],
   KV_GROUPS: ["gateway"],

@@ -28,6 +28,7 @@ import { type Hit, search, type SearchOptions, type SearchResult } from "./searc
 import { describeDifferences, type StreamInfo, toStreamInfo } from "./settings.js";
 import type { SourceHandle } from "./source-handle.js";
 import type { StreamStatus } from "./streams.js";
+import { addKafkaSource, type KafkaSourceOptions } from "../source/kafka-source.js";
 import { addWebsocketSource, type WebsocketSourceOptions } from "./websocket-source.js";
 
 export interface ProcessorStatus extends StreamStatus {
@@ -50,6 +51,7 @@ export interface StreamProcessor extends AsyncDisposable, DerivedCalls, Omit<Han
   /** All in order within a lane; rejects with PublishRefused, once all are settled, if any was refused. */
   publish(messages: readonly OutgoingMessage[]): Promise<Published[]>;
   addFileSource(options: FileSourceOptions): Promise<SourceHandle>;
+  addKafkaSource(options: KafkaSourceOptions): Promise<SourceHandle>;
   addWebsocketSource(options: WebsocketSourceOptions): Promise<SourceHandle>;
   /** Opens a file of this machine as the stream's memoryMapping, mmapSize and zeroCopy say. */
   mmapFile(path: string): MappedFile;
@@ -173,6 +175,10 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
       return { ...(await client.streams.status(stream)), handlers, files: describeMapping(mapping) };
     },
     publish,
+    addKafkaSource: async (source) => {
+      await ready();
+      return addKafkaSource(channel, stream, source);
+    },
     addWebsocketSource: async (source) => {
       await ready();
       return addWebsocketSource(channel, stream, source);

@@ -1,12 +1,9 @@
-import type { Value } from "@millrace/proto/source";
 import { invalidArgument } from "../rpc/millrace-error.js";
 import type { Channel } from "../rpc/channel.js";
 import { checkKeys, checkText, checkTexts, place } from "../units/checks.js";
 import { type Duration, parseDuration, toWireDuration } from "../units/duration.js";
+import { type SecretValue, toValue } from "../source/secret-value.js";
 import { addSource, type SourceHandle } from "./source-handle.js";
-
-/** A text, which is kept with the settings and never shown again, or the name of a secret of the operator. */
-export type SecretValue = string | { secret: string };
 
 export interface WebsocketSourceOptions {
   /** `wss://…`, or `ws://…` where the operator allows it. It is shown; credentials belong in `headers`. */
@@ -78,11 +75,4 @@ export async function addWebsocketSource(
     sourceId: sourceId ?? "",
   };
   return addSource(channel, stream, { $case: "websocket", value });
-}
-
-function toValue(given: SecretValue, field: string): Value {
-  if (typeof given === "string") return { kind: { $case: "text", value: given } };
-  checkKeys(given, ["secret"], field);
-  checkText(given.secret, `${field}.secret`);
-  return { kind: { $case: "secret", value: given.secret } };
 }

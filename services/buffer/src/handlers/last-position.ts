@@ -9,7 +9,7 @@ export interface LastPositionParts {
   fences: Pick<Fences, "raise">;
 }
 
-/** The end of the first gapless run of accepted positions, which for every source begins at 0. */
+/** The end of the gapless run of accepted positions that the given one is in; itself where it is in none. */
 export const lastPosition =
   ({ ledger, left, fences }: LastPositionParts) =>
   async (request: LastPositionRequest): Promise<LastPositionResponse> => {
@@ -17,6 +17,6 @@ export const lastPosition =
     await fences.raise({ tenant, stream, fence });
     await left.untilTaken(request);
     const account = await ledger.account(request);
-    const [first] = account.settled.intervals();
-    return { position: first?.from === 0 ? first.to : 0 };
+    const [missing] = account.settled.missing({ from: request.from, to: Number.MAX_SAFE_INTEGER });
+    return { position: missing?.from ?? request.from };
   };

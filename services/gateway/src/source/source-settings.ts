@@ -2,6 +2,7 @@ import { deriveId } from "@millrace/envelope";
 import type { Source } from "@millrace/proto/source";
 import { type CompletedKind, invalid } from "./completed-kind.js";
 import { completeFileSource } from "./file-settings.js";
+import { completeKafkaSource, shownKafkaSource } from "./kafka-settings.js";
 import { completeWebsocketSource, shownWebsocketSource } from "./websocket-settings.js";
 
 /**
@@ -21,6 +22,8 @@ function completeKind(kind: NonNullable<Source["kind"]>): CompletedKind {
   switch (kind.$case) {
     case "file":
       return completeFileSource(kind.value);
+    case "kafka":
+      return completeKafkaSource(kind.value);
     case "websocket":
       return completeWebsocketSource(kind.value);
   }
@@ -29,6 +32,8 @@ function completeKind(kind: NonNullable<Source["kind"]>): CompletedKind {
 /** The source as it is answered with: what may be a credential is not told. */
 export function shownSource(source: Source): Source {
   switch (source.kind?.$case) {
+    case "kafka":
+      return { ...source, kind: { $case: "kafka", value: shownKafkaSource(source.kind.value) } };
     case "websocket":
       return { ...source, kind: { $case: "websocket", value: shownWebsocketSource(source.kind.value) } };
     case "file":

@@ -11,6 +11,7 @@ export interface ContextParts {
     tenant: string;
     stream: string;
     source: string;
+    from: number;
     fence: Fence | undefined;
   }): Promise<number>;
   append(batch: OpenBatch, of: { stream: Stream; fence: Fence | undefined }): Promise<void>;
@@ -55,10 +56,10 @@ export const openContext =
       tenant,
       source,
       stream,
-      lastPosition: (key) =>
+      lastPosition: (key, from = 0) =>
         under(async () => {
           await endSegments();
-          return parts.lastPosition({ tenant, stream: stream.name, source: key, fence });
+          return parts.lastPosition({ tenant, stream: stream.name, source: key, from, fence });
         }),
       append: (batch) => under(() => parts.append(batch, { stream, fence })),
       reject: (letter) => under(() => parts.reject(letter, fence)),

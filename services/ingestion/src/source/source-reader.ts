@@ -38,9 +38,10 @@ export interface SourceContext {
   source: Source;
   /**
    * Where buffer says that positions under this key go on: 32 hex digits, from the stream with its creation
-   * time and what is read, so that neither meets the positions of another.
+   * time and what is read, so that neither meets the positions of another. `from`: where the source
+   * would begin by itself, 0 when absent; what is accepted from there on without a gap is passed over.
    */
-  lastPosition(key: string): Promise<number>;
+  lastPosition(key: string, from?: number): Promise<number>;
   /** Resolves when durable. Buffer fills in id, partition and accept time. */
   append(batch: OpenBatch): Promise<void>;
   /** As `append`, for what can't be a message: a dead letter with what was kept of it. */

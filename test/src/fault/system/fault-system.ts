@@ -19,8 +19,8 @@ import { until } from "../../system/observe.js";
 import { workspace } from "../../system/supplies.js";
 import { defineProgram, type Program, type ProgramExit } from "./program.js";
 
-/** `privacy-1` is a second privacy beside the first. */
-export type ProgramName = ServiceUser | `${ServiceUser}-1` | "nats-server";
+/** `privacy-1` is a second privacy beside the first, `privacy-2` a third. */
+export type ProgramName = ServiceUser | `${ServiceUser}-${1 | 2}` | "nats-server";
 
 /** The whole real system, each program in the hands of the test, to be ended, stopped or left down. */
 export interface FaultSystem {
@@ -56,6 +56,8 @@ export interface FaultSystemOptions {
   brokerProbe?: string;
   /** Of these a second one runs, on the same directories. */
   twice?: readonly ServiceUser[];
+  /** Of these a second one and a third. */
+  thrice?: readonly ServiceUser[];
   /** Added to the environment of the services. */
   env?: NodeJS.ProcessEnv;
   /** Runs when everything has ended, before the state's directory is removed. */
@@ -101,12 +103,17 @@ export async function startFaultSystem(options: FaultSystemOptions = {}): Promis
     programs.set(called, defineProgram(spec));
   };
   for (const name of serviceUsers) define(name, name, serviceConfigs[name], ports.http[name]);
-  for (const name of options.twice ?? []) {
+  const { twice = [], thrice = [] } = options;
+  const replicas = [
+    ...[...twice, ...thrice].map((name) => [name, 1] as const),
+    ...thrice.map((name) => [name, 2] as const),
+  ];
+  for (const [name, instance] of replicas) {
     const port = await freePort();
-    const config = join(stateDir, `${name}-1.json`);
+    const config = join(stateDir, `${name}-${instance}.json`);
     await copyFile(serviceConfigs[name], config);
-    await edit(config, (second) => Object.assign(second, { instance: "1", http: { port } }));
-    define(name, `${name}-1`, config, port);
+    await edit(config, (other) => Object.assign(other, { instance: String(instance), http: { port } }));
+    define(name, `${name}-${instance}`, config, port);
   }
   const system = assemble(described, programs, options);
   try {

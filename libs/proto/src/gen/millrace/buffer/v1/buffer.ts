@@ -100,7 +100,11 @@ export interface LastPositionRequest {
   stream: string;
   source: string;
   /** Ends earlier leases of the source: what came under them is settled before the answer. */
-  fence?: Fence | undefined;
+  fence?:
+    | Fence
+    | undefined;
+  /** Where the source would begin by itself; 0 where that is its first position. */
+  from: number;
 }
 
 export interface LastPositionResponse {
@@ -669,7 +673,7 @@ export const AppendStreamResponse: MessageFns<AppendStreamResponse> = {
 };
 
 function createBaseLastPositionRequest(): LastPositionRequest {
-  return { tenant: "", stream: "", source: "", fence: undefined };
+  return { tenant: "", stream: "", source: "", fence: undefined, from: 0 };
 }
 
 export const LastPositionRequest: MessageFns<LastPositionRequest> = {
@@ -685,6 +689,9 @@ export const LastPositionRequest: MessageFns<LastPositionRequest> = {
     }
     if (message.fence !== undefined) {
       Fence.encode(message.fence, writer.uint32(34).fork()).join();
+    }
+    if (message.from !== 0) {
+      writer.uint32(40).uint64(message.from);
     }
     return writer;
   },
@@ -734,6 +741,14 @@ export const LastPositionRequest: MessageFns<LastPositionRequest> = {
             message.fence = Fence.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.from = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -755,6 +770,7 @@ export const LastPositionRequest: MessageFns<LastPositionRequest> = {
     message.stream = object.stream ?? "";
     message.source = object.source ?? "";
     message.fence = (object.fence !== undefined && object.fence !== null) ? Fence.fromPartial(object.fence) : undefined;
+    message.from = object.from ?? 0;
     return message;
   },
 };

@@ -31,6 +31,23 @@ export enum FileFormat {
   UNRECOGNIZED = -1,
 }
 
+export enum KafkaStart {
+  KAFKA_START_UNSPECIFIED = 0,
+  KAFKA_START_EARLIEST = 1,
+  KAFKA_START_LATEST = 2,
+  UNRECOGNIZED = -1,
+}
+
+/** What must have happened to a message before its offset is committed. */
+export enum KafkaCommit {
+  KAFKA_COMMIT_UNSPECIFIED = 0,
+  /** KAFKA_COMMIT_DURABLE - It is durable in buffer, from where it reaches every output. */
+  KAFKA_COMMIT_DURABLE = 1,
+  /** KAFKA_COMMIT_OUT - Every output of the stream has it, or it is a dead letter. */
+  KAFKA_COMMIT_OUT = 2,
+  UNRECOGNIZED = -1,
+}
+
 export enum SourceState {
   SOURCE_STATE_UNSPECIFIED = 0,
   SOURCE_STATE_RUNNING = 1,
@@ -47,6 +64,7 @@ export interface Source {
   stream: string;
   kind:
     | { $case: "file"; value: FileSource }
+    | { $case: "kafka"; value: KafkaSource }
     | { $case: "websocket"; value: WebSocketSource }
     | undefined;
   /** Not read until it is resumed. */
@@ -74,6 +92,48 @@ export interface FileSource {
   format: FileFormat;
   /** Between the fields of a CSV file, one ASCII character. Default: a comma. */
   delimiter: string;
+}
+
+/**
+ * A Kafka topic. Every replica of ingestion reads it as a member of the consumer group. A record's key is what its message
+ * is attributed to, its headers that are texts are attributes; a record without a value becomes a dead letter.
+ */
+export interface KafkaSource {
+  /** Some of the cluster's brokers, as host:port. */
+  bootstrapServers: string[];
+  /** Kafka's */
+  topic: string;
+  consumerGroup: string;
+  /** Where the group begins that never committed. Default KAFKA_START_EARLIEST */
+  start: KafkaStart;
+  /** Default KAFKA_COMMIT_DURABLE */
+  commit: KafkaCommit;
+  /** Absent: no TLS. */
+  tls: KafkaTls | undefined;
+  sasl:
+    | KafkaSasl
+    | undefined;
+  /** Client by which ingestion reads: kafkajs or platformatic. Empty: the default. Members of a group must use one. */
+  driver: string;
+  /** What messages are attributed to: each to its key if empty, and those without a key to the Kafka topic. */
+  sourceId: string;
+}
+
+export interface KafkaTls {
+  /** PEM of the authority that signed the brokers' certificates; absent: those that the machine trusts. */
+  ca:
+    | Value
+    | undefined;
+  /** PEM of a certificate of ingestion's and its key, where brokers ask for one. */
+  cert: Value | undefined;
+  key: Value | undefined;
+}
+
+export interface KafkaSasl {
+  /** plain, scram-sha-256 or scram-sha-512. */
+  mechanism: string;
+  username: Value | undefined;
+  password: Value | undefined;
 }
 
 /**
@@ -233,6 +293,9 @@ export const Source: MessageFns<Source> = {
       case "file":
         FileSource.encode(message.kind.value, writer.uint32(26).fork()).join();
         break;
+      case "kafka":
+        KafkaSource.encode(message.kind.value, writer.uint32(34).fork()).join();
+        break;
       case "websocket":
         WebSocketSource.encode(message.kind.value, writer.uint32(42).fork()).join();
         break;
@@ -280,6 +343,14 @@ export const Source: MessageFns<Source> = {
             message.kind = { $case: "file", value: FileSource.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.kind = { $case: "kafka", value: KafkaSource.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 5: {
             if (tag !== 42) {
               break;
@@ -319,6 +390,12 @@ export const Source: MessageFns<Source> = {
       case "file": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "file", value: FileSource.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "kafka": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "kafka", value: KafkaSource.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -459,6 +536,329 @@ export const FileSource: MessageFns<FileSource> = {
     message.repeat = object.repeat ?? 0;
     message.format = object.format ?? 0;
     message.delimiter = object.delimiter ?? "";
+    return message;
+  },
+};
+
+function createBaseKafkaSource(): KafkaSource {
+  return {
+    bootstrapServers: [],
+    topic: "",
+    consumerGroup: "",
+    start: 0,
+    commit: 0,
+    tls: undefined,
+    sasl: undefined,
+    driver: "",
+    sourceId: "",
+  };
+}
+
+export const KafkaSource: MessageFns<KafkaSource> = {
+  encode(message: KafkaSource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.bootstrapServers) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.topic !== "") {
+      writer.uint32(18).string(message.topic);
+    }
+    if (message.consumerGroup !== "") {
+      writer.uint32(26).string(message.consumerGroup);
+    }
+    if (message.start !== 0) {
+      writer.uint32(32).int32(message.start);
+    }
+    if (message.commit !== 0) {
+      writer.uint32(40).int32(message.commit);
+    }
+    if (message.tls !== undefined) {
+      KafkaTls.encode(message.tls, writer.uint32(50).fork()).join();
+    }
+    if (message.sasl !== undefined) {
+      KafkaSasl.encode(message.sasl, writer.uint32(58).fork()).join();
+    }
+    if (message.driver !== "") {
+      writer.uint32(66).string(message.driver);
+    }
+    if (message.sourceId !== "") {
+      writer.uint32(74).string(message.sourceId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KafkaSource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKafkaSource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.bootstrapServers.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.consumerGroup = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.start = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.commit = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.tls = KafkaTls.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.sasl = KafkaSasl.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.driver = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.sourceId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KafkaSource>): KafkaSource {
+    return KafkaSource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KafkaSource>): KafkaSource {
+    const message = createBaseKafkaSource();
+    message.bootstrapServers = object.bootstrapServers?.map((e) => e) || [];
+    message.topic = object.topic ?? "";
+    message.consumerGroup = object.consumerGroup ?? "";
+    message.start = object.start ?? 0;
+    message.commit = object.commit ?? 0;
+    message.tls = (object.tls !== undefined && object.tls !== null) ? KafkaTls.fromPartial(object.tls) : undefined;
+    message.sasl = (object.sasl !== undefined && object.sasl !== null) ? KafkaSasl.fromPartial(object.sasl) : undefined;
+    message.driver = object.driver ?? "";
+    message.sourceId = object.sourceId ?? "";
+    return message;
+  },
+};
+
+function createBaseKafkaTls(): KafkaTls {
+  return { ca: undefined, cert: undefined, key: undefined };
+}
+
+export const KafkaTls: MessageFns<KafkaTls> = {
+  encode(message: KafkaTls, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ca !== undefined) {
+      Value.encode(message.ca, writer.uint32(10).fork()).join();
+    }
+    if (message.cert !== undefined) {
+      Value.encode(message.cert, writer.uint32(18).fork()).join();
+    }
+    if (message.key !== undefined) {
+      Value.encode(message.key, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KafkaTls {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKafkaTls();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ca = Value.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.cert = Value.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.key = Value.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KafkaTls>): KafkaTls {
+    return KafkaTls.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KafkaTls>): KafkaTls {
+    const message = createBaseKafkaTls();
+    message.ca = (object.ca !== undefined && object.ca !== null) ? Value.fromPartial(object.ca) : undefined;
+    message.cert = (object.cert !== undefined && object.cert !== null) ? Value.fromPartial(object.cert) : undefined;
+    message.key = (object.key !== undefined && object.key !== null) ? Value.fromPartial(object.key) : undefined;
+    return message;
+  },
+};
+
+function createBaseKafkaSasl(): KafkaSasl {
+  return { mechanism: "", username: undefined, password: undefined };
+}
+
+export const KafkaSasl: MessageFns<KafkaSasl> = {
+  encode(message: KafkaSasl, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mechanism !== "") {
+      writer.uint32(10).string(message.mechanism);
+    }
+    if (message.username !== undefined) {
+      Value.encode(message.username, writer.uint32(18).fork()).join();
+    }
+    if (message.password !== undefined) {
+      Value.encode(message.password, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KafkaSasl {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKafkaSasl();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mechanism = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.username = Value.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.password = Value.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KafkaSasl>): KafkaSasl {
+    return KafkaSasl.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KafkaSasl>): KafkaSasl {
+    const message = createBaseKafkaSasl();
+    message.mechanism = object.mechanism ?? "";
+    message.username = (object.username !== undefined && object.username !== null)
+      ? Value.fromPartial(object.username)
+      : undefined;
+    message.password = (object.password !== undefined && object.password !== null)
+      ? Value.fromPartial(object.password)
+      : undefined;
     return message;
   },
 };
