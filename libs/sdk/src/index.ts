@@ -75,6 +75,7 @@ export type {
 export type { Hit, SearchOptions, SearchResult } from "./stream/search.js";
 export type { ReplayOptions, ReplayProgress } from "./stream/replay.js";
 export type { StreamInfo, StreamSettings } from "./stream/settings.js";
+export type { GroupStatus } from "./consume/group-status.js";
 export type { BufferStatus, Streams, StreamStatus } from "./stream/streams.js";
 export type { KafkaSourceOptions } from "./source/kafka-source.js";
 export type { SecretValue } from "./source/secret-value.js";

@@ -89,7 +89,11 @@ test("what a must-deliver group has not settled outlives the budget, and comes w
   const parked = async () =>
     (await later.status()).stages.some(({ stage, batches }) => stage === "parked" && batches > 0);
   await eventually(parked, { what: "its batches are parked", deadlineMs: 20_000 });
+  const [group] = await client.streams.groups("kept");
+  assert.deepEqual([group?.name, group?.isRead, group?.holdsBack], ["handlers", false, true]);
   const seen = new Set<string>();
   later.onTextMessage(({ content }) => void seen.add(content));
   await eventually(() => seen.size === texts.length, { what: "all come", deadlineMs: 30_000 });
+  await client.streams.deleteGroup("kept", "handlers");
+  assert.deepEqual(await client.streams.groups("kept"), []);
 });

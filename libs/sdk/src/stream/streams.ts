@@ -1,5 +1,6 @@
 import { StreamServiceService } from "@millrace/proto/stream";
 import type { Channel } from "../rpc/channel.js";
+import { deleteGroup, type GroupStatus, listGroups } from "../consume/group-status.js";
 import { checkName } from "./options.js";
 import { type StreamInfo, toStreamInfo } from "./settings.js";
 
@@ -48,6 +49,10 @@ export interface Streams {
   pause(name: string): Promise<StreamInfo>;
   resume(name: string): Promise<StreamInfo>;
   status(name: string): Promise<StreamStatus>;
+  /** The groups that share its results: who holds it back. */
+  groups(name: string): Promise<GroupStatus[]>;
+  /** Ends the group's handlers and forgets where it was; what waited for it may be removed then. */
+  deleteGroup(name: string, group: string): Promise<void>;
 }
 
 const pageSize = 100;
@@ -83,6 +88,14 @@ export function createStreams(channel: Channel): Streams {
       return toStreamInfo(stream);
     },
     status: (name) => getStatus(channel, name, onStream("get the status of", name)),
+    async groups(name) {
+      checkName(name);
+      return listGroups(channel, name);
+    },
+    async deleteGroup(name, group) {
+      checkName(name);
+      await deleteGroup(channel, name, group);
+    },
   };
 }
 

@@ -1,0 +1,40 @@
+import { GroupServiceService } from "@millrace/proto/group";
+import type { Channel } from "../rpc/channel.js";
+import { toDate } from "../receive/received-message.js";
+import { checkText } from "../units/checks.js";
+
+/** A group of a stream, and how far it is. */
+export interface GroupStatus {
+  name: string;
+  maySkip: boolean;
+  maxAttempts: number;
+  /** Batches of results that it has not settled, those in hand included. */
+  waitingBatches: number;
+  inHandBatches: number;
+  /** Whether some process works in it. */
+  isRead: boolean;
+  lastSettled: Date | undefined;
+  /** Nobody reads it and batches wait for it: once the results budget is full, the stream's sources wait. */
+  holdsBack: boolean;
+}
+
+export async function listGroups(channel: Channel, stream: string): Promise<GroupStatus[]> {
+  const call = { attempted: `list groups of ${stream}` };
+  const { groups } = await channel.unary(GroupServiceService.listGroups, { stream }, call);
+  return groups.map(({ group, waitingBatches, inHandBatches, isRead, lastSettled, holdsBack }) => ({
+    name: group?.name ?? "",
+    maySkip: group?.maySkip ?? false,
+    maxAttempts: group?.maxAttempts ?? 0,
+    waitingBatches,
+    inHandBatches,
+    isRead,
+    lastSettled: toDate(lastSettled),
+    holdsBack,
+  }));
+}
+
+export async function deleteGroup(channel: Channel, stream: string, group: string): Promise<void> {
+  checkText(group, "group");
+  const call = { attempted: `delete group ${group} of ${stream}` };
+  await channel.unary(GroupServiceService.deleteGroup, { stream, group }, call);
+}
