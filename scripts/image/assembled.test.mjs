@@ -80,10 +80,10 @@ assembled("the assembled tree runs", async (t) => {
     assert.match(output, /publish/);
   });
 
-  await t.test("the model runs, vectors are indexed, files are mapped", async () => {
+  await t.test("the models run, images are cleaned, vectors are indexed, files are mapped", async () => {
     const { code, output } = await runIn(root, ["--input-type=module", "-e", probe]);
     assert.equal(code, 0, output);
-    assert.match(output, /dimensions 384, nearest 7, maps true/);
+    assert.match(output, /dimensions 384, nearest 7, maps true, cleaned png/);
   });
 });
 
@@ -102,9 +102,21 @@ const probe = `
   const index = new Index({ dimensions: vector.length, metric: MetricKind.Cos });
   index.add(7n, vector);
   const nearest = index.search(vector, 1, 1).keys[0];
+  const { loadFaceModel } = await import(app + "/app/services/privacy/dist/image/face-model.js");
+  const { cleanImage } = await import(app + "/app/services/privacy/dist/image/clean-image.js");
+  const images = app + "/app/libs/images/dist/index.js";
+  const { sniffImage } = await import(images);
+  const plain = { create: { width: 64, height: 64, channels: 3, background: "#345678" } };
+  const image = await createRequire(images)("sharp")(plain).png().toBuffer();
+  const faces = await loadFaceModel({
+    manifestPath: app + "/app/models/manifest.json",
+    directory: app + "/${modelsFolder}",
+    name: "centerface",
+  });
+  const cleaned = sniffImage((await cleanImage(image, faces)).bytes);
   const { whyNoMaps } = await import(app + "/app/libs/files/dist/index.js");
   const maps = whyNoMaps() === undefined;
-  console.log("dimensions " + vector.length + ", nearest " + nearest + ", maps " + maps);
+  console.log("dimensions " + vector.length + ", nearest " + nearest + ", maps " + maps + ", cleaned " + cleaned);
 `;
 
 /**

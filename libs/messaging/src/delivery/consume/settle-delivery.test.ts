@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { present } from "@millrace/errors";
+import { CodedError, present } from "@millrace/errors";
 import { decodeBatch, encodeBatch, type OpenBatch, openBatch } from "@millrace/envelope";
 import { buildBatch } from "@millrace/envelope/testing";
 import { eventually, testRuntime } from "@millrace/runtime/testing";
@@ -111,6 +111,35 @@ test("a batch that ended ten processes which worked on it alone is dead-lettered
   t.after(stop);
   await settled();
   assert.deepEqual([handled(), await stored("DLQ_RAW")], [0, 1]);
+});
+
+test("what blocks one stream only is given back where nothing is set aside, and others pass", async (t) => {
+  const buffer = await bench.connect("buffer");
+  const publish = async (stream: string, from: number): Promise<void> => {
+    const batch = buildBatch({ stream, from, texts: ["x"] });
+    const body = { $case: "inline", value: batch.body } as const;
+    await buffer.js.publish(`raw.batch.any.default.${stream}`, encodeBatch(batch, body));
+  };
+  for (let at = 0; at < 4; at++) await publish("blocked", at);
+  await publish("free", 0);
+  let hasModel = false;
+  const passed: string[] = [];
+  const handle = async ({ header }: OpenBatch) => {
+    if (header.stream === "blocked" && !hasModel) {
+      throw new CodedError("unavailable", "no model", { scope: "stream", subject: "model:faces" });
+    }
+    passed.push(header.stream);
+    return {};
+  };
+  // Two places: the blocked stream could have both for as long as it waited in place.
+  const consumer = await consumeWith({ handle, trial: innocent, inFlightMax: 2 });
+  t.after(() => consumer.stop?.(never));
+  await consumer.start?.();
+  await eventually(() => passed.length > 0, { what: "the free stream passes" });
+  assert.deepEqual(passed, ["free"]);
+  hasModel = true;
+  await settled();
+  assert.deepEqual([passed.length, await stored("DLQ_RAW")], [5, 0]);
 });
 
 test("what is in hand and waits listens for a stop, without a warning of a leak", async (t) => {
