@@ -116,7 +116,8 @@ const probe = `
   const cleaned = sniffImage((await cleanImage(image, faces)).bytes);
   const { whyNoMaps } = await import(app + "/app/libs/files/dist/index.js");
   const maps = whyNoMaps() === undefined;
-  console.log("dimensions " + vector.length + ", nearest " + nearest + ", maps " + maps + ", cleaned " + cleaned);
+  const found = "dimensions " + vector.length + ", nearest " + nearest;
+  console.log(found + ", maps " + maps + ", cleaned " + cleaned);
 `;
 
 /**

@@ -4,4 +4,4 @@ export { decodeImage, type ImageInfo, inspectImage, type Pixels } from "./decode
 export { encodeImage } from "./encode.js";
 export { imageLimits } from "./limits.js";
 export { type ImageFormat, imageFormats, sniffImage } from "./sniff.js";
-export { type ImageTensor, type TensorOptions, toTensor } from "./tensor.js";
+export { type ImageTensor, shrunk, type TensorOptions, toTensor } from "./tensor.js";

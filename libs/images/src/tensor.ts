@@ -56,6 +56,18 @@ export async function toTensor(pixels: Pixels, options: TensorOptions): Promise<
   };
 }
 
+/** The same picture, its longest side at most this long. */
+export async function shrunk(pixels: Pixels, longest: number): Promise<Pixels> {
+  const { width, height } = pixels;
+  if (Math.max(width, height) <= longest) return pixels;
+  const raw = { width, height, channels: 3 } as const;
+  const { data, info } = await sharp(pixels.data, { raw, limitInputPixels: imageLimits.pixelsMax })
+    .resize(longest, longest, { fit: "inside" })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, data };
+}
+
 function laidOut(rgb: Uint8Array, layout: "nchw" | "nhwc", value: (byte: number) => number): Float32Array {
   const data = new Float32Array(rgb.length);
   const values = Float32Array.from({ length: 256 }, (_, byte) => value(byte));

@@ -36,6 +36,14 @@ export function coffeePhoto(): Promise<Uint8Array> {
   return readFile(new URL("../../photos/coffee.jpg", import.meta.url));
 }
 
+/** Turned clockwise by so many degrees, with nothing in the file to say so: a JPEG. */
+export async function turnedPhoto(degrees: number): Promise<Uint8Array> {
+  return sharp(await facePhoto())
+    .rotate(degrees)
+    .jpeg()
+    .toBuffer();
+}
+
 export interface PngParts {
   width: number;
   height: number;

@@ -7,5 +7,6 @@ export {
   type PngParts,
   pngChunk,
   pngFile,
+  turnedPhoto,
   withCanaries,
 } from "./files.js";

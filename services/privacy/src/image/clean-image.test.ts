@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { decodeImage, imageFormats, type Pixels } from "@millrace/images";
-import { facePhoto, framedPhoto, withCanaries } from "@millrace/images/testing";
+import { facePhoto, framedPhoto, turnedPhoto, withCanaries } from "@millrace/images/testing";
 import { cleanImage } from "./clean-image.js";
 import { loadFaceModel } from "./face-model.js";
 import { findFaces, type RunFaceModel } from "./find-faces.js";
@@ -43,6 +43,14 @@ test("a face of 30 pixels in a picture of 6 MP is found, and one that fills the 
     large.faces.some(({ width }) => width > 700),
     JSON.stringify(large.faces),
   );
+});
+
+test("a face is found however the picture is held, and none is left in what comes of it", async () => {
+  for (const turn of [90, 180, 270]) {
+    const { faces, bytes } = await cleanImage(await turnedPhoto(turn), run);
+    assert.equal(faces.length, 1, `turned by ${turn}`);
+    assert.deepEqual(await findFaces(await decodeImage(bytes), run), []);
+  }
 });
 
 /** Mean difference between neighbours along a row. */

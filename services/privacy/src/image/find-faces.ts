@@ -1,4 +1,5 @@
-import { type Box, type ImageTensor, type Pixels, toTensor } from "@millrace/images";
+import { type Box, type ImageTensor, type Pixels, shrunk, toTensor } from "@millrace/images";
+import { turned, turnedBack } from "./turn.js";
 
 /** What CenterFace says of each cell of 4 × 4 pixels of its input. */
 export interface FaceMaps {
@@ -18,6 +19,7 @@ export interface Face extends Box {
 
 /** The model's own; lower than it is used elsewhere, since a box too many costs less than a face too few. */
 export const faceScoreMin = 0.3;
+const turnedScoreMin = 0.5;
 const cellPixels = 4;
 /** Two boxes that share more of their union than this are one face. */
 const overlapMax = 0.3;
@@ -53,7 +55,28 @@ export async function findFaces(
       }
     }
   }
+  if (changed.length > 0) faces.push(...(await turnedFaces(pixels, run)));
   return distinct(faces);
+}
+
+/**
+ * The model knows upright faces, and not every picture says how it is held: the whole of it is looked at
+ * turned as well, where only what is surely a face counts.
+ */
+async function turnedFaces(pixels: Pixels, run: RunFaceModel): Promise<Face[]> {
+  const small = await shrunk(pixels, tilePixels);
+  const per = pixels.width / small.width;
+  const faces: Face[] = [];
+  for (const quarters of [1, 2, 3] as const) {
+    const held = turned(small, quarters);
+    const all = { x: 0, y: 0, width: held.width, height: held.height };
+    for (const face of await facesIn(held, all, 1, run)) {
+      if (face.score < turnedScoreMin) continue;
+      const { x, y, width, height } = turnedBack(face, quarters, small);
+      faces.push({ score: face.score, x: x * per, y: y * per, width: width * per, height: height * per });
+    }
+  }
+  return faces;
 }
 
 function scalesOf({ width, height }: Pixels): number[] {
