@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { decodeImage, type Pixels } from "@millrace/images";
 import { facePhoto, pngFile, withCanaries } from "@millrace/images/testing";
@@ -37,6 +39,20 @@ describe("a photo with a face and a place", () => {
     system = await startTestSystem();
   });
   after(() => system.stop());
+
+  it("is filtered as an image where it comes as a file, whatever its name", async () => {
+    await using stream = await createStreamProcessor("dropped", system.client, plain);
+    const path = join(system.inputDir, "dropped");
+    await mkdir(path);
+    const seen: Uint8Array[] = [];
+    await stream.onImageMessage(({ imageData }) => void seen.push(imageData)).ready;
+    await writeFile(join(path, "photo.dat"), await withCanaries(await facePhoto(), "jpeg", canary));
+    await stream.addFileSource({ path, format: "whole" });
+    await until(() => seen.length === 1, "the photo");
+    assert.ok(!Buffer.from(seen[0] ?? []).includes(canary));
+    // What the other tests look for is a leak, and not what was put there.
+    await rm(path, { recursive: true });
+  });
 
   it("leaves neither in any store, result or log, and a bomb beside it is dead-lettered alone", async () => {
     await using stream = await createStreamProcessor("photos", system.client, plain);

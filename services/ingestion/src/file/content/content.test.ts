@@ -100,18 +100,20 @@ test("a whole file is one message, text or data, once it is at rest; one too lon
   await writeFile(path("b.bin"), Buffer.from([1, 0, 0xff]));
   await writeFile(path("c.txt"), "z".repeat(2_000_000));
   await writeFile(path("d.txt.gz"), gzipSync("packed"));
+  await writeFile(path("e.txt"), Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0x0a]));
   source.start();
-  await eventually("all", () => appended.length === 3 && buffer.reasons.length === 1);
+  await eventually("all", () => appended.length === 4 && buffer.reasons.length === 1);
   const found = appended.map(({ name, text, kind }) => [name, text.length, kind]).sort();
   assert.deepEqual(found, [
     ["a.txt", 7, Kind.KIND_TEXT],
     ["b.bin", 3, Kind.KIND_DATA],
     ["d.txt.gz", 6, Kind.KIND_TEXT],
+    ["e.txt", appended.find(({ name }) => name === "e.txt")?.text.length, Kind.KIND_IMAGE],
   ]);
   assert.deepEqual(buffer.reasons, ["a file is above the size limit of a message"]);
   await appendFile(path("a.txt"), "more");
-  await eventually("it is another message", () => appended.length === 4);
-  assert.deepEqual([appended[3]?.text, appended[3]?.from], ["one\ntwomore", 0]);
+  await eventually("it is another message", () => appended.length === 5);
+  assert.deepEqual([appended[4]?.text, appended[4]?.from], ["one\ntwomore", 0]);
 });
 
 test("a link out of the directory is not followed, at any depth", async (t) => {

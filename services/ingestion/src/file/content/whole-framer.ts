@@ -2,7 +2,8 @@ import { Kind } from "@millrace/proto/batch";
 import type { BlockSlice, FramedItem, FrameLimits, LineFramer } from "../lines/line-framer.js";
 
 /**
- * Makes a file one message, once it has come to rest: text where it is UTF-8 without a NUL, else data.
+ * Makes a file one message, once it has come to rest: an image where it begins as a JPEG, PNG or WebP, text
+ * where it is UTF-8 without a NUL, else data.
  * Only `flush` frames; `push` keeps what is there, and passes over what is too long.
  */
 export function createWholeFramer(limits: FrameLimits, from: number): LineFramer {
@@ -51,12 +52,20 @@ export function createWholeFramer(limits: FrameLimits, from: number): LineFramer
           unterminated: false,
           packed: {
             positionDeltas: Uint32Array.of(length),
-            kind: isText(body) ? Kind.KIND_TEXT : Kind.KIND_DATA,
+            kind: kindOf(body),
           },
         },
       ];
     },
   };
+}
+
+/** By content: an image of another name must not pass as data, whose pixels nobody looks at. */
+function kindOf(body: Uint8Array): Kind {
+  const start = Buffer.from(body.subarray(0, 12)).toString("latin1");
+  const isImage = /^(\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF[^]{4}WEBP)/.test(start);
+  if (isImage) return Kind.KIND_IMAGE;
+  return isText(body) ? Kind.KIND_TEXT : Kind.KIND_DATA;
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
