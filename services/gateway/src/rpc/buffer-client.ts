@@ -21,7 +21,7 @@ export interface BufferClient extends Component {
   append(batch: Batch, traces: readonly unknown[]): Promise<string>;
   /** Resolves with whether all of it was accepted before. */
   appendOnce(batch: Batch): Promise<{ isRepeated: boolean }>;
-  lastPosition(of: LastPositionRequest): Promise<number>;
+  lastPosition(of: Pick<LastPositionRequest, "tenant" | "stream" | "source">): Promise<number>;
   /** What a stream holds of its quota; undefined where buffer does not say so at once. */
   usage(of: { tenant: string; stream: string }): Promise<BufferUsage | undefined>;
   /** Whether buffer said lately that it is serving. */
@@ -102,7 +102,8 @@ export function createBufferClient(
     },
     lastPosition: async (of) => {
       const asked = call("ask buffer for the last position", askDeadlineMs);
-      return (await callUnary(client.lastPosition.bind(client), of, asked)).position;
+      const request = { ...of, from: 0 };
+      return (await callUnary(client.lastPosition.bind(client), request, asked)).position;
     },
     usage: async (of) => {
       const asked = call("ask buffer what a stream holds", usageDeadlineMs);
