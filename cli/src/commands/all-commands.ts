@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { World } from "./client.js";
 import { anonymizeCommand, contentsCommand } from "./contents.js";
+import { deadLettersCommand } from "./dead-letters.js";
 import { modelsCommand } from "./models.js";
 import { publishCommand } from "./publish.js";
 import { replayCommand } from "./replay.js";
@@ -16,6 +17,7 @@ export const allCommands: readonly ((world: World) => Command)[] = [
   searchCommand,
   contentsCommand,
   anonymizeCommand,
+  deadLettersCommand,
   subscribeCommand,
   replayCommand,
   modelsCommand,

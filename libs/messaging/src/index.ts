@@ -95,14 +95,23 @@ export {
 export {
   anonymizeEndpoint,
   cleanEndpoint,
+  discardLettersEndpoint,
   embedEndpoint,
   eraseEndpoint,
   findEndpoint,
+  type LetterKeeper,
+  listLettersEndpoint,
   readingEndpoint,
   type ReadingStage,
   readingStages,
+  redriveEndpoint,
+  redriveLettersEndpoint,
   replaceVectorEndpoint,
+  showLetterEndpoint,
 } from "./state/endpoints.js";
+export { keepLetters, type KeepLettersParts } from "./letters/keep-letters.js";
+export { openLetter, refusalOf } from "./letters/open-letter.js";
+export { createRedrive, type Redrive, type RedriveParts, serveRedrive } from "./letters/redrive.js";
 export { createExemptions, exemptionEndMs, type Exemptions } from "./state/exemptions.js";
 export {
   purgeKept,
@@ -119,10 +128,9 @@ export {
   createLedger,
   type Ledger,
   type LedgerKey,
-  type LedgerLine,
-  readLedger,
   type Settlement,
 } from "./state/ledger.js";
+export { type LedgerLine, readLedger } from "./state/read-ledger.js";
 export { type LedgerWatch, watchLedger } from "./state/ledger-watch.js";
 export {
   type ConsumerState,

@@ -2,6 +2,7 @@ import { type Channel, openChannel } from "./rpc/channel.js";
 import { type Environment, type Logger, systemEnvironment, warningLogger } from "./rpc/environment.js";
 import { invalidArgument } from "./rpc/millrace-error.js";
 import { type TlsOptions, toSecurity } from "./rpc/tls.js";
+import { createDeadLetters, type DeadLetters } from "./letters/dead-letters.js";
 import { createPrivacy, type Privacy } from "./stream/privacy.js";
 import {
   type ArtifactName,
@@ -51,6 +52,7 @@ export interface MillraceClient extends AsyncDisposable {
     options?: ArtifactsSearchOptions,
   ): Promise<ArtifactResult[]>;
   readonly privacy: Privacy;
+  readonly deadLetters: DeadLetters;
   /** Ends all subscriptions and calls. Close processors first: what they have pending is rejected here. */
   close(): Promise<void>;
   /** What this package's functions call through; no part of the contract. */
@@ -89,6 +91,7 @@ export function connectIn(environment: Environment, options: ConnectOptions = {}
     searchArtifacts: (query, artifacts, given) =>
       searchArtifacts(channel, query, { artifacts, ...(given !== undefined && { options: given }) }),
     privacy: createPrivacy(channel),
+    deadLetters: createDeadLetters(channel),
     search: (query, searchOptions) => search(channel, query, searchOptions),
     close,
     [Symbol.asyncDispose]: close,

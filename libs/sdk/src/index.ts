@@ -82,3 +82,10 @@ export type { SecretValue } from "./source/secret-value.js";
 export type { WebsocketSourceOptions } from "./stream/websocket-source.js";
 export { type Duration, parseDuration } from "./units/duration.js";
 export { parseSize, type Size } from "./units/size.js";
+export type {
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetters,
+  Redriven,
+  ShownDeadLetter,
+} from "./letters/dead-letters.js";

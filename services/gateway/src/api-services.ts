@@ -1,4 +1,5 @@
 import { ArtifactServiceService } from "@millrace/proto/artifact";
+import { DeadLetterServiceService } from "@millrace/proto/deadletter";
 import { EventServiceService } from "@millrace/proto/event";
 import { GroupServiceService } from "@millrace/proto/group";
 import { PrivacyServiceService } from "@millrace/proto/privacy";
@@ -20,6 +21,9 @@ import { anonymizeContent, type AnonymizeParts } from "./handlers/privacy/anonym
 import { anonymizeText, detectText, type TextParts } from "./handlers/privacy/anonymize-text.js";
 import { deleteArtifact, deleteContent, type DeleteParts } from "./handlers/content/delete-content.js";
 import { listContents, type ListParts } from "./handlers/content/list-contents.js";
+import { type LetterParts, listDeadLetters } from "./handlers/dead-letter/list-dead-letters.js";
+import { getDeadLetter } from "./handlers/dead-letter/get-dead-letter.js";
+import { discardDeadLetters, redriveDeadLetters } from "./handlers/dead-letter/redrive-dead-letters.js";
 import { type CreateStreamParts, createStream } from "./handlers/stream/create-stream.js";
 import { type DeleteStreamParts, deleteStream } from "./handlers/stream/delete-stream.js";
 import { getContent, getOrCreateArtifact } from "./handlers/content/get-artifact.js";
@@ -63,6 +67,7 @@ export interface Api
     CreateStreamParts,
     DeleteParts,
     DeleteStreamParts,
+    LetterParts,
     ListParts,
     ConsumeParts,
     GroupParts,
@@ -104,6 +109,7 @@ const replays = "millrace.replay.v1.ReplayService";
 const events = "millrace.event.v1.EventService";
 const artifacts = "millrace.artifact.v1.ArtifactService";
 const privacy = "millrace.privacy.v1.PrivacyService";
+const deadLetters = "millrace.deadletter.v1.DeadLetterService";
 const searches = "millrace.search.v1.SearchService";
 
 function streamServices(api: Api): GrpcService[] {
@@ -215,6 +221,16 @@ function contentServices(api: Api): GrpcService[] {
         detectText: serveUnary(`${privacy}/DetectText`, api, detectText(api)),
         anonymizeText: serveUnary(`${privacy}/AnonymizeText`, api, anonymizeText(api)),
         anonymizeContent: serveUnary(`${privacy}/AnonymizeContent`, api, anonymizeContent(api)),
+      },
+    },
+    {
+      name: deadLetters,
+      definition: DeadLetterServiceService,
+      implementation: {
+        listDeadLetters: serveUnary(`${deadLetters}/ListDeadLetters`, api, listDeadLetters(api)),
+        getDeadLetter: serveUnary(`${deadLetters}/GetDeadLetter`, api, getDeadLetter(api)),
+        redriveDeadLetters: serveUnary(`${deadLetters}/RedriveDeadLetters`, api, redriveDeadLetters(api)),
+        discardDeadLetters: serveUnary(`${deadLetters}/DiscardDeadLetters`, api, discardDeadLetters(api)),
       },
     },
     {

@@ -55,6 +55,7 @@ import { type Api, apiServices } from "./api-services.js";
 import { openStoredParts } from "./replay/stored-parts.js";
 import { createBufferClient } from "./rpc/buffer-client.js";
 import { createOpenCalls } from "./rpc/open-calls.js";
+import { letterRequests } from "./letter-requests.js";
 import { createResultFeeds } from "./subscribe/result-feed.js";
 
 const tenant = defaultTenant;
@@ -173,6 +174,7 @@ function onBroker(broker: Broker, now: () => number) {
     tailStream(broker, { jetStream, filter, from, signal, aheadBytesMax: limits.busBytesMax + 1024 * 1024 });
   return {
     ...requests(broker),
+    ...letterRequests(broker),
     purge: (of: { tenant: string; stream: string }) => purgeKept(broker, of),
     readLedger: (of: { tenant: string; stream: string }) => readLedger(broker, of),
     readReports: (of: { tenant: string; stream: string }) => readReports(broker, of, now()),

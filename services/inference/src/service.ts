@@ -15,6 +15,7 @@ import {
   createTrial,
   drainBodies,
   embedEndpoint,
+  serveRedrive,
   serveRequests,
 } from "@millrace/messaging";
 import {
@@ -105,6 +106,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
     batches,
     ...serveBodies(config, { runtime, batches, healthy: broker.isConnected }),
     serveRequests(broker, runtime, embedEndpoint, embedTexts({ pool })),
+    serveRedrive("inference", { ...options, ledger }),
     trial,
     lane("inference-high", config.inFlight.highMax, config.inFlight.highMax),
     lane("inference-batch", config.inFlight.batchMax, config.inFlight.parallelism),

@@ -7,15 +7,26 @@ import {
   createLedger,
   createParking,
   createPublisher,
+  createRedrive,
   createStreamRegistry,
   createTrial,
   drainParked,
   type Handler,
+  keepLetters,
   type Ledger,
   readingEndpoint,
+  type Redrive,
+  type RedriveParts,
   serveRequests,
+  type StreamRegistry,
 } from "@millrace/messaging";
-import { type BuildService, type Component, createRangeClient, createSecrets } from "@millrace/runtime";
+import {
+  type BuildService,
+  type Component,
+  createRangeClient,
+  createSecrets,
+  type RangeClient,
+} from "@millrace/runtime";
 import { createBodyReader, keepReader, readingOf, tellReading } from "@millrace/segments";
 import type { OutputConfig } from "./config.js";
 import { contentRequests } from "./content-requests.js";
@@ -24,6 +35,7 @@ import { sendToKafka } from "./handlers/send-to-kafka.js";
 import { storeBatch } from "./handlers/store-batch.js";
 import { createKafkaSinks } from "./kafka/kafka-sinks.js";
 import { createResults } from "./result-parts.js";
+import { redriveByStage } from "./redrive-by-stage.js";
 import { createStores } from "./store/stores.js";
 
 interface Sink {
@@ -31,6 +43,7 @@ interface Sink {
   handle: Handler;
   /** The module that its trials load. */
   tries: URL;
+  onReopened?: RedriveParts["onReopened"];
 }
 
 /** Delivers enriched batches: results for subscribers, contents of artifacts, events, and files. */
@@ -42,15 +55,8 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   const stored = await createLedger(broker, "store", runtime);
   const sent = await createLedger(broker, "kafka", runtime);
   const registry = await createStreamRegistry(broker);
-  const { cleanDir, mmapBytesMax } = config.segments;
   const ranges = createRangeClient({ ...config, runtime });
-  const reader = createBodyReader({
-    dirs: { clean: cleanDir },
-    node: config.node,
-    fetch: ranges.fetch,
-    mmapBytesMax,
-    reading: async ({ tenant, stream }) => readingOf(await registry.find(tenant, stream)),
-  });
+  const reader = createReader(config, registry, ranges);
   const stores = createStores({
     stillTrue: reader.stillTrue,
     config: config.storage,
@@ -65,7 +71,9 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     stillTrue: reader.stillTrue,
   });
   const { budget, components } = await createResults(broker, runtime, registry);
-  const stage = (name: "results" | "store" | "kafka", { ledger, handle, tries }: Sink): Component[] => {
+  const redrives = new Map<string, Redrive>();
+  const stage = (name: "results" | "store" | "kafka", sink: Sink): Component[] => {
+    const { ledger, handle, tries, onReopened } = sink;
     const parking = createParking({ broker, runtime, publisher, stage: name });
     const trial = createTrial({ runtime, module: tries, config, streamOf: registry.findFor });
     const options = {
@@ -87,15 +95,12 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
       consumeBatches({ ...options, consumer: `${name}-${lane}`, inFlightMax: config.inFlightMax }),
     );
     const ordered = consumeOrdered({ ...options, stage: name });
+    redrives.set(name, createRedrive({ ...options, ledger, ...(onReopened && { onReopened }) }));
     return [trial, parking, drainParked(options), ...lanes, ordered];
   };
   registry.onStream(({ tenant, name, stream }) => {
     if (stream !== undefined) return;
-    results.forget(tenant, name);
-    stored.forget(tenant, name);
-    sent.forget(tenant, name);
-    budget.forget(tenant, name);
-    reader.forget(tenant, name);
+    for (const holder of [results, stored, sent, budget, reader]) holder.forget(tenant, name);
   });
   const { version } = runtime;
   const toResults: Sink = {
@@ -107,6 +112,10 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     ledger: stored,
     handle: storeBatch({ registry, stores }),
     tries: new URL("./handlers/try-store.js", import.meta.url),
+    onReopened: async (open) => {
+      const stream = await registry.findFor(open.header);
+      if (stream?.outputs?.storage !== undefined) await stores.reopen(open, stream);
+    },
   };
   const toKafka: Sink = {
     ledger: sent,
@@ -129,5 +138,27 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     ...stage("results", toResults),
     ...stage("store", toStore),
     ...stage("kafka", toKafka),
+    ...keepLetters({
+      broker,
+      runtime,
+      keeper: "output",
+      show: async (open) => open,
+      redrive: redriveByStage(broker, redrives),
+    }),
   ];
 };
+
+/** Clean bodies of this node from the disk, those of others over the network. */
+function createReader(
+  { segments, node }: OutputConfig,
+  registry: StreamRegistry,
+  { fetch }: Pick<RangeClient, "fetch">,
+) {
+  return createBodyReader({
+    dirs: { clean: segments.cleanDir },
+    node,
+    fetch,
+    mmapBytesMax: segments.mmapBytesMax,
+    reading: async ({ tenant, stream }) => readingOf(await registry.find(tenant, stream)),
+  });
+}

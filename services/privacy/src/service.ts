@@ -11,9 +11,11 @@ import {
   createLaneTurns,
   createLedger,
   createPublisher,
+  createRedrive,
   createStoredTracker,
   createStreamRegistry,
   drainBodies,
+  keepLetters,
   readingEndpoint,
   createTrial,
   serveRequests,
@@ -43,6 +45,7 @@ import { createFilterPool } from "./filter/pool/filter-pool.js";
 import { readPseudonymKey } from "./filter/pseudonym-key.js";
 import { cleanTexts } from "./handlers/clean-texts.js";
 import { filterBatch } from "./handlers/filter-batch.js";
+import { showLetter } from "./handlers/show-letter.js";
 
 /** The only reader of RAW: what leaves here holds no personal data that the stream's policy looks for. */
 export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
@@ -55,17 +58,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   const registry = await createStreamRegistry(broker);
   const ranges = createRangeClient({ ...config, runtime });
   const reader = createReader(config, registry, ranges);
-  const bodies = await openBodyStore({
-    sideDir: config.segments.cleanDir,
-    side: "clean",
-    owner: `privacy-${config.instance}`,
-    node: config.node,
-    segmentBytes: config.segments.segmentBytes,
-    liveBytesMax: config.segments.liveBytesMax,
-    monotonic: clock.monotonic,
-    roomWaitMs: 5_000,
-    onBroken: runtime.fail,
-  });
+  const bodies = await openOwnBodies(config, runtime);
   const batches = createBatchPublisher(publisher, tracker, bodies, runtime);
   const deadLetters = createDeadLetterWriter({ publisher, stage: "privacy", side: "raw", now: clock.now });
   const redaction = createRedaction(config, runtime);
@@ -95,11 +88,8 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
   };
   const lane = (consumer: string) =>
     consumeBatches({ ...options, consumer, inFlightMax: config.inFlightMax });
-  registry.onStream(({ tenant, name, stream }) => {
-    if (stream !== undefined) return;
-    ledger.forget(tenant, name);
-    reader.forget(tenant, name);
-  });
+  forgetDeleted(registry, [ledger, reader]);
+  const show = showLetter({ filters, trial });
   return [
     broker,
     ranges,
@@ -111,6 +101,13 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     ...serveBodies(config, { runtime, batches, healthy: broker.isConnected }),
     serveRequests(broker, runtime, cleanEndpoint, cleanTexts({ filters, registry })),
     serveRequests(broker, runtime, readingEndpoint("privacy"), tellReading(reader)),
+    ...keepLetters({
+      broker,
+      runtime,
+      keeper: "privacy",
+      show,
+      redrive: createRedrive({ ...options, ledger }),
+    }),
     ...redaction.components,
     trial,
     lane("privacy-high"),
@@ -118,6 +115,29 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
     consumeOrdered({ ...options, stage: "privacy" }),
   ];
 };
+
+function openOwnBodies({ segments, instance, node }: PrivacyConfig, { clock, fail }: Runtime) {
+  return openBodyStore({
+    sideDir: segments.cleanDir,
+    side: "clean",
+    owner: `privacy-${instance}`,
+    node,
+    segmentBytes: segments.segmentBytes,
+    liveBytesMax: segments.liveBytesMax,
+    monotonic: clock.monotonic,
+    roomWaitMs: 5_000,
+    onBroken: fail,
+  });
+}
+
+function forgetDeleted(
+  registry: StreamRegistry,
+  holders: readonly { forget(tenant: string, stream: string): void }[],
+): void {
+  registry.onStream(({ tenant, name, stream }) => {
+    if (stream === undefined) for (const holder of holders) holder.forget(tenant, name);
+  });
+}
 
 /** For stages on other nodes, until they are through with what was written here. */
 function serveBodies(

@@ -131,6 +131,10 @@ const serve = (user: ServiceUser, askers: readonly ServiceUser[]): Grant => ({
 
 const ask = (...verbs: string[]): Grant => publishTo(...verbs.map((verb) => `work.${verb}`));
 
+const letterVerbs = ["list", "show", "redrive", "discard"];
+const askLetters = (keeper: ServiceUser): Grant =>
+  ask(...letterVerbs.map((verb) => `${keeper}.dead-letters.${verb}`));
+
 const grants: Record<BrokerUser, readonly Grant[]> = {
   gateway: [
     read(buckets.config),
@@ -151,6 +155,8 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     purge(...[buckets.ledger, buckets.reports, buckets.leases, buckets.groups].map((name) => `KV_${name}`)),
     ask("privacy.clean", "privacy.reading", "output.reading", "inference.embed", "semantic-search.find"),
     ask("output.erase", "output.anonymize"),
+    askLetters("privacy"),
+    askLetters("output"),
   ],
   ingestion: [
     read(buckets.config),
@@ -184,6 +190,9 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     write(buckets.ledger, "privacy.>"),
     inspect("CLEAN", "ENRICHED"),
     publishTo("clean.>", "enriched.>", "dlq.raw.>", "event.*.*.dead_letter", "event.*.*.privacy_violation"),
+    // It shows letters of the raw side through its filter, and erases them.
+    direct("DLQ_RAW"),
+    erase("DLQ_RAW"),
     serve("privacy", ["gateway", "ingestion", "output"]),
   ],
   inference: [
@@ -221,6 +230,10 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     direct("CONTENT"),
     erase("CONTENT", "RESULT"),
     publishTo("rewrite.>"),
+    // It keeps the letters of the clean side; each stage handles its own again.
+    direct("DLQ"),
+    erase("DLQ"),
+    ask("inference.redrive", "semantic-search.redrive"),
     ask("privacy.clean", "inference.embed", "semantic-search.replace"),
     publishTo("result.>", "content.>", "event.*.*.new_data", "event.*.*.dead_letter", "dlq.clean.>"),
     serve("output", ["gateway"]),

@@ -108,6 +108,7 @@ export const streamPlans: readonly StreamPlan[] = [
       share: 0.02,
     }),
     maxAge: hours(14 * 24),
+    direct: true,
     carriesContents: true,
   },
   {
@@ -117,6 +118,7 @@ export const streamPlans: readonly StreamPlan[] = [
       share: 0.02,
     }),
     maxAge: hours(14 * 24),
+    direct: true,
     carriesContents: true,
   },
 ];

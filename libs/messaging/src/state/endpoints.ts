@@ -3,16 +3,25 @@ import {
   AnonymizeResponse,
   CleanRequest,
   CleanResponse,
+  DiscardLettersResponse,
   EmbedRequest,
   EmbedResponse,
   EraseRequest,
   EraseResponse,
   FindRequest,
   FindResponse,
+  LettersRequest,
+  ListLettersRequest,
+  ListLettersResponse,
   ReadingRequest,
   ReadingResponse,
+  RedriveLettersResponse,
+  RedriveRequest,
+  RedriveResponse,
   ReplaceVectorRequest,
   ReplaceVectorResponse,
+  ShowLetterRequest,
+  ShowLetterResponse,
 } from "@millrace/proto/work";
 import type { Endpoint } from "./requests.js";
 
@@ -70,3 +79,52 @@ export const anonymizeEndpoint: Endpoint<AnonymizeRequest, AnonymizeResponse> = 
   request: AnonymizeRequest,
   response: AnonymizeResponse,
 };
+
+/** Privacy keeps the letters of the raw side, output those of the clean one. */
+export type LetterKeeper = "privacy" | "output";
+
+export const listLettersEndpoint = (
+  keeper: LetterKeeper,
+): Endpoint<ListLettersRequest, ListLettersResponse> => ({
+  service: keeper,
+  verb: "dead-letters.list",
+  request: ListLettersRequest,
+  response: ListLettersResponse,
+});
+
+export const showLetterEndpoint = (
+  keeper: LetterKeeper,
+): Endpoint<ShowLetterRequest, ShowLetterResponse> => ({
+  service: keeper,
+  verb: "dead-letters.show",
+  request: ShowLetterRequest,
+  response: ShowLetterResponse,
+});
+
+export const redriveLettersEndpoint = (
+  keeper: LetterKeeper,
+): Endpoint<LettersRequest, RedriveLettersResponse> => ({
+  service: keeper,
+  verb: "dead-letters.redrive",
+  request: LettersRequest,
+  response: RedriveLettersResponse,
+});
+
+export const discardLettersEndpoint = (
+  keeper: LetterKeeper,
+): Endpoint<LettersRequest, DiscardLettersResponse> => ({
+  service: keeper,
+  verb: "dead-letters.discard",
+  request: LettersRequest,
+  response: DiscardLettersResponse,
+});
+
+/** One letter, to the stage that wrote it. */
+export const redriveEndpoint = (
+  service: "inference" | "semantic-search",
+): Endpoint<RedriveRequest, RedriveResponse> => ({
+  service,
+  verb: "redrive",
+  request: RedriveRequest,
+  response: RedriveResponse,
+});

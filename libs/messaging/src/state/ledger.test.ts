@@ -4,7 +4,8 @@ import { Entry } from "@millrace/proto/ledger";
 import { createFakeClock, eventually, testRuntime } from "@millrace/runtime/testing";
 import type { Broker } from "../broker/broker.js";
 import { natsWorkbench } from "../testing/workbench.js";
-import { createLedger, type LedgerKey, readLedger } from "./ledger.js";
+import { createLedger, type LedgerKey } from "./ledger.js";
+import { readLedger } from "./read-ledger.js";
 
 const bench = natsWorkbench();
 const stop = new AbortController().signal;
@@ -218,4 +219,35 @@ test("accounts that are purged while they are read are left out, and not waited 
   const purging = { ...reader, manager: Object.create(reader.manager, { streams: { value: asked } }) };
   const lines = await readLedger(purging, { tenant: "default", stream: "purged" });
   assert.deepEqual(lines.map(({ source }) => source).sort(), [sources[0], sources[2]]);
+});
+
+test("a death is taken back once, whoever does it, and no other replica's write undoes that", async () => {
+  const of = key("reopened");
+  const dead = { intervals: [{ from: 3, to: 4 }], dead: 1 };
+  const a = await createLedger(await bench.connect("output"), "results", testRuntime());
+  const b = await createLedger(await bench.connect("output"), "results", testRuntime());
+  a.settle(of, { intervals: [{ from: 0, to: 3 }], done: 3 });
+  await a.account(of);
+  a.settle(of, dead);
+  await a.flush();
+  await b.account(of);
+  assert.equal(await a.reopen(of, { from: 3, to: 4 }), "again");
+  assert.equal(await b.reopen(of, { from: 3, to: 4 }), "again", "it is not through yet");
+  b.settle(of, { intervals: [{ from: 4, to: 5 }], done: 1 });
+  await b.flush();
+  const reopened = await storedEntry("reopened", "results");
+  assert.deepEqual([reopened?.done, reopened?.dead], [4, 0]);
+  assert.deepEqual(reopened?.settled, [
+    { from: 0, to: 3 },
+    { from: 4, to: 5 },
+  ]);
+  a.settle(of, dead);
+  await a.flush();
+  assert.equal((await storedEntry("reopened", "results"))?.dead, 1, "it died again");
+  assert.equal(await b.reopen(of, { from: 3, to: 4 }), "again");
+  b.settle(of, { intervals: [{ from: 3, to: 4 }], done: 1 });
+  await b.flush();
+  assert.equal(await a.reopen(of, { from: 3, to: 4 }), "settled");
+  const entry = await storedEntry("reopened", "results");
+  assert.deepEqual([entry?.done, entry?.dead, entry?.settled], [5, 0, [{ from: 0, to: 5 }]]);
 });

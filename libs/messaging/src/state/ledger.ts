@@ -11,7 +11,6 @@ import type { Component, Runtime } from "@millrace/runtime";
 import type { KV } from "@nats-io/kv";
 import type { Broker } from "../broker/broker.js";
 import { buckets } from "../broker/streams.js";
-import { storedKeys } from "./tail.js";
 
 /*
  * LEDGER: what each stage or sink has settled, per source. KV key <stage>.<tenant>.<stream>.<source>, written
@@ -45,6 +44,11 @@ export interface Account {
 export interface Ledger extends Component {
   /** The account of a source, read from the bucket the first time. */
   account(key: LedgerKey): Promise<Account>;
+  /**
+   * Takes back that a message died, so that its stage may handle it again; stored when it resolves. `again`:
+   * it is open. `settled`: it was taken back before, and has come through since. Errors: `unavailable`.
+   */
+  reopen(key: LedgerKey, interval: Interval): Promise<"again" | "settled">;
   /** Adds to an account; written within 100 ms. */
   settle(key: LedgerKey, settlement: Settlement): void;
   /**
@@ -64,11 +68,15 @@ const gatherMs = 20;
 const writesInFlightMax = 16;
 /** Rounds of a flush; what is still dirty then waits for the next one, 100 ms later. */
 const mergesMax = 8;
+/** Deaths taken back that an entry lists, the lowest positions forgotten first: it must fit one message. */
+const reopenedMax = 10_000;
 
 interface Book {
   key: string;
   revision: number;
   settled: IntervalSet;
+  /** Whose death was taken back, and who did not die again. */
+  reopened: IntervalSet;
   counts: Counts;
   /** What this process added since it last wrote, to add it to what another wrote in between. */
   pending: Pending[];
@@ -82,6 +90,10 @@ interface Book {
 interface Pending {
   /** Its positions that nobody had settled, as far as this process knew. */
   fresh: Interval[];
+  /** Its messages died: a death that was taken back stands again. */
+  died?: readonly Interval[];
+  /** Deaths that it takes back. */
+  reopened?: readonly Interval[];
   counts: Counts;
   onElsewhere: Settlement["onElsewhere"];
 }
@@ -149,6 +161,27 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
     return flushing;
   };
 
+  const reopen = async (key: LedgerKey, interval: Interval): Promise<"again" | "settled"> => {
+    const book = await open(key);
+    // First what other replicas wrote; in turn, since a write under way would pass for one of theirs.
+    const current = flushing.catch(() => undefined).then(() => merge(bucket, book));
+    flushing = current;
+    await current;
+    if (book.reopened.has(interval.from)) return book.settled.has(interval.from) ? "settled" : "again";
+    const isDead = book.settled.has(interval.from);
+    // Nobody died of it: it was through when its delivery came again, whose letter this is.
+    if (isDead && book.counts.dead === 0) return "settled";
+    const dead = isDead ? -1 : 0;
+    const counts = { done: 0, dead, dropped: new Map<string, number>() };
+    const pending = { fresh: [], reopened: [interval], counts, onElsewhere: undefined };
+    book.pending.push(pending);
+    replay(book, pending);
+    addCounts(book.counts, counts);
+    book.dirty = true;
+    await flush();
+    return "again";
+  };
+
   let gathering: Promise<void> | undefined;
   const stored = (): Promise<void> => {
     gathering ??= runtime.clock.sleep(gatherMs).then(() => {
@@ -187,6 +220,7 @@ export async function createLedger(broker: Broker, stage: string, runtime: Runti
         },
       };
     },
+    reopen,
     settle: (key, settlement) => {
       void open(key).then(
         (book) => apply(book, settlement),
@@ -222,10 +256,20 @@ function apply(book: Book, settlement: Settlement): void {
   const { intervals, done = 0, dead = 0, dropped = {}, onElsewhere } = settlement;
   const counts = { done, dead, dropped: new Map(Object.entries(dropped)) };
   const fresh = intervals.flatMap((interval) => book.settled.missing(interval));
-  book.pending.push({ fresh, counts, onElsewhere });
-  book.settled.addAll(intervals);
+  const pending = { fresh, ...(dead > 0 && { died: intervals }), counts, onElsewhere };
+  book.pending.push(pending);
+  replay(book, pending);
   addCounts(book.counts, counts);
   book.dirty = true;
+}
+
+function replay(book: Book, { fresh, died = [], reopened = [] }: Pending): void {
+  for (const interval of reopened) {
+    book.settled.remove(interval);
+    book.reopened.add(interval);
+  }
+  for (const interval of died) book.reopened.remove(interval);
+  book.settled.addAll(fresh);
 }
 
 function addCounts(to: Counts, more: Counts): void {
@@ -245,6 +289,7 @@ async function readBook(bucket: KV, key: string): Promise<Book> {
     // A deleted key still has a revision, which the next write must name.
     revision: found?.revision ?? 0,
     settled: createIntervalSet(entry.settled),
+    reopened: createIntervalSet(entry.reopened),
     counts: countsOf(entry),
     pending: [],
     dirty: false,
@@ -274,14 +319,27 @@ async function merge(bucket: KV, book: Book): Promise<void> {
   // One of ours may be in what the other wrote on top of it: that is no reason to throw anything away.
   const doubtful = Math.max(0, ...book.unanswered.map(({ sent }) => sent));
   for (const [at, pending] of book.pending.entries()) {
+    withoutReopened(pending, other.reopened);
     const elsewhere = withoutElsewhere(pending, other.settled);
     if (elsewhere.length > 0 && at >= doubtful) pending.onElsewhere?.(elsewhere);
     addCounts(other.counts, pending.counts);
+    replay(other, pending);
+  }
+  for (const interval of other.reopened.intervals()) {
+    for (const open of other.settled.missing(interval)) book.settled.remove(open);
   }
   book.revision = other.revision;
   book.counts = other.counts;
+  book.reopened = other.reopened;
   book.unanswered = [];
   book.settled.addAll(other.settled.intervals());
+}
+
+/** A death that another replica took back first counts once. */
+function withoutReopened(pending: Pending, reopened: IntervalSet): void {
+  if (pending.reopened?.every(({ from }) => reopened.has(from)) !== true) return;
+  pending.reopened = [];
+  pending.counts = { ...pending.counts, dead: 0 };
 }
 
 /** Takes out of it what another settled first, and its share of the counts; answers what that was. */
@@ -310,28 +368,12 @@ function countsOf(entry: Entry): Counts {
 function encodeBook(book: Book, now: number): Uint8Array {
   return Entry.encode({
     settled: [...book.settled.intervals()],
+    reopened: [...book.reopened.intervals()].slice(-reopenedMax),
     done: book.counts.done,
     dead: book.counts.dead,
     dropped: Object.fromEntries(book.counts.dropped),
     updatedMs: Math.round(now),
   }).finish();
-}
-
-/** Reads every entry of a stream, by stage and source: for conservation and status. */
-export async function readLedger(
-  broker: Broker,
-  of: { tenant: string; stream: string },
-): Promise<LedgerLine[]> {
-  const bucket = await broker.kv.open(buckets.ledger, { allow_direct: true });
-  const keys = await storedKeys(broker, buckets.ledger, `*.${of.tenant}.${of.stream}.*`);
-  const lines: LedgerLine[] = [];
-  for (const key of keys) {
-    const found = await bucket.get(key);
-    if (found === null || found.operation !== "PUT") continue;
-    const [stage = "", , , source = ""] = key.split(".");
-    lines.push({ stage, source, entry: Entry.decode(found.value) });
-  }
-  return lines;
 }
 
 /** Whether a stage has settled a position, as the bucket says now: another replica may have been the one. */
@@ -343,10 +385,4 @@ export async function isSettled(
   const bucket = await broker.kv.open(buckets.ledger, { allow_direct: true });
   const { settled } = await readBook(bucket, `${stage}.${tenant}.${stream}.${source}`);
   return settled.has(position);
-}
-
-export interface LedgerLine {
-  stage: string;
-  source: string;
-  entry: Entry;
 }

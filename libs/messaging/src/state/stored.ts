@@ -68,6 +68,20 @@ export async function readLastStored(
   }
 }
 
+/** The message of a number, by direct get; undefined where there is none. Errors: `unavailable`. */
+export async function readOneStored(
+  broker: Broker,
+  jetStream: string,
+  seq: number,
+): Promise<Stored | undefined> {
+  try {
+    const found = await broker.manager.direct.getMessage(jetStream, { seq });
+    return found === null ? undefined : storedOf(found);
+  } catch (cause) {
+    throw new CodedError("unavailable", `read ${jetStream}: no answer from the broker`, { cause });
+  }
+}
+
 /** A message as a consumer reads it: with the seconds that it may live, if they are limited. */
 export interface Since extends Stored {
   ttlSeconds: number | undefined;

@@ -38,11 +38,15 @@ const directs: Record<string, BrokerUser[]> = {
   KV_REPORTS: ["gateway", "ingestion", adapter],
   KV_LEASES: ["ingestion", "buffer"],
   KV_GROUPS: ["gateway"],
+  DLQ_RAW: ["privacy"],
+  DLQ: ["output"],
 };
 const erases: Record<string, BrokerUser[]> = {
   CONTENT: ["output"],
   RESULT: ["output"],
   EMBEDDINGS: ["semantic-search"],
+  DLQ_RAW: ["privacy"],
+  DLQ: ["output"],
 };
 const purges: Record<string, BrokerUser[]> = {
   RESULT: ["gateway", "output"],
@@ -140,6 +144,10 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["work.semantic-search.find", ["gateway"]],
   ["work.semantic-search.replace", ["output"]],
   ["work.output.erase", ["gateway"]],
+  ["work.privacy.dead-letters.show", ["gateway"]],
+  ["work.output.dead-letters.redrive", ["gateway"]],
+  ["work.inference.redrive", ["output"]],
+  ["work.semantic-search.redrive", ["output"]],
   ["work.output.anonymize", ["gateway"]],
   ["_INBOX.x", []],
   ["$SYS.REQ.SERVER.PING", []],

@@ -11,7 +11,8 @@ interface Counts extends Partial<Entry> {
 
 function entry(stage: string, { source = "s", span, ...counts }: Counts): LedgerEntry {
   const settled = span === undefined ? [] : [{ from: span[0], to: span[1] }];
-  return { stage, source, entry: { settled, done: 0, dead: 0, dropped: {}, updatedMs: 0, ...counts } };
+  const nothing = { reopened: [], done: 0, dead: 0, dropped: {}, updatedMs: 0 };
+  return { stage, source, entry: { ...nothing, settled, ...counts } };
 }
 
 const both = ["results", "store"];

@@ -58,6 +58,8 @@ export interface StorageSink {
    * before they told the ledger. To be called before a batch is staged that somebody may have had before.
    */
   heedOthers(source: string): Promise<void>;
+  /** Positions that were settled without being stored count as new. */
+  reopen(source: string, interval: Interval): Promise<void>;
   commit(): Promise<StoredEntry[]>;
   rollback(): Promise<void>;
   discard(source: string, intervals: readonly Interval[]): Promise<void>;
@@ -102,6 +104,7 @@ export async function openStorageSink(options: StorageSinkOptions): Promise<Stor
       const others = await committedByOthers(context, source);
       await sink.inTurn(async () => (await sink.sources.of(source)).addAll(others));
     },
+    reopen: (source, interval) => sink.inTurn(async () => (await sink.sources.of(source)).remove(interval)),
     commit: () => commit(sink),
     rollback: () => sink.inTurn(() => rollback(sink)),
     discard: async (source, intervals) => {

@@ -13,6 +13,7 @@ export interface Store {
    * Resolves when the batch's rows are synced and in the ledger, with the rows that the format can't hold.
    */
   store(open: OpenBatch, again: Again): Promise<number[]>;
+  reopen(open: OpenBatch): Promise<void>;
   /** Once no batch is on its way into it. `isLast`: what is stored is published too, whatever its age. */
   close(isLast: boolean): Promise<void>;
 }
@@ -64,6 +65,8 @@ export async function openStore(options: StoreOptions, tenant: string, stream: S
   const running = run(options, store);
   return {
     store: (batch, again) => storeIn(options, store, batch, again),
+    reopen: ({ header }) =>
+      store.sink.reopen(header.source, { from: header.positionFrom, to: header.positionTo }),
     close: async (isLast) => {
       store.isClosing = true;
       store.wake();

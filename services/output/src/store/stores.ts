@@ -12,6 +12,8 @@ export interface Stores extends Component {
    * Resolves when the batch's rows are synced and in the ledger, with the rows that the format can't hold.
    */
   store(open: OpenBatch, stream: Stream, again?: Again): Promise<number[]>;
+  /** A batch that died, and not any more: its positions count as not stored. */
+  reopen(open: OpenBatch, stream: Stream): Promise<void>;
 }
 
 export interface StoresOptions extends StoreOptions {
@@ -87,6 +89,24 @@ export function createStores(options: StoresOptions): Stores {
     }
   });
 
+  /** Whatever is done with a store keeps it open. */
+  const using = async <T>(
+    batch: OpenBatch,
+    stream: Stream,
+    use: (store: Store) => Promise<T>,
+  ): Promise<T> => {
+    const entry = open(batch.header.tenant, stream);
+    entry.users += 1;
+    try {
+      return await use(await entry.opened);
+    } catch (caught) {
+      throw asStreamBlock(caught);
+    } finally {
+      entry.users -= 1;
+      if (entry.users === 0) entry.onUnused();
+    }
+  };
+
   return {
     name: "stores",
     stop: async () => {
@@ -94,18 +114,9 @@ export function createStores(options: StoresOptions): Stores {
       // All that is stored is published: this replica may not come back.
       await Promise.all([...stores.values()].map(async ({ opened }) => (await opened).close(true)));
     },
-    store: async (batch, stream, again = { isRedelivered: false }) => {
-      const entry = open(batch.header.tenant, stream);
-      entry.users += 1;
-      try {
-        return await (await entry.opened).store(batch, again);
-      } catch (caught) {
-        throw asStreamBlock(caught);
-      } finally {
-        entry.users -= 1;
-        if (entry.users === 0) entry.onUnused();
-      }
-    },
+    store: (batch, stream, again = { isRedelivered: false }) =>
+      using(batch, stream, (store) => store.store(batch, again)),
+    reopen: (batch, stream) => using(batch, stream, (store) => store.reopen(batch)),
   };
 }
 

@@ -100,10 +100,10 @@ async function passOn(
   await outcome.after?.(published);
 }
 
-async function publishBatches(
+export async function publishBatches(
   from: OpenBatch,
   batches: readonly OutgoingBatch[],
-  options: StageOptions,
+  options: Pick<StageOptions, "batches">,
   verify: () => void | Promise<void>,
 ): Promise<void> {
   if (batches.length === 0) return;

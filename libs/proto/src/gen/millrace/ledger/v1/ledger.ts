@@ -15,6 +15,8 @@ export interface Entry {
   dead: number;
   dropped: { [key: string]: number };
   updatedMs: number;
+  /** Messages whose death was taken back, to handle them again; settled too, once they came through. */
+  reopened: Interval[];
 }
 
 export interface Entry_DroppedEntry {
@@ -28,7 +30,7 @@ export interface Interval {
 }
 
 function createBaseEntry(): Entry {
-  return { settled: [], done: 0, dead: 0, dropped: {}, updatedMs: 0 };
+  return { settled: [], done: 0, dead: 0, dropped: {}, updatedMs: 0, reopened: [] };
 }
 
 export const Entry: MessageFns<Entry> = {
@@ -47,6 +49,9 @@ export const Entry: MessageFns<Entry> = {
     });
     if (message.updatedMs !== 0) {
       writer.uint32(40).uint64(message.updatedMs);
+    }
+    for (const v of message.reopened) {
+      Interval.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -107,6 +112,14 @@ export const Entry: MessageFns<Entry> = {
             message.updatedMs = longToNumber(reader.uint64());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reopened.push(Interval.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -137,6 +150,7 @@ export const Entry: MessageFns<Entry> = {
       {},
     );
     message.updatedMs = object.updatedMs ?? 0;
+    message.reopened = object.reopened?.map((e) => Interval.fromPartial(e)) || [];
     return message;
   },
 };

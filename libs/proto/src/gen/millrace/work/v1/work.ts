@@ -6,7 +6,8 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Sentiment } from "../../message/v1/message.js";
+import { DeadLetter, Failure as Failure1 } from "../../deadletter/v1/deadletter.js";
+import { Message, Sentiment } from "../../message/v1/message.js";
 
 export interface CleanRequest {
   tenant: string;
@@ -168,6 +169,70 @@ export interface ReplaceVectorRequest {
 export interface ReplaceVectorResponse {
   /** Whether another vector is there now, or none. */
   replaced: boolean;
+}
+
+/** Dead letters of one side. They are told apart by their number in the broker's stream. */
+export interface ListLettersRequest {
+  tenant: string;
+  /** Empty, here and below: any. */
+  stream: string;
+  stage: string;
+  code: string;
+  /** Number behind which the page begins. */
+  after: number;
+  countMax: number;
+}
+
+export interface ListLettersResponse {
+  letters: DeadLetter[];
+  /** Where the next page begins. 0: there is none. */
+  nextAfter: number;
+}
+
+export interface ShowLetterRequest {
+  tenant: string;
+  number: number;
+}
+
+export interface ShowLetterResponse {
+  letter:
+    | DeadLetter
+    | undefined;
+  /** Without personal data; unset where `withheld` says why. */
+  message: Message | undefined;
+  withheld: string;
+  cutBytes: number;
+}
+
+export interface LettersRequest {
+  tenant: string;
+  /** 0: all that the others name. */
+  number: number;
+  stream: string;
+  stage: string;
+  code: string;
+  after: number;
+  /** No letter is begun later than this. */
+  timeMs: number;
+}
+
+export interface RedriveLettersResponse {
+  redriven: number;
+  failures: Failure1[];
+  nextAfter: number;
+}
+
+export interface DiscardLettersResponse {
+  discarded: number;
+  nextAfter: number;
+}
+
+export interface RedriveRequest {
+  /** A millrace.batch.v1.DeadLetter. */
+  letter: Uint8Array;
+}
+
+export interface RedriveResponse {
 }
 
 export interface Found {
@@ -1845,6 +1910,721 @@ export const ReplaceVectorResponse: MessageFns<ReplaceVectorResponse> = {
   fromPartial(object: DeepPartial<ReplaceVectorResponse>): ReplaceVectorResponse {
     const message = createBaseReplaceVectorResponse();
     message.replaced = object.replaced ?? false;
+    return message;
+  },
+};
+
+function createBaseListLettersRequest(): ListLettersRequest {
+  return { tenant: "", stream: "", stage: "", code: "", after: 0, countMax: 0 };
+}
+
+export const ListLettersRequest: MessageFns<ListLettersRequest> = {
+  encode(message: ListLettersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.stream !== "") {
+      writer.uint32(18).string(message.stream);
+    }
+    if (message.stage !== "") {
+      writer.uint32(26).string(message.stage);
+    }
+    if (message.code !== "") {
+      writer.uint32(34).string(message.code);
+    }
+    if (message.after !== 0) {
+      writer.uint32(40).uint64(message.after);
+    }
+    if (message.countMax !== 0) {
+      writer.uint32(48).uint32(message.countMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLettersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLettersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.stage = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.after = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.countMax = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListLettersRequest>): ListLettersRequest {
+    return ListLettersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListLettersRequest>): ListLettersRequest {
+    const message = createBaseListLettersRequest();
+    message.tenant = object.tenant ?? "";
+    message.stream = object.stream ?? "";
+    message.stage = object.stage ?? "";
+    message.code = object.code ?? "";
+    message.after = object.after ?? 0;
+    message.countMax = object.countMax ?? 0;
+    return message;
+  },
+};
+
+function createBaseListLettersResponse(): ListLettersResponse {
+  return { letters: [], nextAfter: 0 };
+}
+
+export const ListLettersResponse: MessageFns<ListLettersResponse> = {
+  encode(message: ListLettersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.letters) {
+      DeadLetter.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextAfter !== 0) {
+      writer.uint32(16).uint64(message.nextAfter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListLettersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListLettersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.letters.push(DeadLetter.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nextAfter = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListLettersResponse>): ListLettersResponse {
+    return ListLettersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListLettersResponse>): ListLettersResponse {
+    const message = createBaseListLettersResponse();
+    message.letters = object.letters?.map((e) => DeadLetter.fromPartial(e)) || [];
+    message.nextAfter = object.nextAfter ?? 0;
+    return message;
+  },
+};
+
+function createBaseShowLetterRequest(): ShowLetterRequest {
+  return { tenant: "", number: 0 };
+}
+
+export const ShowLetterRequest: MessageFns<ShowLetterRequest> = {
+  encode(message: ShowLetterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.number !== 0) {
+      writer.uint32(16).uint64(message.number);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowLetterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowLetterRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.number = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ShowLetterRequest>): ShowLetterRequest {
+    return ShowLetterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowLetterRequest>): ShowLetterRequest {
+    const message = createBaseShowLetterRequest();
+    message.tenant = object.tenant ?? "";
+    message.number = object.number ?? 0;
+    return message;
+  },
+};
+
+function createBaseShowLetterResponse(): ShowLetterResponse {
+  return { letter: undefined, message: undefined, withheld: "", cutBytes: 0 };
+}
+
+export const ShowLetterResponse: MessageFns<ShowLetterResponse> = {
+  encode(message: ShowLetterResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.letter !== undefined) {
+      DeadLetter.encode(message.letter, writer.uint32(10).fork()).join();
+    }
+    if (message.message !== undefined) {
+      Message.encode(message.message, writer.uint32(18).fork()).join();
+    }
+    if (message.withheld !== "") {
+      writer.uint32(26).string(message.withheld);
+    }
+    if (message.cutBytes !== 0) {
+      writer.uint32(32).uint64(message.cutBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowLetterResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowLetterResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.letter = DeadLetter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = Message.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.withheld = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.cutBytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ShowLetterResponse>): ShowLetterResponse {
+    return ShowLetterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowLetterResponse>): ShowLetterResponse {
+    const message = createBaseShowLetterResponse();
+    message.letter = (object.letter !== undefined && object.letter !== null)
+      ? DeadLetter.fromPartial(object.letter)
+      : undefined;
+    message.message = (object.message !== undefined && object.message !== null)
+      ? Message.fromPartial(object.message)
+      : undefined;
+    message.withheld = object.withheld ?? "";
+    message.cutBytes = object.cutBytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseLettersRequest(): LettersRequest {
+  return { tenant: "", number: 0, stream: "", stage: "", code: "", after: 0, timeMs: 0 };
+}
+
+export const LettersRequest: MessageFns<LettersRequest> = {
+  encode(message: LettersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.number !== 0) {
+      writer.uint32(16).uint64(message.number);
+    }
+    if (message.stream !== "") {
+      writer.uint32(26).string(message.stream);
+    }
+    if (message.stage !== "") {
+      writer.uint32(34).string(message.stage);
+    }
+    if (message.code !== "") {
+      writer.uint32(42).string(message.code);
+    }
+    if (message.after !== 0) {
+      writer.uint32(48).uint64(message.after);
+    }
+    if (message.timeMs !== 0) {
+      writer.uint32(56).uint32(message.timeMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LettersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLettersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.number = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stage = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.after = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.timeMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LettersRequest>): LettersRequest {
+    return LettersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LettersRequest>): LettersRequest {
+    const message = createBaseLettersRequest();
+    message.tenant = object.tenant ?? "";
+    message.number = object.number ?? 0;
+    message.stream = object.stream ?? "";
+    message.stage = object.stage ?? "";
+    message.code = object.code ?? "";
+    message.after = object.after ?? 0;
+    message.timeMs = object.timeMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseRedriveLettersResponse(): RedriveLettersResponse {
+  return { redriven: 0, failures: [], nextAfter: 0 };
+}
+
+export const RedriveLettersResponse: MessageFns<RedriveLettersResponse> = {
+  encode(message: RedriveLettersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.redriven !== 0) {
+      writer.uint32(8).uint32(message.redriven);
+    }
+    for (const v of message.failures) {
+      Failure1.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.nextAfter !== 0) {
+      writer.uint32(24).uint64(message.nextAfter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RedriveLettersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRedriveLettersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.redriven = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.failures.push(Failure1.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.nextAfter = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RedriveLettersResponse>): RedriveLettersResponse {
+    return RedriveLettersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RedriveLettersResponse>): RedriveLettersResponse {
+    const message = createBaseRedriveLettersResponse();
+    message.redriven = object.redriven ?? 0;
+    message.failures = object.failures?.map((e) => Failure1.fromPartial(e)) || [];
+    message.nextAfter = object.nextAfter ?? 0;
+    return message;
+  },
+};
+
+function createBaseDiscardLettersResponse(): DiscardLettersResponse {
+  return { discarded: 0, nextAfter: 0 };
+}
+
+export const DiscardLettersResponse: MessageFns<DiscardLettersResponse> = {
+  encode(message: DiscardLettersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.discarded !== 0) {
+      writer.uint32(8).uint32(message.discarded);
+    }
+    if (message.nextAfter !== 0) {
+      writer.uint32(16).uint64(message.nextAfter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiscardLettersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiscardLettersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.discarded = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nextAfter = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DiscardLettersResponse>): DiscardLettersResponse {
+    return DiscardLettersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiscardLettersResponse>): DiscardLettersResponse {
+    const message = createBaseDiscardLettersResponse();
+    message.discarded = object.discarded ?? 0;
+    message.nextAfter = object.nextAfter ?? 0;
+    return message;
+  },
+};
+
+function createBaseRedriveRequest(): RedriveRequest {
+  return { letter: new Uint8Array(0) };
+}
+
+export const RedriveRequest: MessageFns<RedriveRequest> = {
+  encode(message: RedriveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.letter.length !== 0) {
+      writer.uint32(10).bytes(message.letter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RedriveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRedriveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.letter = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RedriveRequest>): RedriveRequest {
+    return RedriveRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RedriveRequest>): RedriveRequest {
+    const message = createBaseRedriveRequest();
+    message.letter = object.letter ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseRedriveResponse(): RedriveResponse {
+  return {};
+}
+
+export const RedriveResponse: MessageFns<RedriveResponse> = {
+  encode(_: RedriveResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RedriveResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRedriveResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RedriveResponse>): RedriveResponse {
+    return RedriveResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RedriveResponse>): RedriveResponse {
+    const message = createBaseRedriveResponse();
     return message;
   },
 };

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { CodedError } from "@millrace/errors";
+import {
+  type Broker,
+  connectBroker,
+  countDead,
+  createDeadLetterWriter,
+  createLedger,
+  createPublisher,
+  seedFile,
+} from "@millrace/messaging";
+import { Framing } from "@millrace/proto/batch";
+import { AppendRequest, Sender } from "@millrace/proto/buffer";
+import { silentLogger } from "@millrace/runtime";
+import { testRuntime } from "@millrace/runtime/testing";
+import { createStreamProcessor, type DeadLetter, type StreamProcessor } from "@millrace/sdk";
+import { buildBatch, inlineBatch } from "@millrace/testkit";
+import { startTestSystem, type TestSystem } from "../system/local-system.js";
+import { until } from "../system/observe.js";
+import { openRawRpc } from "../system/raw-rpc.js";
+
+const canary = "planted.person@canary.example";
+const storage = (format: "lines" | "records") => ({ storage: { format, rollAge: "200ms" }, search: false });
+
+describe("dead letters", () => {
+  let system: TestSystem;
+  let stream: StreamProcessor;
+
+  const letters = async (): Promise<DeadLetter[]> => {
+    const found: DeadLetter[] = [];
+    for await (const letter of system.client.deadLetters.list({ stream: "lines" })) found.push(letter);
+    return found;
+  };
+  const connectAs = (user: string): Promise<Broker> =>
+    connectBroker({
+      url: system.described.natsUrl,
+      user,
+      seedFile: seedFile(system.described.keysDir ?? "", user),
+      log: silentLogger,
+      onClosed: () => undefined,
+    });
+  const stored = async (): Promise<string> => {
+    const folder = join(system.outputDir, "default", "lines");
+    const names = (await readdir(folder)).filter((name) => name.endsWith(".jsonl"));
+    return (await Promise.all(names.map((name) => readFile(join(folder, name), "utf8")))).join("");
+  };
+  const open = (format: "lines" | "records", update = false): Promise<StreamProcessor> =>
+    createStreamProcessor("lines", system.client, {
+      processingMode: "batch",
+      enrichments: { embeddings: false, sentiment: false },
+      outputs: storage(format),
+      update,
+    });
+
+  /** Gateway refuses it for such a stream, so it comes in past it. */
+  const appendLineFeed = async (): Promise<void> => {
+    const texts = [`first line of ${canary}\nsecond line`];
+    const of = { stream: "lines", framing: Framing.FRAMING_PACKED, source: "f".repeat(32), texts };
+    const request = { batch: inlineBatch(buildBatch(of)), sender: Sender.SENDER_GATEWAY };
+    const buffer = openRawRpc(`127.0.0.1:${system.described.ports.buffer}`);
+    const bytes = AppendRequest.encode(AppendRequest.fromPartial(request)).finish();
+    assert.equal((await buffer.unary("/millrace.buffer.v1.BufferService/Append", bytes)).code, "OK");
+    buffer.close();
+  };
+
+  before(async () => {
+    system = await startTestSystem();
+    stream = await open("lines");
+  });
+  after(async () => {
+    await stream.close();
+    await system.stop();
+  });
+
+  it("one of the clean side is listed and shown, and stays while its cause does", async () => {
+    await appendLineFeed();
+    await until(async () => (await letters()).length === 1, "the dead letter");
+    const [letter] = await letters();
+    assert.deepEqual([letter?.stage, letter?.code, letter?.refusal], ["store", "invalid_argument", ""]);
+    const shown = await system.client.deadLetters.get(letter?.id ?? "");
+    assert.equal(shown.message?.kind === "text" && shown.message.text, "first line of [EMAIL]\nsecond line");
+    await assert.rejects(system.client.deadLetters.redrive(letter?.id ?? ""), /line feed/);
+    const { conservation } = await stream.status();
+    assert.deepEqual([conservation.out, conservation.dead, conservation.balanced], [0, 1, true]);
+  });
+
+  it("once the cause is mended, it is stored once, and the sums hold", async () => {
+    await stream.close();
+    stream = await open("records", true);
+    await stream.publish("in between");
+    await until(async () => (await stream.status()).conservation.out === 1, "the message in between");
+    const done = await system.client.deadLetters.redrive({ stream: "lines", stage: "store" });
+    assert.deepEqual(done, { redriven: 1, failures: [] });
+    assert.deepEqual(await letters(), []);
+    await until(async () => (await stored()).includes("second line"), "the file");
+    assert.equal((await stored()).split("second line").length, 2);
+    await until(async () => (await stream.status()).conservation.out === 2, "both are out");
+    const { conservation } = await stream.status();
+    assert.deepEqual([conservation.dead, conservation.balanced], [0, true]);
+  });
+
+  it("one of the raw side is shown through the filter, and passes it when it is redriven", async () => {
+    const source = "a".repeat(32);
+    const [privacy, buffer] = await Promise.all([connectAs("privacy"), connectAs("buffer")]);
+    const raw = buildBatch({ texts: [`raw of ${canary}`], stream: "lines", source });
+    const accepted = await createLedger(buffer, "buffer", testRuntime());
+    accepted.settle(raw.header, { intervals: [{ from: 0, to: 1 }], done: 1 });
+    await accepted.flush();
+    const publisher = createPublisher(privacy);
+    const writer = { publisher, stage: "privacy", side: "raw", now: () => 1_000 } as const;
+    await createDeadLetterWriter(writer).write(raw, [0], new CodedError("internal", "the filter broke"), 3);
+    const dead = await createLedger(privacy, "privacy", testRuntime());
+    const counted = countDead(dead)(raw, [0]);
+    await dead.flush();
+    await counted;
+    await Promise.all([privacy.connection.close(), buffer.connection.close()]);
+    const [letter] = await letters();
+    assert.match(letter?.id ?? "", /^raw-/);
+    assert.equal((await stream.status()).conservation.dead, 1);
+    const shown = await system.client.deadLetters.get(letter?.id ?? "");
+    assert.equal(shown.message?.kind === "text" && shown.message.text, "raw of [EMAIL]");
+    await system.client.deadLetters.redrive(letter?.id ?? "");
+    await until(async () => (await stored()).includes("raw of"), "the file");
+    await until(async () => (await stream.status()).conservation.out === 3, "all three are out");
+    const { conservation } = await stream.status();
+    assert.deepEqual([conservation.in, conservation.dead, conservation.balanced], [3, 0, true]);
+    assert.equal((await stored()).split("raw of [EMAIL]").length, 2);
+    await assert.rejects(system.client.deadLetters.redrive(letter?.id ?? ""), { code: "not_found" });
+    assert.deepEqual(await letters(), []);
+  });
+
+  it("what was planted is in no answer, file or log, and bad requests are refused by name", async () => {
+    assert.ok(!(await system.logText()).includes(canary));
+    assert.ok(!(await stored()).includes(canary));
+    const { deadLetters } = system.client;
+    await assert.rejects(deadLetters.get("raw-x"), { code: "invalid_argument", field: "id" });
+    await assert.rejects(deadLetters.discard({ stream: "none" }), { code: "not_found", field: "stream" });
+  });
+});
