@@ -23,7 +23,7 @@ export async function runProgram(options: RunOptions): Promise<number> {
     .description("live data into searchable, private, learning streams")
     .helpCommand(true);
   for (const create of commands) program.addCommand(create({ output, stdin, signal }));
-  for (const command of [program, ...program.commands]) {
+  for (const command of withNested(program)) {
     command
       .exitOverride()
       .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: (text) => stderr.write(text) });
@@ -40,4 +40,9 @@ export async function runProgram(options: RunOptions): Promise<number> {
     output.error(caught);
     return 1;
   }
+}
+
+/** A command that was made by itself inherits nothing. */
+function withNested(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withNested)];
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { CodedError } from "@millrace/errors";
 import {
   type Broker,
@@ -21,7 +22,9 @@ import { buildBatch, inlineBatch } from "@millrace/testkit";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
 import { until } from "../system/observe.js";
 import { openRawRpc } from "../system/raw-rpc.js";
+import { type ProgramEnd, runToEnd } from "../system/run-program.js";
 
+const millrace = fileURLToPath(new URL("../../../cli/bin/millrace.mjs", import.meta.url));
 const canary = "planted.person@canary.example";
 const storage = (format: "lines" | "records") => ({ storage: { format, rollAge: "200ms" }, search: false });
 
@@ -55,6 +58,12 @@ describe("dead letters", () => {
       update,
     });
 
+  const dlq = (...args: string[]): Promise<ProgramEnd> =>
+    runToEnd({
+      args: [millrace, "dlq", ...args],
+      env: { MILLRACE_ADDRESS: system.client.address },
+      timeoutMs: 30_000,
+    });
   /** Gateway refuses it for such a stream, so it comes in past it. */
   const appendLineFeed = async (): Promise<void> => {
     const texts = [`first line of ${canary}\nsecond line`];
@@ -83,6 +92,14 @@ describe("dead letters", () => {
     const shown = await system.client.deadLetters.get(letter?.id ?? "");
     assert.equal(shown.message?.kind === "text" && shown.message.text, "first line of [EMAIL]\nsecond line");
     await assert.rejects(system.client.deadLetters.redrive(letter?.id ?? ""), /line feed/);
+    const listed = await dlq("ls", "lines");
+    assert.match(listed.stdout, /^clean-\d+ .* lines {2}store {2}text of \d+ B {2}.*: store lines: /);
+    const told = await dlq("show", letter?.id ?? "");
+    assert.match(told.stdout, /first line of \[EMAIL\]/);
+    const left = await dlq("redrive", "--stream", "lines");
+    assert.deepEqual([left.code, left.stdout], [0, "Redriven: 0. Left: 1.\n"], left.stderr);
+    assert.match(left.stderr, /^clean-\d+ stays: invalid_argument: store lines: /m);
+    assert.equal((await dlq("ls", "--nope")).code, 2);
     const { conservation } = await stream.status();
     assert.deepEqual([conservation.out, conservation.dead, conservation.balanced], [0, 1, true]);
   });
