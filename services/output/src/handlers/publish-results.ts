@@ -10,7 +10,7 @@ import { resultAgeSeconds } from "../results/result-limits.js";
 export interface PublishResultsParts {
   registry: Pick<StreamRegistry, "findFor">;
   ledger: Pick<Ledger, "account" | "settle" | "stored">;
-  budget: Pick<ResultBudget, "room" | "ages" | "add">;
+  budget: Pick<ResultBudget, "room" | "stored" | "ages" | "add">;
   version: string;
   now(): number;
 }
@@ -32,7 +32,7 @@ export const publishResults =
         ? []
         : parts.flatMap((part) => resultFrames(part, stream, budget.ages(header.tenant, stream)));
     const bytes = frames.reduce((sum, { data }) => sum + data.length, 0);
-    if (frames.length > 0) await budget.room(header.tenant, stream, bytes);
+    if (frames.length > 0) await budget.room(header.tenant, stream, { id: idText(header.id), bytes });
     const publish = [...frames, ...parts.flatMap((part) => others(part, stream, now()))];
     const intervals = [{ from: header.positionFrom, to: header.positionTo }];
     const done = parts.reduce((sum, part) => sum + part.header.count, 0);
@@ -46,6 +46,7 @@ export const publishResults =
             timeMs: now(),
           }),
         );
+        budget.stored(header.tenant, stream, idText(header.id));
         ledger.settle(header, { intervals, done });
         return ledger.stored();
       },

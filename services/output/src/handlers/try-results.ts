@@ -5,7 +5,7 @@ import { publishResults } from "./publish-results.js";
 export const tryBatch: MakeTryBatch = async () => (open, stream) => {
   const parts = {
     ledger: emptyLedger,
-    budget: { room: async () => undefined, ages: () => true, add: () => undefined },
+    budget: { room: async () => undefined, stored: () => undefined, ages: () => true, add: () => undefined },
     version: "",
     now: () => 0,
   };

@@ -86,7 +86,7 @@ test("what a must-deliver group has not settled is kept, and its stream waits", 
     onError: (what) => assert.fail(what),
   });
   assert.equal(budget.ages("default", stream), false);
-  await assert.rejects(budget.room("default", stream, 2_000), {
+  await assert.rejects(budget.room("default", stream, { id: "a", bytes: 2_000 }), {
     code: "resource_exhausted",
     scope: "stream",
     message: "results: not settled by must-deliver group g",
@@ -96,10 +96,14 @@ test("what a must-deliver group has not settled is kept, and its stream waits", 
   await budget.sweep([{ tenant: "default", stream }]);
   assert.deepEqual(purged, []);
   floor = 2;
-  await budget.room("default", stream, 2_000);
+  await budget.room("default", stream, { id: "a", bytes: 2_000 });
   assert.deepEqual(purged, [2]);
   await budget.sweep([{ tenant: "default", stream }]);
   assert.deepEqual(purged, [2, 3]);
+  // What is let in and not stored yet counts: 3,000 are left, and 2,000 are on their way.
+  await assert.rejects(budget.room("default", stream, { id: "b", bytes: 6_000 }), { scope: "stream" });
+  budget.stored("default", stream, "a");
+  await budget.room("default", stream, { id: "b", bytes: 6_000 });
 });
 
 test("where the store of all results fills up, only streams without such groups make room", async () => {

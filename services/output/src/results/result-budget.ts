@@ -2,7 +2,7 @@ import { CodedError } from "@millrace/errors";
 import { subjects } from "@millrace/messaging";
 import type { Stream } from "@millrace/proto/stream";
 import { type Frame, resultAgeSeconds, resultBytes } from "./result-limits.js";
-import { createResultRoom } from "./result-room.js";
+import { createResultRoom, type Wanted } from "./result-room.js";
 
 /**
  * Keeps what a stream holds for its subscribers within its declared bytes: beyond them the oldest go. The
@@ -18,7 +18,9 @@ export interface ResultBudget {
    * Resolves when the stream may hold so many bytes more. Errors: `resource_exhausted` with scope `stream`
    * where a group has to settle something first.
    */
-  room(tenant: string, stream: Stream, bytes: number): Promise<void>;
+  room(tenant: string, stream: Stream, wanted: Wanted): Promise<void>;
+  /** It is stored: what was reserved for it is counted by `add`. */
+  stored(tenant: string, stream: Stream, id: string): void;
   /** Whether the broker may remove the stream's results by their age. */
   ages(tenant: string, stream: Stream): boolean;
   add(tenant: string, stream: Stream, frame: Frame): void;
@@ -48,6 +50,7 @@ interface Kept {
   isLoaded: boolean;
   loading: Promise<void> | undefined;
   loadedMs: number;
+  reserved: Map<string, { bytes: number; untilMs: number }>;
 }
 
 /** A tenth at once, so that a full budget is not one purge a frame. */
@@ -67,6 +70,7 @@ export function createResultBudget(options: ResultBudgetOptions): ResultBudget {
       isLoaded: false,
       loading: undefined,
       loadedMs: 0,
+      reserved: new Map(),
     };
     kept.set(subject, of);
     return of;
@@ -121,6 +125,7 @@ export function createResultBudget(options: ResultBudgetOptions): ResultBudget {
       remove,
       oldest,
     }),
+    stored: (tenant, { name }, id) => void kept.get(subjects.result(tenant, name))?.reserved.delete(id),
     ages: (tenant, stream) => !isHeld(tenant, stream),
     add: (tenant, stream, frame) => {
       const subject = subjects.result(tenant, stream.name);
