@@ -21,7 +21,7 @@ import {
 } from "../models/index.js";
 import { lockStateDir } from "../state/state-lock.js";
 import { onStopSignals } from "../supervisor/stop-signals.js";
-import type { World } from "./client.js";
+import { collect, type World } from "./client.js";
 
 interface UpOptions {
   once?: boolean;
@@ -33,6 +33,7 @@ interface UpOptions {
   root: string[];
   modelWorkers: number;
   exemptAllowed?: boolean;
+  allowPrivate?: string[];
 }
 
 /** Where the workspace lies: this file is cli/dist/commands/up.js in it. */
@@ -60,6 +61,7 @@ export function upCommand(world: World): Command {
       Math.max(1, availableParallelism()),
     )
     .option("--exempt-allowed", "let callers exempt streams from the privacy filter")
+    .option("--allow-private <host>", "a host or network that webhooks and sources may reach", collect)
     .action((options: UpOptions) => up(options, world));
 }
 
@@ -200,6 +202,7 @@ function describeSystem(
     },
     modelWorkers: options.modelWorkers,
     exemptAllowed: options.exemptAllowed ?? false,
+    allowPrivate: options.allowPrivate ?? [],
   };
 }
 

@@ -41,7 +41,7 @@ export interface LocalSystem {
   modelWorkers: number;
   /** Whoever calls holds the privacy role. Default false. */
   exemptAllowed?: boolean;
-  /** Hosts that sources may reach though they are not public, without TLS too. Default: none. */
+  /** Hosts and networks of this machine's that webhooks and sources may reach. Default: none. */
   allowPrivate?: readonly string[];
 }
 
@@ -63,6 +63,10 @@ export function renderServiceConfigs(system: LocalSystem): Record<ServiceUser, o
       ...(system.keysDir === undefined ? {} : { seedFile: seedFile(system.keysDir, name) }),
     },
   });
+  const reaching = {
+    egress: { allowPrivate: [...(system.allowPrivate ?? [])] },
+    secretsDir: join(stateDir, "secrets"),
+  };
   const bufferAddress = `127.0.0.1:${ports.buffer}`;
   return {
     gateway: {
@@ -74,10 +78,10 @@ export function renderServiceConfigs(system: LocalSystem): Record<ServiceUser, o
     },
     ingestion: {
       ...base("ingestion"),
+      ...reaching,
       bufferAddress,
       segments: { rawDir, cleanDir },
       files: { roots: [...system.roots] },
-      egress: { allowPrivate: [...(system.allowPrivate ?? [])] },
     },
     buffer: {
       ...base("buffer"),
@@ -107,6 +111,11 @@ export function renderServiceConfigs(system: LocalSystem): Record<ServiceUser, o
       dimensions: model.dimensions,
       segments: { cleanDir },
     },
-    output: { ...base("output"), segments: { cleanDir }, storage: { root: join(data, "output") } },
+    output: {
+      ...base("output"),
+      ...reaching,
+      segments: { cleanDir },
+      storage: { root: join(data, "output") },
+    },
   };
 }

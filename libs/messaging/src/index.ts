@@ -6,6 +6,7 @@ export {
   type BrokerUser,
   brokerUsers,
   inboxPrefix,
+  listenerUser,
   type Permissions,
   permissionsOf,
   permissionsOfAdmin,
@@ -162,6 +163,29 @@ export {
   type StreamRegistry,
   type StreamStore,
 } from "./state/stream-registry.js";
+export {
+  countUnsettled,
+  type EventDelivery,
+  type EventQueue,
+  openEventQueue,
+  removeEventQueue,
+} from "./triggers/event-queue.js";
+export { publishNotice } from "./triggers/publish-notice.js";
+export {
+  triggerConsumer,
+  triggerFilters,
+  triggerLetters,
+  type TriggerName,
+} from "./triggers/trigger-name.js";
+export {
+  createTriggerRegistry,
+  createTriggerStore,
+  openTriggerReports,
+  type TriggerChange,
+  type TriggerRegistry,
+  type TriggerReports,
+  type TriggerStore,
+} from "./triggers/trigger-registry.js";
 export {
   countStored,
   firstStoredFrom,

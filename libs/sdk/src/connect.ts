@@ -15,6 +15,7 @@ import {
 } from "./stream/similar.js";
 import { type Hit, search, type SearchOptions, type SearchResult } from "./stream/search.js";
 import { createStreams, type Streams } from "./stream/streams.js";
+import { createTriggers, type Triggers } from "./trigger/triggers.js";
 import { checkBoolean, checkCount, checkKeys, checkText } from "./units/checks.js";
 
 export interface ConnectOptions {
@@ -38,6 +39,7 @@ export interface ConnectOptions {
 export interface MillraceClient extends AsyncDisposable {
   readonly address: string;
   readonly streams: Streams;
+  readonly triggers: Triggers;
   /** Searches by meaning, over all streams unless told otherwise. */
   search(query: string, options?: SearchOptions): Promise<SearchResult>;
   /**
@@ -92,6 +94,7 @@ export function connectIn(environment: Environment, options: ConnectOptions = {}
       searchArtifacts(channel, query, { artifacts, ...(given !== undefined && { options: given }) }),
     privacy: createPrivacy(channel),
     deadLetters: createDeadLetters(channel),
+    triggers: createTriggers(channel),
     search: (query, searchOptions) => search(channel, query, searchOptions),
     close,
     [Symbol.asyncDispose]: close,

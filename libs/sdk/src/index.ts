@@ -80,6 +80,15 @@ export type { BufferStatus, Streams, StreamStatus } from "./stream/streams.js";
 export type { KafkaSourceOptions } from "./source/kafka-source.js";
 export type { SecretValue } from "./source/secret-value.js";
 export type { WebsocketSourceOptions } from "./stream/websocket-source.js";
+export type {
+  HeaderValue,
+  TriggerAction,
+  TriggerFilter,
+  TriggerInfo,
+  TriggerSettings,
+  TriggerStatusInfo,
+} from "./trigger/trigger-settings.js";
+export type { TriggerRef, Triggers } from "./trigger/triggers.js";
 export { type Duration, parseDuration } from "./units/duration.js";
 export { parseSize, type Size } from "./units/size.js";
 export type {

@@ -57,6 +57,7 @@ import { encodedOnce } from "./rpc/encoded-once.js";
 import { serveStream, type StreamServing } from "./rpc/server-stream.js";
 import { serveUnary } from "./rpc/unary-call.js";
 import { serveUpload } from "./rpc/upload-call.js";
+import { type TriggerParts, triggerServices } from "./trigger-services.js";
 
 /** What the handlers are made of. */
 export interface Api
@@ -78,6 +79,7 @@ export interface Api
     SourceParts,
     StatusParts,
     TextParts,
+    TriggerParts,
     UpdateStreamParts {
   tailResults: SubscribeParts["tail"];
   resultBounds: SubscribeParts["bounds"];
@@ -97,7 +99,7 @@ export interface Api
  * together.
  */
 export function apiServices(api: Api): GrpcService[] {
-  return [...streamServices(api), ...messageServices(api), ...contentServices(api)];
+  return [...streamServices(api), ...messageServices(api), ...contentServices(api), ...triggerServices(api)];
 }
 
 const streams = "millrace.stream.v1.StreamService";

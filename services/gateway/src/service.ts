@@ -49,6 +49,7 @@ import type { DeleteParts } from "./handlers/content/delete-content.js";
 import type { ArtifactParts } from "./handlers/content/get-artifact.js";
 import type { StatusParts } from "./handlers/stream/get-status.js";
 import type { SearchParts } from "./handlers/content/search-text.js";
+import { triggersOnBroker } from "./trigger-services.js";
 import { createPublishing } from "./publish/publishing.js";
 import { createGroups } from "./group-parts.js";
 import { type Api, apiServices } from "./api-services.js";
@@ -102,6 +103,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     bytesMax: config.limits.resultBytesMax,
   });
   const groups = await createGroups(broker, runtime);
+  const onTriggers = await triggersOnBroker(broker);
   const api: Api = {
     tenant,
     log,
@@ -115,6 +117,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     ...publishing,
     ...reads,
     ...groups.parts,
+    ...onTriggers,
     find: registry.find,
     revisionForNew: (of, name) => revisionForNew(broker, of, name),
     mayExempt: callers.mayExempt,
@@ -139,7 +142,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     // A frame of PublishStream is at most 4 MiB; its tags and the odd attribute go on top.
     receiveBytesMax: 4 * 1024 * 1024 + 64 * 1024,
   });
-  const inner = [broker, registry, ...groups.components, buffer, publishing];
+  const inner = [broker, registry, onTriggers.triggers, ...groups.components, buffer, publishing];
   return [...inner, callers.component, server, openCalls, subscribers];
 };
 

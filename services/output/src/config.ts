@@ -31,6 +31,18 @@ export const outputConfig = z.strictObject({
         .default(64 * 1024 * 1024),
     })
     .prefault({}),
+  triggers: z
+    .strictObject({
+      /**
+       * How long after its first try, and after each later one, an event is tried again whose trigger failed;
+       * one try more than there are is the last. Shortened at random by up to a quarter.
+       */
+      retryDelaysMs: z
+        .array(z.int().min(1).max(86_400_000))
+        .max(16)
+        .default([5_000, 60_000, 300_000, 1_800_000, 7_200_000, 21_600_000, 54_000_000]),
+    })
+    .prefault({}),
   /** Batches in hand at once, a lane of a sink. */
   inFlightMax: z.int().min(1).max(256).default(96),
   /** … of one stream that does not say its own `parallelism`. */

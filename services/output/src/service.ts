@@ -36,6 +36,7 @@ import { storeBatch } from "./handlers/store-batch.js";
 import { createKafkaSinks } from "./kafka/kafka-sinks.js";
 import { createResults } from "./result-parts.js";
 import { redriveByStage } from "./redrive-by-stage.js";
+import { openTriggers } from "./open-triggers.js";
 import { createStores } from "./store/stores.js";
 
 interface Sink {
@@ -145,6 +146,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
       show: async (open) => open,
       redrive: redriveByStage(broker, redrives),
     }),
+    ...(await openTriggers(config, { broker, publisher, runtime })),
   ];
 };
 

@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type LocalSystem, prepareState, type RunningLocal, runLocal } from "@millrace/cli/local";
+import type { ServiceUser } from "@millrace/messaging";
 import { connect, type MillraceClient } from "@millrace/sdk";
 import { describeSystem } from "./describe-system.js";
 import { workspace } from "./supplies.js";
@@ -23,6 +24,8 @@ export interface TestSystemOptions {
   env?: NodeJS.ProcessEnv;
   exemptAllowed?: boolean;
   allowPrivate?: readonly string[];
+  /** More settings of services, instead of those that the local mode gives them. */
+  settings?: Partial<Record<ServiceUser, object>>;
 }
 
 /** The whole system as `npm start` runs it, every service its own process, in a directory of its own. */
@@ -31,10 +34,16 @@ export async function startTestSystem(options: TestSystemOptions = {}): Promise<
   const shown: string[] = [];
   const log = (line: string): void => void shown.push(line);
   const { described, natsServerPath } = await describeSystem(stateDir, { ...options, log });
+  const state = await prepareState(described);
+  for (const [name, more] of Object.entries(options.settings ?? {})) {
+    const path = state.serviceConfigs[name as ServiceUser];
+    const config = JSON.parse(await readFile(path, "utf8")) as object;
+    await writeFile(path, JSON.stringify({ ...config, ...more }));
+  }
   const running = runLocal({
     root: workspace,
     system: described,
-    state: await prepareState(described),
+    state,
     natsServerPath,
     verbose: true,
     colour: false,

@@ -26,8 +26,11 @@ export type ServiceUser = (typeof serviceUsers)[number];
 /** Tells an autoscaler how much waits: runs in a cluster only, and reads states, never a message. */
 export const adapterUser = "metrics-adapter";
 
+/** Hears what triggers of action nats tell, and nothing else: for programs that are no part of Millrace. */
+export const listenerUser = "listener";
+
 /** Everybody in the table. */
-export const brokerUsers = [...serviceUsers, adapterUser] as const;
+export const brokerUsers = [...serviceUsers, adapterUser, listenerUser] as const;
 
 export type BrokerUser = (typeof brokerUsers)[number];
 
@@ -138,14 +141,13 @@ const askLetters = (keeper: ServiceUser): Grant =>
 const grants: Record<BrokerUser, readonly Grant[]> = {
   gateway: [
     read(buckets.config),
-    write(buckets.config, "stream.>", "source.>", "group.>"),
+    write(buckets.config, "stream.>", "source.>", "group.>", "trigger.>"),
     read(buckets.ledger),
     read(buckets.reports),
     inspect("RAW", "CLEAN", "ENRICHED", parkedStream),
     tail("RESULT"),
     publishTo("$JS.API.STREAM.MSG.GET.RESULT"),
     tail("EVENTS"),
-    publishTo("event.*.*.privacy_exempted"),
     direct("CONTENT"),
     // Messages that members of a group gave up on.
     publishTo("dlq.clean.>", "event.*.*.dead_letter"),
@@ -153,6 +155,8 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     write(buckets.groups, ">"),
     purge("RESULT", "EVENTS", "CONTENT", "EMBEDDINGS"),
     purge(...[buckets.ledger, buckets.reports, buckets.leases, buckets.groups].map((name) => `KV_${name}`)),
+    inspect("DLQ"),
+    publishTo("event.*.*.privacy_exempted", "event.*.*.notification"),
     ask("privacy.clean", "privacy.reading", "output.reading", "inference.embed", "semantic-search.find"),
     ask("output.erase", "output.anonymize"),
     askLetters("privacy"),
@@ -236,6 +240,13 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     ask("inference.redrive", "semantic-search.redrive"),
     ask("privacy.clean", "inference.embed", "semantic-search.replace"),
     publishTo("result.>", "content.>", "event.*.*.new_data", "event.*.*.dead_letter", "dlq.clean.>"),
+    // A consumer a trigger, how it fares, and what it does.
+    tail("EVENTS"),
+    // By this one the client makes consumers of several filters.
+    publishTo("$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.*"),
+    read(buckets.reports),
+    write(buckets.reports, "trigger.>"),
+    publishTo("event.*.*.notification", subjects.notice("*", ">"), subjects.triggerLetter("*", "*", "*")),
     serve("output", ["gateway"]),
   ],
   [adapterUser]: [
@@ -245,6 +256,8 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     read(buckets.ledger),
     read(buckets.reports),
   ],
+  // The broker takes an empty list for everything, so it may write to itself.
+  [listenerUser]: [{ publish: [`${inboxPrefix(listenerUser)}.>`], subscribe: [subjects.notice("*", ">")] }],
 };
 
 export function permissionsOf(user: BrokerUser): Permissions {

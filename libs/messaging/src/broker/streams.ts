@@ -112,7 +112,7 @@ export const streamPlans: readonly StreamPlan[] = [
     carriesContents: true,
   },
   {
-    ...plan("DLQ", ["dlq.clean.>"], {
+    ...plan("DLQ", ["dlq.clean.>", "dlq.trigger.>"], {
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.New,
       share: 0.02,

@@ -85,6 +85,11 @@ export const subjects = {
   parked: (stage: string, tenant: string, stream: string): string => `parked.${stage}.${tenant}.${stream}`,
   deadLetter: (side: "raw" | "clean", tenant: string, stream: string): string =>
     `dlq.${side}.${tenant}.${stream}`,
+  /** Of a trigger that gave up; `stream` is a token. */
+  triggerLetter: (tenant: string, stream: string, id: string): string =>
+    `dlq.trigger.${tenant}.${stream}.${id}`,
+  /** Where triggers tell whoever listens on the broker: kept by no stream of ours. */
+  notice: (tenant: string, name: string): string => `trigger.${tenant}.${name}`,
   /** Requests that wait for an answer. */
   work: (service: string, verb: string): string => `work.${service}.${verb}`,
 } as const;

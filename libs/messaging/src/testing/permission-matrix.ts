@@ -5,7 +5,8 @@ import { buckets, streamPlans } from "../broker/streams.js";
  * Every user against every subject and API of the broker. What is expected is written down here a second
  * time, on purpose, from the design: who is not named with a subject must be denied.
  */
-const everyone = [...brokerUsers];
+const listener: BrokerUser = "listener";
+const everyone = brokerUsers.filter((user) => user !== listener);
 const adapter: BrokerUser = "metrics-adapter";
 const measured = ["RAW", "CLEAN", "ENRICHED"];
 const servers: BrokerUser[] = ["privacy", "inference", "semantic-search", "output"];
@@ -14,11 +15,11 @@ const deadLetterWriters: BrokerUser[] = ["gateway", "buffer", ...servers];
 /** Who may read a stream by an ephemeral consumer of its own. */
 const tails: Record<string, BrokerUser[]> = {
   RESULT: ["gateway", "output"],
-  EVENTS: ["gateway"],
+  EVENTS: ["gateway", "output"],
   EMBEDDINGS: ["semantic-search"],
   KV_CONFIG: everyone,
   KV_LEDGER: everyone,
-  KV_REPORTS: ["gateway", "ingestion", adapter],
+  KV_REPORTS: ["gateway", "ingestion", "output", adapter],
   KV_LEASES: ["ingestion", "buffer"],
   KV_GROUPS: ["gateway"],
 };
@@ -28,6 +29,7 @@ const inspects: Record<string, BrokerUser[]> = {
   CLEAN: ["gateway", "ingestion", "buffer", "privacy"],
   ENRICHED: ["gateway", "ingestion", "buffer", "privacy", "inference"],
   PARKED: ["gateway", "buffer", "output"],
+  DLQ: ["gateway"],
   KV_ATTEMPTS: [...servers, "output"],
 };
 const directs: Record<string, BrokerUser[]> = {
@@ -35,7 +37,7 @@ const directs: Record<string, BrokerUser[]> = {
   EMBEDDINGS: ["semantic-search"],
   KV_CONFIG: everyone,
   KV_LEDGER: everyone,
-  KV_REPORTS: ["gateway", "ingestion", adapter],
+  KV_REPORTS: ["gateway", "ingestion", "output", adapter],
   KV_LEASES: ["ingestion", "buffer"],
   KV_GROUPS: ["gateway"],
   DLQ_RAW: ["privacy"],
@@ -112,6 +114,8 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["embedding.default.s.s0.c", ["semantic-search"]],
   ["dlq.raw.default.s", ["buffer", "privacy"]],
   ["dlq.clean.default.s", ["gateway", "inference", "semantic-search", "output"]],
+  ["dlq.trigger.default.s.t", ["output"]],
+  ["trigger.default.alarms", ["output"]],
   ["event.default.s.new_data", ["output"]],
   ["event.default.s.dead_letter", deadLetterWriters],
   ["event.default.s.source_failed", ["ingestion"]],
@@ -119,11 +123,13 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["event.default.s.privacy_exempted", ["gateway"]],
   ["event.default.s.backpressure", ["buffer"]],
   ["event.default.s.privacy_violation", ["privacy"]],
+  ["event.default.s.notification", ["gateway", "output"]],
   ["event.default.s.similarity_threshold", ["semantic-search"]],
   ["event.default.s.model_promoted", []],
   ["$KV.CONFIG.stream.default.s", ["gateway"]],
   ["$KV.CONFIG.source.default.s.f", ["gateway"]],
   ["$KV.CONFIG.group.default.s.g", ["gateway"]],
+  ["$KV.CONFIG.trigger.default.s.t", ["gateway"]],
   ["$KV.CONFIG.policy.default", []],
   ["$KV.LEDGER.buffer.default.s.f", ["buffer"]],
   ["$KV.LEDGER.privacy.default.s.f", ["privacy"]],
@@ -137,6 +143,7 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["$KV.LEASES.member.local", ["ingestion"]],
   ["$KV.GROUPS.default.s.g.1", ["gateway"]],
   ["work.privacy.clean", ["gateway", "ingestion", "output"]],
+  ["$KV.REPORTS.trigger.default.s.t", ["ingestion", "output"]],
   ["work.privacy.reading", ["gateway"]],
   ["work.output.reading", ["gateway"]],
   ["work.privacy.other", []],
@@ -155,7 +162,8 @@ export const publishing = new Map<string, readonly BrokerUser[]>([
   ["$JS.API.STREAM.LIST", []],
 ]);
 // Whoever serves answers those who ask.
-for (const user of everyone) publishing.set(`_INBOX_${user}.x`, []);
+for (const user of brokerUsers) publishing.set(`_INBOX_${user}.x`, []);
+publishing.set(`_INBOX_${listener}.x`, [listener]);
 publishing.set("_INBOX_gateway.x", servers).set("_INBOX_ingestion.x", ["privacy"]);
 publishing.set("_INBOX_output.x", ["privacy", "inference", "semantic-search"]);
 for (const stream of allStreams) {
@@ -182,6 +190,7 @@ for (const stream of allStreams) {
 }
 // Whether a subscriber has anything to catch up on is asked of the leader.
 publishing.set("$JS.API.STREAM.MSG.GET.RESULT", ["gateway"]);
+publishing.set("$JS.API.CONSUMER.DURABLE.CREATE.EVENTS.mine", ["output"]);
 for (const [stream, name, user] of consumers) {
   publishing.set(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, [user]);
   publishing.set(`$JS.API.CONSUMER.INFO.${stream}.${name}`, [user, adapter]);
@@ -204,11 +213,13 @@ export const subscribing = new Map<string, readonly BrokerUser[]>(
       "$SYS.>",
       "_INBOX.>",
       "work.>",
+      "trigger.>",
       "*.>",
     ])
     .map((subject) => [subject, []]),
 );
-for (const user of everyone) {
+subscribing.set("trigger.*.>", [listener]);
+for (const user of brokerUsers) {
   subscribing.set(`_INBOX_${user}.>`, [user]);
   subscribing.set(`work.${user}.>`, servers.includes(user) ? [user] : []);
 }

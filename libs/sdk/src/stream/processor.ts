@@ -8,6 +8,8 @@ import { type OutgoingMessage, toOutgoing } from "../publish/outgoing.js";
 import { publishAll, type Published, publishOne, type PublishTarget } from "../publish/publish-all.js";
 import { createLanePublishers } from "../publish/lane-publishers.js";
 import { createHandlers, type Handlers } from "../receive/handlers.js";
+import type { StreamEvent } from "../receive/event-types.js";
+import { notifyChannel } from "../trigger/triggers.js";
 import { subscribe, type SubscribeOptions, type Subscription } from "../receive/subscription.js";
 import { MillraceError } from "../rpc/millrace-error.js";
 import { type Artifact, getOrCreateArtifact } from "./artifact.js";
@@ -70,6 +72,11 @@ export interface StreamProcessor extends AsyncDisposable, DerivedCalls, Omit<Han
   anonymizeContent(content: ContentName): Promise<AnonymizedContent>;
   /** Contents of this stream that are nearly the same as a text or as a stored content. */
   findSimilarContent(content: SimilarTo, options?: Omit<SimilarOptions, "streams">): Promise<Hit[]>;
+  /**
+   * Tells the channel `privacy-team` of an event, by a `notification` event, which a trigger on that type
+   * carries on. Throws `failed_precondition` where there is none. Resolves with the notification's id.
+   */
+  notifyPrivacyTeam(event: StreamEvent): Promise<string>;
   /** Searches this stream's contents by meaning. */
   search(query: string, options?: Omit<SearchOptions, "streams">): Promise<SearchResult>;
   close(): Promise<void>;
@@ -204,6 +211,7 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
     findSimilarContent: (content, similar = {}) =>
       findSimilarContent(channel, content, { ...similar, streams: [stream] }),
     anonymizeContent: (content) => anonymizeContent(channel, stream, content),
+    notifyPrivacyTeam: (event) => notifyChannel(channel, "privacy-team", event),
     search: (query, searchOptions = {}) => search(channel, query, { ...searchOptions, streams: [stream] }),
     close,
     [Symbol.asyncDispose]: close,

@@ -4,6 +4,7 @@ import { Event, type WatchEventsRequest, type WatchEventsResponse } from "@millr
 import type { ResponseWriter } from "../rpc/server-stream.js";
 import { type FindStream, requireStream } from "../stream/stream-name.js";
 import { followTail } from "../subscribe/follow-tail.js";
+import { eventTypes } from "../trigger/event-types.js";
 import { checkReached, formatToken, parseToken, type Place, seqFrom } from "../subscribe/resume-token.js";
 
 export interface WatchParts {
@@ -19,18 +20,6 @@ export interface WatchParts {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
   now(): number;
 }
-
-const knownTypes: readonly string[] = [
-  "new_data",
-  "dead_letter",
-  "source_failed",
-  "source_gap",
-  "privacy_exempted",
-  "backpressure",
-  "privacy_violation",
-  "similarity_threshold",
-  "notification",
-];
 
 export const watchEvents =
   ({ tenant, find, tail, lastSeq, sleep, now }: WatchParts) =>
@@ -64,9 +53,9 @@ export const watchEvents =
   };
 
 function checkTypes(types: readonly string[]): string[] {
-  if (types.every((type) => knownTypes.includes(type))) return [...new Set(types)];
+  if (types.every((type) => eventTypes.includes(type))) return [...new Set(types)];
   throw new CodedError("invalid_argument", "watch events: that is no known type", {
     field: "types",
-    remedy: `Use ${knownTypes.join(", ")}, or none for all.`,
+    remedy: `Use ${eventTypes.join(", ")}, or none for all.`,
   });
 }

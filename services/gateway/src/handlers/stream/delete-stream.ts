@@ -1,4 +1,4 @@
-import type { StreamRegistry, StreamStore } from "@millrace/messaging";
+import type { StreamRegistry, StreamStore, TriggerRegistry, TriggerStore } from "@millrace/messaging";
 import type { DeleteStreamRequest, DeleteStreamResponse } from "@millrace/proto/stream";
 import { requireStream } from "../../stream/stream-name.js";
 
@@ -6,6 +6,8 @@ export interface DeleteStreamParts {
   tenant: string;
   store: StreamStore;
   registry: StreamRegistry;
+  triggers: Pick<TriggerRegistry, "list">;
+  triggerStore: TriggerStore;
   /** Removes what the bus keeps of a stream. */
   purge(of: { tenant: string; stream: string }): Promise<void>;
   /** Its groups, and what is remembered of them. */
@@ -19,11 +21,13 @@ export interface DeleteStreamParts {
 const settleMs = 300;
 
 export const deleteStream =
-  ({ tenant, store, registry, purge, removeGroups, sleep }: DeleteStreamParts) =>
+  ({ tenant, store, registry, triggers, triggerStore, purge, removeGroups, sleep }: DeleteStreamParts) =>
   async ({ name }: DeleteStreamRequest): Promise<DeleteStreamResponse> => {
     const find = async () => (await store.get(tenant, name))?.stream;
     await requireStream(find, { tenant, name }, "name");
     for (const source of registry.sources(tenant, name)) await store.removeSource(tenant, name, source.id);
+    for (const { stream, id } of triggers.list(tenant))
+      if (stream === name) await triggerStore.remove({ tenant, stream, id });
     await store.remove(tenant, name);
     await removeGroups(name);
     await sleep(settleMs);

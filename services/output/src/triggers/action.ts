@@ -1,0 +1,27 @@
+import type { Event } from "@millrace/proto/event";
+import type { Trigger } from "@millrace/proto/trigger";
+
+/** What came of one try. Reasons are shown to users: no content, no secret, no address. */
+export type ActionOutcome =
+  | { kind: "done" }
+  | { kind: "failed"; reason: string; retryAfterMs?: number }
+  /** The target wants no more of it. */
+  | { kind: "gone"; reason: string };
+
+export interface ActionCall {
+  tenant: string;
+  trigger: Trigger;
+  /** What the trigger's filter let pass. */
+  event: Event;
+  /** The same at each try. */
+  deliveryId: string;
+  signal: AbortSignal;
+}
+
+/** Throws only a CodedError; that is a failed try too. */
+export type Action = (call: ActionCall) => Promise<ActionOutcome>;
+
+/** Triggers with the same target share how it fares. */
+export function targetOf({ id, stream, action }: Trigger): string {
+  return action?.$case === "webhook" ? `webhook ${action.value.url}` : `trigger ${stream} ${id}`;
+}
