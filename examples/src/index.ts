@@ -7,3 +7,4 @@ export type {
   PlantedType,
   PublishedMessage,
 } from "./corpus.js";
+export * from "./tour/index.js";

@@ -17,6 +17,7 @@ export {
 export type { LargeFileOptions } from "./large-file/find-large-files.js";
 export type { ChunkOptions } from "./large-file/part.js";
 export type { MessageFields, OutgoingMessage } from "./publish/outgoing.js";
+export type { DetectedObject, Finding, Scene, Sentiment } from "@millrace/proto/message";
 export type { ImageFeatures } from "./publish/image-features.js";
 export { type Published, PublishRefused } from "./publish/publish-all.js";
 export type { Position } from "./publish/publisher.js";

@@ -284,6 +284,7 @@ test("reflection lists every service that is served and no other", async () => {
     const ours = names.filter((name) => name.startsWith("millrace."));
     assert.deepEqual(ours.sort(), [
       "millrace.artifact.v1.ArtifactService",
+      "millrace.deadletter.v1.DeadLetterService",
       "millrace.event.v1.EventService",
       "millrace.group.v1.GroupService",
       "millrace.message.v1.PublishService",
