@@ -8,6 +8,7 @@ import { replayCommand } from "./replay.js";
 import { searchCommand } from "./search.js";
 import { statusCommand } from "./status.js";
 import { subscribeCommand } from "./subscribe.js";
+import { tapCommand } from "./tap.js";
 import { upCommand } from "./up.js";
 
 /** In the order in which `millrace --help` shows them. */
@@ -18,6 +19,7 @@ export const allCommands: readonly ((world: World) => Command)[] = [
   contentsCommand,
   anonymizeCommand,
   deadLettersCommand,
+  tapCommand,
   subscribeCommand,
   replayCommand,
   modelsCommand,

@@ -151,6 +151,7 @@ export {
   type Stored,
   type StoredPage,
 } from "./state/stored.js";
+export { tapBatches, type TapStage, tapStages } from "./tap/tap.js";
 export { untilSettled } from "./state/until-settled.js";
 export { createStoredTracker, type StoredTracker } from "./state/stored-tracker.js";
 export {

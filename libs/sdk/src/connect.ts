@@ -3,6 +3,7 @@ import { type Environment, type Logger, systemEnvironment, warningLogger } from 
 import { invalidArgument } from "./rpc/millrace-error.js";
 import { type TlsOptions, toSecurity } from "./rpc/tls.js";
 import { createDeadLetters, type DeadLetters } from "./letters/dead-letters.js";
+import { tap, type TapOptions, type Tapped } from "./tap/tap.js";
 import { createPrivacy, type Privacy } from "./stream/privacy.js";
 import {
   type ArtifactName,
@@ -55,6 +56,8 @@ export interface MillraceClient extends AsyncDisposable {
   ): Promise<ArtifactResult[]>;
   readonly privacy: Privacy;
   readonly deadLetters: DeadLetters;
+  /** Messages as they pass a stage, from now on; ends with its signal. For people: see `dropped`. */
+  tap(stream: string, options?: TapOptions): AsyncIterable<Tapped>;
   /** Ends all subscriptions and calls. Close processors first: what they have pending is rejected here. */
   close(): Promise<void>;
   /** What this package's functions call through; no part of the contract. */
@@ -95,6 +98,7 @@ export function connectIn(environment: Environment, options: ConnectOptions = {}
     privacy: createPrivacy(channel),
     deadLetters: createDeadLetters(channel),
     triggers: createTriggers(channel),
+    tap: (stream, tapOptions) => tap(channel, stream, tapOptions),
     search: (query, searchOptions) => search(channel, query, searchOptions),
     close,
     [Symbol.asyncDispose]: close,

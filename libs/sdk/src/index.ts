@@ -99,3 +99,4 @@ export type {
   Redriven,
   ShownDeadLetter,
 } from "./letters/dead-letters.js";
+export type { TapOptions, Tapped } from "./tap/tap.js";

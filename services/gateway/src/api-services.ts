@@ -13,6 +13,7 @@ import { ReplayServiceService } from "@millrace/proto/replay";
 import { SearchServiceService } from "@millrace/proto/search";
 import { SourceServiceService } from "@millrace/proto/source";
 import { StreamServiceService } from "@millrace/proto/stream";
+import { TapServiceService } from "@millrace/proto/tap";
 import type { GrpcService } from "@millrace/runtime";
 import { type AddImageParts, addImage } from "./handlers/content/add-image.js";
 import { type AddTextParts, addText } from "./handlers/content/add-text.js";
@@ -42,6 +43,7 @@ import { publishMessage } from "./handlers/message/publish-message.js";
 import { type PublishStreamParts, publishStream } from "./handlers/message/publish-stream.js";
 import { uploadContent } from "./handlers/message/upload-content.js";
 import { type ReplayParts, replayStream } from "./handlers/message/replay-stream.js";
+import { tapStream, type TapParts } from "./handlers/message/tap-stream.js";
 import { getStream, listStreams } from "./handlers/stream/read-streams.js";
 import { findSimilar, searchArtifacts } from "./handlers/content/find-similar.js";
 import { type SearchParts, searchText } from "./handlers/content/search-text.js";
@@ -78,6 +80,7 @@ export interface Api
     ReadSourceParts,
     SourceParts,
     StatusParts,
+    TapParts,
     TextParts,
     TriggerParts,
     UpdateStreamParts {
@@ -112,6 +115,7 @@ const events = "millrace.event.v1.EventService";
 const artifacts = "millrace.artifact.v1.ArtifactService";
 const privacy = "millrace.privacy.v1.PrivacyService";
 const deadLetters = "millrace.deadletter.v1.DeadLetterService";
+const taps = "millrace.tap.v1.TapService";
 const searches = "millrace.search.v1.SearchService";
 
 function streamServices(api: Api): GrpcService[] {
@@ -191,6 +195,11 @@ function messageServices(api: Api): GrpcService[] {
       name: replays,
       definition: ReplayServiceService,
       implementation: { replay: serveStream(`${replays}/Replay`, api, replayStream(api)) },
+    },
+    {
+      name: taps,
+      definition: TapServiceService,
+      implementation: { tap: serveStream(`${taps}/Tap`, api, tapStream(api)) },
     },
     {
       name: events,

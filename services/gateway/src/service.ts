@@ -29,6 +29,8 @@ import {
   streamBounds,
   subjects,
   tailStream,
+  tapBatches,
+  type TapStage,
 } from "@millrace/messaging";
 import { descriptorImage } from "@millrace/proto";
 import { Event } from "@millrace/proto/event";
@@ -178,6 +180,10 @@ function onBroker(broker: Broker, now: () => number) {
   return {
     ...requests(broker),
     ...letterRequests(broker),
+    tapBatches: (
+      of: { tenant: string; stream: string; stage: TapStage },
+      onBatch: (data: Uint8Array) => void,
+    ) => tapBatches(broker, of, onBatch),
     purge: (of: { tenant: string; stream: string }) => purgeKept(broker, of),
     readLedger: (of: { tenant: string; stream: string }) => readLedger(broker, of),
     readReports: (of: { tenant: string; stream: string }) => readReports(broker, of, now()),

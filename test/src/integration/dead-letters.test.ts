@@ -17,6 +17,7 @@ import { Framing } from "@millrace/proto/batch";
 import { AppendRequest, Sender } from "@millrace/proto/buffer";
 import { silentLogger } from "@millrace/runtime";
 import { testRuntime } from "@millrace/runtime/testing";
+import { TapRequest } from "@millrace/proto/tap";
 import { createStreamProcessor, type DeadLetter, type StreamProcessor } from "@millrace/sdk";
 import { buildBatch, inlineBatch } from "@millrace/testkit";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
@@ -147,6 +148,24 @@ describe("dead letters", () => {
     assert.equal((await stored()).split("raw of [EMAIL]").length, 2);
     await assert.rejects(system.client.deadLetters.redrive(letter?.id ?? ""), { code: "not_found" });
     assert.deepEqual(await letters(), []);
+  });
+
+  it("a tap shows what passes a stage, without what the filter took out", async () => {
+    for (const stage of ["privacy", "results"] as const) {
+      const stop = new AbortController();
+      const texts: string[] = [];
+      for await (const { messages } of system.client.tap("lines", { stage, signal: stop.signal })) {
+        if (messages.length === 0) await stream.publish(`tapped at ${stage} by ${canary}`);
+        for (const message of messages) texts.push(message.kind === "text" ? message.text : "");
+        if (texts.length > 0) stop.abort();
+      }
+      assert.deepEqual(texts, [`tapped at ${stage} by [EMAIL]`]);
+    }
+    const raw = { stream: "lines", stage: "raw" };
+    const rpc = openRawRpc(system.client.address);
+    const { code } = await rpc.unary("/millrace.tap.v1.TapService/Tap", TapRequest.encode(raw).finish());
+    rpc.close();
+    assert.equal(code, "INVALID_ARGUMENT");
   });
 
   it("what was planted is in no answer, file or log, and bad requests are refused by name", async () => {

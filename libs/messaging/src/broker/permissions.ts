@@ -159,6 +159,8 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     publishTo("event.*.*.privacy_exempted", "event.*.*.notification"),
     ask("privacy.clean", "privacy.reading", "output.reading", "inference.embed", "semantic-search.find"),
     ask("output.erase", "output.anonymize"),
+    // Taps look at what passes, never at RAW.
+    { subscribe: ["clean.>", "enriched.>", "result.>"] },
     askLetters("privacy"),
     askLetters("output"),
   ],

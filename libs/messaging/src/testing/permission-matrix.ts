@@ -219,6 +219,7 @@ export const subscribing = new Map<string, readonly BrokerUser[]>(
     .map((subject) => [subject, []]),
 );
 subscribing.set("trigger.*.>", [listener]);
+for (const tapped of ["clean.>", "enriched.>", "result.>"]) subscribing.set(tapped, ["gateway"]);
 for (const user of brokerUsers) {
   subscribing.set(`_INBOX_${user}.>`, [user]);
   subscribing.set(`work.${user}.>`, servers.includes(user) ? [user] : []);
