@@ -38,9 +38,9 @@ export interface BenchOptions {
 }
 
 export const usage = `npm run bench -- pipeline | growth | stage | latency | publish | peers | search |
-                   largefile | subscribers […]
+                   largefile | subscribers | kafka […]
   --gb <n>         GB that pass through; pipeline: recycled 40, kept 28, exempt 64; peers: 40; growth: 16,
-                   and a sixteenth and a quarter of it; stage: 0.6; largefile: GB of the file (4)
+                   and a sixteenth and a quarter of it; stage: 0.6; kafka: 0.25; largefile: GB of the file (4)
   --input-gb <n>   pipeline, growth, peers: GB of distinct input, read in a loop (4); peers (1)
   --warm-up <n>    pipeline: passes over the input before what is measured (1)
   --mode <m>       pipeline, growth: recycled | kept | exempt (recycled): parts in files that are taken back,

@@ -2,6 +2,7 @@ import { CodedError } from "@millrace/errors";
 import { type BenchContext, inContext } from "./bench-context.js";
 import { parseBench, refused } from "./bench-options.js";
 import { runGrowth } from "./growth/run-growth.js";
+import { runKafka } from "./kafka/run-kafka.js";
 import { runLargeFile } from "./large-file/run-large-file.js";
 import { runLatency } from "./latency/run-latency.js";
 import { runPipeline } from "./pipeline/run-pipeline.js";
@@ -15,6 +16,7 @@ import { runSubscribers } from "./subscribers/run-subscribers.js";
 const benches: Readonly<Record<string, (context: BenchContext) => Promise<void>>> = {
   pipeline: runPipeline,
   growth: runGrowth,
+  kafka: runKafka,
   largefile: runLargeFile,
   latency: runLatency,
   publish: runPublish,

@@ -48,3 +48,16 @@ async function withAdmin(bootstrap: string, work: (admin: Admin) => Promise<void
     await admin.disconnect();
   }
 }
+
+/** Records that a Kafka topic holds. */
+export async function topicCount(bootstrap: string, kafkaTopic: string): Promise<number> {
+  const kafka = new Kafka({ clientId: "millrace-test", brokers: [bootstrap], logLevel: logLevel.NOTHING });
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const offsets = await admin.fetchTopicOffsets(kafkaTopic);
+    return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
+  } finally {
+    await admin.disconnect();
+  }
+}
