@@ -6,8 +6,9 @@ export interface KafkaProducer {
   start(): Promise<void>;
   /**
    * Resolves when all are acknowledged. Errors: `not_found`, `invalid_argument` above the topic's size limit,
-   * `permission_denied`, `unavailable`; what was sent then may be stored or not. It may also be stored twice,
-   * where an answer was lost: see docs/adr/0038-kafka.md.
+   * `permission_denied`, `unavailable`; what was sent then may be stored or not. It may also be stored twice:
+   * where an answer was lost, and by `kafkajs` where one of several partitions was refused at first. See
+   * docs/adr/0038-kafka.md.
    */
   send(topic: string, messages: readonly KafkaMessage[]): Promise<void>;
   close(): Promise<void>;

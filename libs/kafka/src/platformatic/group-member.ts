@@ -1,12 +1,6 @@
-import {
-  type API,
-  type Callback,
-  type Connection,
-  Consumer,
-  type ConsumerOptions,
-  kGetApi,
-} from "@platformatic/kafka";
+import { type API, type Callback, Consumer, type ConsumerOptions, kGetApi } from "@platformatic/kafka";
 import { overEpoch } from "../over-epoch.js";
+import { withFailedAnswers } from "./failed-answers.js";
 
 export interface JoinHooks {
   /** Awaited before the group is joined, the first time or again. */
@@ -35,7 +29,11 @@ export class GroupMember extends Consumer {
     const proceed = (): void => {
       super[kGetApi]<Arguments, Response>(name, (error, api) => {
         if (error !== null || api === undefined || name !== "OffsetCommit") callback(error, api);
-        else callback(null, withoutRejoin(api));
+        else
+          callback(
+            null,
+            withFailedAnswers(api, (failure) => (isOver(failure) ? overEpoch() : failure)),
+          );
       });
     };
     if (name === "JoinGroup") void this.#hooks.beforeJoin().then(proceed, proceed);
@@ -43,22 +41,7 @@ export class GroupMember extends Consumer {
   }
 }
 
-type Given<Arguments extends unknown[], Response> = [Connection, ...Arguments, Callback<Response>];
-
-function withoutRejoin<Arguments extends unknown[], Response>(
-  api: API<Arguments, Response>,
-): API<Arguments, Response> {
-  const call = api as (...given: Given<Arguments, Response>) => void;
-  const commit = (...given: unknown[]): void => {
-    const done = given.pop() as Callback<Response>;
-    const answered: Callback<Response> = (error, response) =>
-      isOver(error) ? done(overEpoch()) : done(error, response);
-    call(...([...given, answered] as Given<Arguments, Response>));
-  };
-  return Object.assign(commit, { async: api.async, key: api.key, version: api.version });
-}
-
-function isOver(error: Error | null): boolean {
-  const findBy = (error as { findBy?(property: string, value: unknown): unknown } | null)?.findBy;
+function isOver(error: Error): boolean {
+  const { findBy } = error as { findBy?(property: string, value: unknown): unknown };
   return findBy !== undefined && findBy.call(error, "needsRejoin", true) !== null;
 }

@@ -1,11 +1,12 @@
-import { type MessageToProduce, ProduceAcks, Producer } from "@platformatic/kafka";
+import { type MessageToProduce, ProduceAcks } from "@platformatic/kafka";
 import { kafkaError } from "../kafka-error.js";
 import type { KafkaMessage, KafkaProducer, KafkaProducerOptions } from "../producer.js";
 import { baseOptions } from "./connection.js";
+import { PartitionProducer } from "./partition-producer.js";
 
 export function createPlatformaticProducer(options: KafkaProducerOptions): KafkaProducer {
   const { connection, compression = "none" } = options;
-  const producer = new Producer({
+  const producer = new PartitionProducer({
     ...baseOptions(connection),
     // Its numbers of idempotence are given twice where sends overlap, and again after one that failed:
     // brokers then answer well and drop messages.

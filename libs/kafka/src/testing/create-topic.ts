@@ -3,14 +3,19 @@ import { type Admin, Kafka, logLevel } from "kafkajs";
 
 export interface TopicOptions {
   partitions?: number;
+  /** Default true. Otherwise it answers when all partitions have a leader. */
+  isAnswering?: boolean;
   config?: Readonly<Record<string, string>>;
 }
 
-/** Answers when its partitions have a leader: who asks for it is not told that it does not exist. */
+/**
+ * Answers when each partition does. A leader that is named may not know of it yet, and refuses it: who sends
+ * to several partitions then stores messages twice, see `KafkaProducer`.
+ */
 export function createTopic(
   bootstrap: string,
   topic: string,
-  { partitions = 1, config = {} }: TopicOptions = {},
+  { partitions = 1, isAnswering = true, config = {} }: TopicOptions = {},
 ): Promise<void> {
   return withAdmin(bootstrap, async (admin) => {
     const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
@@ -24,6 +29,10 @@ export function createTopic(
       return found.length === partitions && found.every(({ leader }) => leader >= 0);
     };
     await eventually(isLed, { what: `the partitions of ${topic} have a leader` });
+    if (!isAnswering) return;
+    const answers = async (): Promise<boolean> =>
+      (await admin.fetchTopicOffsets(topic)).length === partitions;
+    await eventually(answers, { what: `the partitions of ${topic} answer` });
   });
 }
 
