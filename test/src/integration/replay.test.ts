@@ -138,6 +138,29 @@ describe("replay", () => {
     await until(async () => (await target.status()).conservation.out === pushed + lines, "all of it, once");
   });
 
+  it("reads Parquet files", async () => {
+    const columns = { ...plain.outputs, storage: { format: "parquet", rollAge: "100ms" } } as const;
+    await using stored = await createStreamProcessor("columns", system.client, {
+      ...plain,
+      outputs: columns,
+    });
+    await using target = await createStreamProcessor("from-columns", system.client, plain);
+    const text = { text: "\uFEFFnull \0, line\nfeed 😀", sourceId: "a", attributes: { at: "1" } };
+    await stored.publish([
+      { ...text, eventTime: timeOf(1) },
+      { data: Uint8Array.of(0, 0xff, 0x0a), sourceId: "b" },
+    ]);
+    await stored.publish([{ text: "another part", sourceId: "c" }]);
+    const run = () => stored.replay({ into: target.name, source: "storage", ...fast });
+    // What was replayed before is recognised.
+    await until(async () => (await run()).messages === 3, "the stored files");
+    const received = await readOut(target, 3);
+    const wanted = await readOut(stored, 3);
+    const shown = ({ content, sourceId, attributes, eventTime }: ReceivedMessage): string =>
+      JSON.stringify([content, sourceId, attributes, eventTime?.getTime()]);
+    assert.deepEqual(received.map(shown).sort(), wanted.map(shown).sort());
+  });
+
   it("is a command, which ends with the count or says what is wrong", async () => {
     await using target = await createStreamProcessor("commanded", system.client, plain);
     const address = ["--address", `127.0.0.1:${system.described.ports.grpc}`, "--json"];

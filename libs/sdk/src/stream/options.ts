@@ -1,10 +1,10 @@
 import {
   ProcessingMode,
-  StorageFormat,
   type Storage as WireStorage,
   type Stream,
   StreamState,
 } from "@millrace/proto/stream";
+import { type StorageFormatName, storageFormatNames, storageFormats } from "./outputs/storage-format.js";
 import { checkMmapOptions } from "../large-file/mapped-file.js";
 import { type GroupOptions, toGroupSettings } from "../consume/group-settings.js";
 import type { OnError } from "../receive/runner.js";
@@ -77,7 +77,11 @@ export interface StreamOptions {
     storage?:
       | boolean
       | {
-          format?: "records" | "lines";
+          /**
+           * "parquet": the fields of "records" as columns, in a folder `date=YYYY-MM-DD` a day; a longer
+           * rollAge makes fewer and larger files. Default "records".
+           */
+          format?: StorageFormatName;
           rollBytes?: Size;
           rollAge?: Duration;
           /**
@@ -305,9 +309,9 @@ function toStorage(storage: NonNullable<Outputs["storage"]>): WireStorage | unde
   const named = storage === true ? {} : storage;
   checkKeys(named, ["format", "rollBytes", "rollAge", "retainBytes"], "outputs.storage");
   const { format = "records", rollBytes, rollAge, retainBytes } = named;
-  checkOneOf(format, "outputs.storage.format", ["records", "lines"]);
+  checkOneOf(format, "outputs.storage.format", storageFormatNames);
   return {
-    format: format === "lines" ? StorageFormat.STORAGE_FORMAT_LINES : StorageFormat.STORAGE_FORMAT_RECORDS,
+    format: storageFormats[format],
     rollBytes: rollBytes === undefined ? 0 : parseSize(rollBytes, "outputs.storage.rollBytes"),
     retainBytes: retainBytes === undefined ? 0 : parseSize(retainBytes, "outputs.storage.retainBytes"),
     rollAge:

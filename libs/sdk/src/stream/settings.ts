@@ -1,11 +1,11 @@
 import {
   ProcessingMode,
   type Stream,
-  StorageFormat,
   StreamState,
   type Storage as WireStorage,
 } from "@millrace/proto/stream";
 import { fromWireDuration } from "../units/duration.js";
+import { type StorageFormatName, storageFormatNames, storageFormats } from "./outputs/storage-format.js";
 import { type KafkaOutputInfo, toKafkaInfo } from "./outputs/kafka-output.js";
 
 /** A stream's settings as the server has them, all defaults filled in. */
@@ -37,7 +37,7 @@ export interface StreamSettings {
     /** Undefined: not declared. A zero is the server's default. */
     results: { ageMs: number; bytes: number } | undefined;
     storage:
-      | { format: "records" | "lines"; rollBytes: number; rollAgeMs: number; retainBytes: number }
+      | { format: StorageFormatName; rollBytes: number; rollAgeMs: number; retainBytes: number }
       | undefined;
     /** Without what it is reached by. */
     kafka?: KafkaOutputInfo;
@@ -106,7 +106,7 @@ function toStorage({
   retainBytes,
 }: WireStorage): StreamSettings["outputs"]["storage"] {
   return {
-    format: format === StorageFormat.STORAGE_FORMAT_LINES ? "lines" : "records",
+    format: storageFormatNames.find((name) => storageFormats[name] === format) ?? "records",
     rollBytes,
     retainBytes,
     rollAgeMs: rollAge === undefined ? 0 : fromWireDuration(rollAge),

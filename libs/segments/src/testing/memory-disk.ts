@@ -122,7 +122,10 @@ function openFile(inode: Inode, breaker: Breaker): MemoryFile {
 interface Directory {
   find(path: string): Inode;
   has(path: string): boolean;
+  /** Names of files. */
   list(directory: string): string[];
+  /** Those of directories that hold some, too. */
+  entries(directory: string): string[];
   change(directories: string[], apply: NameChange["apply"]): void;
   sync(directory: string): void;
   powerCut(random: () => number): void;
@@ -140,6 +143,10 @@ function createDirectory(): Directory {
     },
     has: (path) => names.has(path),
     list: (directory) => listOf(names, directory),
+    entries: (directory) => {
+      const below = [...names.keys()].filter((path) => path.startsWith(`${directory}/`));
+      return [...new Set(below.map((path) => path.slice(directory.length + 1).split("/")[0] ?? ""))].sort();
+    },
     change: (directories, apply) => {
       apply(names);
       changes.push({ directories, apply });
@@ -177,7 +184,7 @@ export function createMemoryDisk(): MemoryDisk {
     },
     readdir: async (path) => {
       breaker.step();
-      return directory.list(path);
+      return directory.entries(path);
     },
     makeDirectory: async () => undefined,
     rename: async (from, to) => {

@@ -7,15 +7,16 @@ import { Kind } from "@millrace/proto/batch";
 import { z } from "zod";
 import { createPartLinks, type PartLinks } from "./part-links.js";
 import type { ReplayBounds } from "./replay-bounds.js";
+import { rowsOfParquet } from "./parquet-rows.js";
 import { jsonOf, type ReplayedRow, rowOfRecord } from "./replayed-row.js";
 import { partBlockBytes, verifyPart } from "./verify-part.js";
 
 /** What output writes beside each finished file. */
 const manifest = z.looseObject({
-  file: z.string().regex(/^part-[a-z0-9-]+\.jsonl$/),
+  file: z.string().regex(/^part-[a-z0-9-]+\.(jsonl|parquet)$/),
   bytes: z.int(),
   blake3: z.string(),
-  format: z.enum(["lines", "records"]),
+  format: z.enum(["lines", "records", "parquet"]),
   closed: z.string(),
   sources: z.array(
     z.looseObject({ source: z.string(), intervals: z.array(z.tuple([z.number(), z.number()])) }),
@@ -23,6 +24,9 @@ const manifest = z.looseObject({
 });
 
 type Manifest = z.infer<typeof manifest>;
+
+/** Where output puts Parquet files, by day. */
+const dayFolder = /^date=\d{4}-\d{2}-\d{2}$/;
 
 /** The files of output that are finished. */
 export interface StoredParts {
@@ -58,7 +62,7 @@ interface Reading {
 }
 
 async function* readParts({ dir, links, bounds, signal }: Reading): AsyncGenerator<ReplayedRow> {
-  for (const part of await listParts(dir)) {
+  for (const { part, path } of await listParts(dir)) {
     if (!mayHold(part, bounds)) continue;
     if (part.format === "lines" && bounds.kind !== "all") {
       throw new CodedError("failed_precondition", "replay: files of lines hold no times and no positions", {
@@ -66,7 +70,7 @@ async function* readParts({ dir, links, bounds, signal }: Reading): AsyncGenerat
         remedy: "Leave from and to out, or replay from the results.",
       });
     }
-    const held = await links.hold(join(dir, part.file));
+    const held = await links.hold(path);
     try {
       await verifyPart(held.path, part, signal);
       yield* rowsOf(held.path, part);
@@ -77,6 +81,10 @@ async function* readParts({ dir, links, bounds, signal }: Reading): AsyncGenerat
 }
 
 async function* rowsOf(path: string, part: Manifest): AsyncGenerator<ReplayedRow> {
+  if (part.format === "parquet") {
+    yield* rowsOfParquet(path, part.file);
+    return;
+  }
   let line = 0;
   for await (const bytes of linesOf(path)) {
     yield part.format === "lines" ? rowOfLine(bytes, part, line) : rowOfRecord(bytes, part.file);
@@ -84,17 +92,32 @@ async function* rowsOf(path: string, part: Manifest): AsyncGenerator<ReplayedRow
   }
 }
 
-async function listParts(dir: string): Promise<Manifest[]> {
+interface ListedPart {
+  part: Manifest;
+  path: string;
+}
+
+/** In the order of their writers and numbers, whatever folder they lie in. */
+async function listParts(dir: string): Promise<ListedPart[]> {
   const names = (await ifThere(readdir(dir))) ?? [];
+  const parts = await partsIn(dir, names);
+  for (const day of names.filter((name) => dayFolder.test(name))) {
+    const path = join(dir, day);
+    for (const part of await partsIn(path, (await ifThere(readdir(path))) ?? [])) parts.push(part);
+  }
+  return parts.sort((left, right) => (left.part.file < right.part.file ? -1 : 1));
+}
+
+async function partsIn(dir: string, names: readonly string[]): Promise<ListedPart[]> {
   const visible = new Set(names);
-  const parts: Manifest[] = [];
-  for (const name of names.filter((each) => each.endsWith(".manifest.json")).sort()) {
+  const parts: ListedPart[] = [];
+  for (const name of names.filter((each) => each.endsWith(".manifest.json"))) {
     const text = await ifThere(readFile(join(dir, name), "utf8"));
     // Taken back meanwhile, as if before.
     if (text === undefined) continue;
     const part = readManifest(name, text);
     // One without its file announces nothing: it was taken away, or is not there yet.
-    if (visible.has(part.file)) parts.push(part);
+    if (visible.has(part.file)) parts.push({ part, path: join(dir, part.file) });
   }
   return parts;
 }

@@ -195,12 +195,18 @@ function completeResults(given: Results): Results {
   return { age, bytes };
 }
 
+const storageFormats: readonly StorageFormat[] = [
+  StorageFormat.STORAGE_FORMAT_RECORDS,
+  StorageFormat.STORAGE_FORMAT_LINES,
+  StorageFormat.STORAGE_FORMAT_PARQUET,
+];
+
 function completeStorage(given: Storage): Storage {
   const field = "stream.outputs.storage";
   const isDefault = given.format === StorageFormat.STORAGE_FORMAT_UNSPECIFIED;
   const format = isDefault ? StorageFormat.STORAGE_FORMAT_RECORDS : given.format;
-  if (format !== StorageFormat.STORAGE_FORMAT_RECORDS && format !== StorageFormat.STORAGE_FORMAT_LINES) {
-    const remedy = "Use STORAGE_FORMAT_RECORDS or STORAGE_FORMAT_LINES.";
+  if (!storageFormats.includes(format)) {
+    const remedy = "Use STORAGE_FORMAT_RECORDS, STORAGE_FORMAT_LINES or STORAGE_FORMAT_PARQUET.";
     throw invalid(`${field}.format`, "is no known format", remedy);
   }
   const bytes = given.rollBytes === 0 ? rollDefault.bytes : given.rollBytes;

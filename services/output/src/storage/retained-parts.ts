@@ -1,6 +1,7 @@
 import { isSystemError } from "@millrace/files";
 import type { Disk } from "./spool/disk.js";
 import type { Layout } from "./spool/layout.js";
+import { listVisible } from "./spool/visible.js";
 
 /*
  * The parts of a writer that are visible, when only some bytes of them are to stay:
@@ -11,13 +12,20 @@ import type { Layout } from "./spool/layout.js";
  * name is somebody's copy, so its bytes are left alone: only our name goes.
  */
 export interface RetainedParts {
-  add(part: { number: number; bytes: number }): void;
+  add(part: RetainedPart): void;
   /** Takes parts back until no more than `retainBytes` are visible. */
   enforce(): Promise<void>;
   /** A file for the next spool; undefined where none is free. */
   take(): number | undefined;
   /** What was taken lies where it lay: the spool could not be begun. */
   giveBack(number: number): void;
+}
+
+interface RetainedPart {
+  number: number;
+  bytes: number;
+  /** Of a Parquet part. */
+  day?: string | undefined;
 }
 
 /** As many as may wait for their last commit: with fewer, the disk would free and find blocks in turn. */
@@ -43,22 +51,25 @@ export async function openRetainedParts(
   if (retainBytes === 0) return keepAll;
   await disk.makeDirectory(layout.freeDir);
   const free: number[] = [];
-  for (const number of numbersOf(layout, await disk.readdir(layout.freeDir), "free")) {
+  for (const number of freeNumbers(layout, await disk.readdir(layout.freeDir))) {
     // The last life may have ended before it asked whether somebody holds it.
     if (await isOurs(disk, layout.free(number))) free.push(number);
     else await disk.unlink(layout.free(number));
   }
-  const parts: { number: number; bytes: number }[] = [];
-  for (const number of numbersOf(layout, await disk.readdir(layout.streamDir), "part")) {
-    parts.push({ number, bytes: await sizeOf(disk, layout.part(number)) });
+  const parts: RetainedPart[] = [];
+  for (const { name, day } of await listVisible({ disk, layout })) {
+    const file = layout.parse(name);
+    if (file?.kind !== "part") continue;
+    parts.push({ number: file.number, bytes: await sizeOf(disk, layout.part(file.number, day)), day });
   }
+  parts.sort((left, right) => left.number - right.number);
   let bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
 
-  const takeBack = async (number: number): Promise<void> => {
-    await disk.unlink(layout.manifest(number));
-    if (free.length >= freeMax) return disk.unlink(layout.part(number));
+  const takeBack = async ({ number, day }: RetainedPart): Promise<void> => {
+    await disk.unlink(layout.manifest(number, day));
+    if (free.length >= freeMax) return disk.unlink(layout.part(number, day));
     try {
-      await disk.rename(layout.part(number), layout.free(number));
+      await disk.rename(layout.part(number, day), layout.free(number));
     } catch (error) {
       // Its reader was faster.
       if (isSystemError(error, "ENOENT")) return;
@@ -78,7 +89,7 @@ export async function openRetainedParts(
       while (bytes > retainBytes && parts.length > 1) {
         const [oldest] = parts;
         if (oldest === undefined) return;
-        await takeBack(oldest.number);
+        await takeBack(oldest);
         parts.shift();
         bytes -= oldest.bytes;
       }
@@ -88,11 +99,11 @@ export async function openRetainedParts(
   };
 }
 
-function numbersOf(layout: Layout, names: readonly string[], kind: "part" | "free"): number[] {
+function freeNumbers(layout: Layout, names: readonly string[]): number[] {
   return names
     .flatMap((name) => {
       const file = layout.parse(name);
-      return file?.kind === kind ? [file.number] : [];
+      return file?.kind === "free" ? [file.number] : [];
     })
     .sort((left, right) => left - right);
 }

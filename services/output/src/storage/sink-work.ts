@@ -9,13 +9,19 @@ import type { RetainedParts } from "./retained-parts.js";
 import type { SettledSources } from "./settled-sources.js";
 import type { Part, StoredEntry } from "./spool/part.js";
 import type { Serial } from "./spool/serial.js";
+import { dayOf } from "./spool/layout.js";
 import { createSpool, type Spool } from "./spool/spool.js";
 import type { SpoolAppend, SpoolContext } from "./spool/spool-write.js";
 
 /** What a sink of storage-sink.ts works on. */
 export interface OpenSink {
   context: SpoolContext;
-  settings: { format: "lines" | "records"; rollBytes: number; rollAgeMs: number; findingName: FindingName };
+  settings: {
+    format: "lines" | "records" | "parquet";
+    rollBytes: number;
+    rollAgeMs: number;
+    findingName: FindingName;
+  };
   sources: SettledSources;
   seen: IdWindow;
   done: DoneJournals;
@@ -65,10 +71,15 @@ function pendingSpools(sink: OpenSink): Spool[] {
   return spoolsOf(sink).filter((spool) => spool.pendingEntries() > 0);
 }
 
-function isDue({ context, settings }: OpenSink, spool: Spool): boolean {
+function isOld({ context, settings }: OpenSink, { header }: Spool): boolean {
+  if (context.now() - header.openedMs >= settings.rollAgeMs) return true;
+  // The folder is that of a day.
+  return header.format === "parquet" && dayOf(header.openedMs) !== dayOf(context.now());
+}
+
+function isDue(sink: OpenSink, spool: Spool): boolean {
   if (spool.entries() === 0) return false;
-  const isOld = context.now() - spool.header.openedMs >= settings.rollAgeMs;
-  return isOld || spool.bytes() >= settings.rollBytes || spool.entries() >= spoolEntriesMax;
+  return isOld(sink, spool) || spool.bytes() >= sink.settings.rollBytes || spool.entries() >= spoolEntriesMax;
 }
 
 /** The current spool takes no more rows. In turn only: none may be on its way into it. */
@@ -115,7 +126,7 @@ async function takeNext(sink: OpenSink): Promise<Spool> {
   sink.next = undefined;
   if (next === undefined) return beginSpool(sink);
   const spool = await next;
-  if (sink.context.now() - spool.header.openedMs < sink.settings.rollAgeMs) return spool;
+  if (!isOld(sink, spool)) return spool;
   // It would be due at its first row. Without rows, sealing ends it.
   await spool.seal();
   return beginSpool(sink);
@@ -191,7 +202,7 @@ export async function rollIfDue(sink: OpenSink, isLast = false): Promise<Part[]>
   const made = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? outcome.value : []));
   for (const part of made) {
     done.add({ number: part.number, closedMs: part.seal.closedMs, hasKeys: part.hasKeys });
-    retained.add({ number: part.number, bytes: part.seal.bytes });
+    retained.add({ number: part.number, bytes: part.seal.bytes, day: part.seal.day });
   }
   if (made.length > 0) await done.prune();
   await retained.enforce();

@@ -18,7 +18,8 @@ export interface StorageSinkOptions {
   stream: string;
   /** Names this process's files: stable over restarts, and no other process may have it. */
   writer: string;
-  format: "lines" | "records";
+  /** Parquet is spooled as records and written as a part is finished; `rollBytes` counts the spool. */
+  format: "lines" | "records" | "parquet";
   loadSettled: LoadSettled;
   settledElsewhere: SettledElsewhere;
   findingName: FindingName;

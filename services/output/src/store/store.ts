@@ -4,7 +4,7 @@ import type { Ledger } from "@millrace/messaging";
 import { StorageFormat, type Stream } from "@millrace/proto/stream";
 import type { Runtime } from "@millrace/runtime";
 import type { OutputConfig } from "../config.js";
-import { openStorageSink, type StorageSink } from "../storage/storage-sink.js";
+import { openStorageSink, type StorageSink, type StorageSinkOptions } from "../storage/storage-sink.js";
 import { asStreamBlock } from "./stream-block.js";
 
 /** The files of one stream; batches that come together are committed together. */
@@ -49,6 +49,11 @@ interface OpenStore {
 /** A store that nothing waits for is looked at this often, for files that are due by age. */
 const idleIntervalMs = 500;
 
+const formats: Readonly<Partial<Record<StorageFormat, StorageSinkOptions["format"]>>> = {
+  [StorageFormat.STORAGE_FORMAT_LINES]: "lines",
+  [StorageFormat.STORAGE_FORMAT_PARQUET]: "parquet",
+};
+
 /** Opens the store as the stream is set up now, and tells the ledger what a crash left untold. */
 export async function openStore(options: StoreOptions, tenant: string, stream: Stream): Promise<Store> {
   const store: OpenStore = {
@@ -89,7 +94,7 @@ function openSink(
     tenant,
     stream: stream.name,
     writer: `output-${instance}`,
-    format: settings?.format === StorageFormat.STORAGE_FORMAT_LINES ? "lines" : "records",
+    format: formats[settings?.format ?? StorageFormat.STORAGE_FORMAT_RECORDS] ?? "records",
     loadSettled: async (source) =>
       (await ledger.account({ tenant, stream: stream.name, source })).settled.intervals(),
     // Whoever has a redelivered batch looks into the journals of others first, so what is here is ours.

@@ -6,9 +6,9 @@ import { createRandom } from "@millrace/segments/testing";
 
 /*
  * A process to be killed: stores rows from a position on and writes the position that it has reached, one
- * line a commit, to stdout. Arguments: directory, first position, seed.
+ * line a commit, to stdout. Arguments: directory, first position, seed, format.
  */
-const [root = "", first = "0", seed = "0"] = process.argv.slice(2);
+const [root = "", first = "0", seed = "0", format] = process.argv.slice(2);
 const start = Number(first);
 const random = createRandom(Number(seed));
 const sink = await openStorageSink({
@@ -16,7 +16,7 @@ const sink = await openStorageSink({
   tenant: "acme",
   stream: "orders",
   writer: "w1",
-  format: "lines",
+  format: format === "parquet" ? format : "lines",
   rollBytes: 40_000,
   loadSettled: async () => [{ from: 0, to: start }],
   settledElsewhere: () => [],

@@ -30,16 +30,17 @@ export async function completePart(
   const entries = liveEntries(journal.entries, discardedOf(journal.discards));
   const source = seal.compacted ? layout.compact(number) : layout.data(number);
   const hasSource = isIn(found.inSpool, source);
-  if (isIn(found.visible, layout.part(number))) {
+  if (isIn(found.visible, layout.part(number, seal.day))) {
     if (hasSource) {
-      if (!(await matches(disk, layout.part(number), seal))) throw nameTaken(layout, number);
+      if (!(await matches(disk, layout.part(number, seal.day), seal)))
+        throw nameTaken(layout.partName(number, seal.day));
       await disk.unlink(source);
     }
-    if (!isIn(found.visible, layout.manifest(number))) {
+    if (!isIn(found.visible, layout.manifest(number, seal.day))) {
       await writeManifest(disk, layout, { header, entries, seal });
-      await disk.rename(layout.manifestTemp(number), layout.manifest(number));
+      await disk.rename(layout.manifestTemp(number), layout.manifest(number, seal.day));
     }
-    await disk.fsyncDir(layout.streamDir);
+    await disk.fsyncDir(layout.partDir(seal.day));
     await retireSpool({ disk, layout }, number, seal);
     return "completed";
   }
@@ -77,9 +78,9 @@ export function isIn(names: ReadonlySet<string>, path: string): boolean {
   return names.has(basename(path));
 }
 
-function nameTaken(layout: Layout, number: number): CodedError {
+function nameTaken(field: string): CodedError {
   return new CodedError("failed_precondition", "recover storage: two different files claim to be one part", {
-    field: layout.partName(number),
+    field,
     remedy: "Move the visible part away; the one in .spool is published at the next start.",
   });
 }

@@ -10,7 +10,7 @@ import { assert } from "@millrace/errors";
  *   {"open":    {"version": 1, "writer", "number", "format", "openedMs"}}                   the first line
  *   {"entry":   {"offset", "length", "crc32", "source", "intervals", "messages", "deltas", "keyed"}}
  *   {"discard": {"source", "intervals"}}     rows of earlier entries that another writer has stored first
- *   {"seal":    {"bytes", "blake3", "closedMs", "compacted"}}                     the last line, if any
+ *   {"seal":    {"bytes", "blake3", "closedMs", "compacted", "day"}}              the last line, if any
  *
  * An entry is written after its bytes were synced, so a whole line vouches for whole bytes; a torn one was
  * not synced itself, so nobody was told of it. One row of an entry is one line of its bytes.
@@ -30,7 +30,7 @@ export interface SpoolHeader {
 }
 
 /** `unknown`: the line that said it is damaged. */
-export type StorageFormatName = "lines" | "records" | "unknown";
+export type StorageFormatName = "lines" | "records" | "parquet" | "unknown";
 
 export interface JournalEntry {
   /** Where its bytes lie in the spool. */
@@ -59,6 +59,8 @@ export interface Seal {
   closedMs: number;
   /** The visible file is `.compact`, not `.data`. */
   compacted: boolean;
+  /** Only of a Parquet part: YYYY-MM-DD, which says where it lies. */
+  day?: string;
 }
 
 export interface Journal {

@@ -5,10 +5,13 @@ import { CodedError } from "@millrace/errors";
  * <root>/<tenant>/<stream>/
  *   part-<writer>-<number>.jsonl           visible and final: never changed, only removed by its reader
  *   part-<writer>-<number>.manifest.json   beside it, and there before it
+ *   date=<day>/                            of Parquet, by the day in UTC on which the part was begun
+ *     part-<writer>-<number>.parquet
+ *     _part-<writer>-<number>.manifest.json   readers of such folders pass over names that begin so
  *   .spool/
  *     <writer>-<number>.data               what is being written; see spool.ts
  *     <writer>-<number>.journal            what of it is committed; see journal.ts
- *     <writer>-<number>.compact            .data without discarded rows, made as a part is finished
+ *     <writer>-<number>.compact            the part, where it is not .data as it lies: fewer rows, or Parquet
  *     <writer>-<number>.*.tmp              half written, worth nothing after a crash
  *     done/<writer>-<number>-<ms>.journal  of finished parts: keyed ids, and the last number given out
  *     free/<writer>-<number>.free          a part that was taken back; its blocks are written anew
@@ -25,10 +28,12 @@ export interface Layout {
   readonly doneDir: string;
   readonly quarantineDir: string;
   readonly freeDir: string;
-  partName(number: number): string;
-  manifestName(number: number): string;
-  part(number: number): string;
-  manifest(number: number): string;
+  /** With a day: of a Parquet part. So are the following. */
+  partName(number: number, day?: string): string;
+  part(number: number, day?: string): string;
+  manifest(number: number, day?: string): string;
+  /** Where both of them lie. */
+  partDir(day?: string): string;
   manifestTemp(number: number): string;
   data(number: number): string;
   journal(number: number): string;
@@ -50,6 +55,11 @@ export interface FileName {
 const numberDigits = 8;
 const namePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
+/** In UTC, YYYY-MM-DD. */
+export function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}
+
 export function createLayout(of: { root: string; tenant: string; stream: string; writer: string }): Layout {
   for (const field of ["tenant", "stream", "writer"] as const) {
     if (namePattern.test(of[field])) continue;
@@ -65,8 +75,11 @@ export function createLayout(of: { root: string; tenant: string; stream: string;
   const freeDir = join(spoolDir, "free");
   const stem = (number: number): string => `${writer}-${String(number).padStart(numberDigits, "0")}`;
   const inSpool = (number: number, ending: string): string => join(spoolDir, `${stem(number)}.${ending}`);
-  const partName = (number: number): string => `part-${stem(number)}.jsonl`;
-  const manifestName = (number: number): string => `part-${stem(number)}.manifest.json`;
+  const partDir = (day?: string): string => (day === undefined ? streamDir : join(streamDir, `date=${day}`));
+  const partName = (number: number, day?: string): string =>
+    `part-${stem(number)}.${day === undefined ? "jsonl" : "parquet"}`;
+  const manifestName = (number: number, day?: string): string =>
+    `${day === undefined ? "" : "_"}part-${stem(number)}.manifest.json`;
   return {
     writer,
     streamDir,
@@ -75,9 +88,9 @@ export function createLayout(of: { root: string; tenant: string; stream: string;
     quarantineDir: join(spoolDir, "quarantine"),
     freeDir,
     partName,
-    manifestName,
-    part: (number) => join(streamDir, partName(number)),
-    manifest: (number) => join(streamDir, manifestName(number)),
+    partDir,
+    part: (number, day) => join(partDir(day), partName(number, day)),
+    manifest: (number, day) => join(partDir(day), manifestName(number, day)),
     manifestTemp: (number) => inSpool(number, "manifest.tmp"),
     data: (number) => inSpool(number, "data"),
     journal: (number) => inSpool(number, "journal"),
@@ -97,10 +110,15 @@ const spoolKinds: Readonly<Record<string, FileName["kind"]>> = {
   "manifest.tmp": "temp",
   "journal.tmp": "temp",
 };
-const partKinds: Readonly<Record<string, FileName["kind"]>> = { jsonl: "part", "manifest.json": "manifest" };
+const partKinds: Readonly<Record<string, FileName["kind"]>> = {
+  jsonl: "part",
+  parquet: "part",
+  "manifest.json": "manifest",
+};
 
 /** The writer is matched as a whole, since one writer's name may begin with another's. */
-function parseName(name: string, writer: string): FileName | undefined {
+function parseName(given: string, writer: string): FileName | undefined {
+  const name = given.startsWith("_part-") ? given.slice(1) : given;
   const isSpooled = name.startsWith(`${writer}-`);
   if (!isSpooled && !name.startsWith(`part-${writer}-`)) return undefined;
   const parsed = parseRest(name.slice(writer.length + 1), spoolKinds);

@@ -77,26 +77,33 @@ export function isSeamless(
   return reached === end;
 }
 
+export interface LiveRowsOf {
+  from: DiskFile;
+  entries: readonly JournalEntry[];
+  discarded: ReadonlyMap<string, IntervalSet>;
+}
+
+/** The lines of a spool that are to become visible, an entry at a time. */
+export async function* readLiveRows({ from, entries, discarded }: LiveRowsOf): AsyncGenerator<Uint8Array[]> {
+  for (const entry of entries) {
+    const { rows } = liveRows(entry, discarded);
+    const whole = await readFully(from, entry.length, entry.offset);
+    yield rows === undefined ? [whole] : keepLines(whole, rows);
+  }
+}
+
 /** Copies the live rows of a spool into a file of their own, synced. */
 export async function compactSpool(
   disk: Disk,
-  of: {
-    from: DiskFile;
-    to: string;
-    entries: readonly JournalEntry[];
-    discarded: ReadonlyMap<string, IntervalSet>;
-  },
+  of: LiveRowsOf & { to: string },
 ): Promise<{ bytes: number; blake3: string }> {
-  const { from, to } = of;
+  const { to } = of;
   const hash = createContentHash();
   await disk.unlink(to);
   const target = await disk.open(to, "create");
   try {
     let bytes = 0;
-    for (const entry of of.entries) {
-      const { rows } = liveRows(entry, of.discarded);
-      const whole = await readFully(from, entry.length, entry.offset);
-      const kept = rows === undefined ? [whole] : keepLines(whole, rows);
+    for await (const kept of readLiveRows(of)) {
       for (const piece of kept) hash.add(piece);
       await writeAll(target, kept, bytes);
       bytes += kept.reduce((sum, piece) => sum + piece.byteLength, 0);
@@ -150,7 +157,7 @@ export async function writeManifest(
 ): Promise<Manifest> {
   const sources = sumBySource(entries);
   const manifest: Manifest = {
-    file: layout.partName(header.number),
+    file: layout.partName(header.number, seal.day),
     messages: sources.reduce((sum, { messages }) => sum + messages, 0),
     bytes: seal.bytes,
     blake3: seal.blake3,
@@ -173,15 +180,19 @@ export async function writeManifest(
  * first one that is not done:
  *
  *   manifest.tmp → manifest.json   (sync)   a manifest without its part announces nothing
- *   .data or .compact → .jsonl     (sync)   the part is visible, whole, with its manifest beside it
+ *   .data or .compact → the part   (sync)   the part is visible, whole, with its manifest beside it
  *   .data is removed, if the part was .compact
  *   .journal → done/               (sync)   nothing is left to recover
  */
 export async function publishPart({ disk, layout }: Place, number: number, seal: Seal): Promise<void> {
-  await disk.rename(layout.manifestTemp(number), layout.manifest(number));
-  await disk.fsyncDir(layout.streamDir);
-  await disk.rename(seal.compacted ? layout.compact(number) : layout.data(number), layout.part(number));
-  await disk.fsyncDir(layout.streamDir);
+  const { day, compacted } = seal;
+  const dir = layout.partDir(day);
+  // There since before the seal, unless somebody removed it while it was empty.
+  await disk.makeDirectory(dir);
+  await disk.rename(layout.manifestTemp(number), layout.manifest(number, day));
+  await disk.fsyncDir(dir);
+  await disk.rename(compacted ? layout.compact(number) : layout.data(number), layout.part(number, day));
+  await disk.fsyncDir(dir);
   await retireSpool({ disk, layout }, number, seal);
 }
 

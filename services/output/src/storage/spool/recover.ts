@@ -7,6 +7,7 @@ import { type JournalLine, parseJournal, type SpoolHeader } from "./journal.js";
 import type { Layout } from "./layout.js";
 import { liveEntries, type StoredEntry } from "./part.js";
 import { resumeSpool, type Spool } from "./spool.js";
+import { listVisible } from "./visible.js";
 import { quarantine, quarantineJournal, unclaimedRanges, verifyEntries } from "./verify-entries.js";
 
 /**
@@ -50,7 +51,7 @@ interface Context {
   settledElsewhere: SettledElsewhere;
 }
 
-/** Names in `.spool` and in the stream's directory. */
+/** Names in `.spool`, and in the stream's directory with those of its days. */
 interface Found {
   inSpool: Set<string>;
   visible: Set<string>;
@@ -66,7 +67,7 @@ export async function recoverSpools(context: Context): Promise<Recovery> {
   await disk.makeDirectory(layout.doneDir);
   await disk.makeDirectory(layout.quarantineDir);
   const inSpool = await disk.readdir(layout.spoolDir);
-  const visible = await disk.readdir(layout.streamDir);
+  const visible = (await listVisible({ disk, layout })).map(({ name }) => name);
   const all = [...inSpool, ...visible, ...(await disk.readdir(layout.doneDir))];
   const highest = Math.max(-1, ...all.map((name) => layout.parse(name)?.number ?? -1));
   const recovery: Recovery = {
@@ -117,7 +118,7 @@ async function recoverNumber(context: Context, found: Found, target: Target): Pr
       for (const entry of entries) recovery.entries.push(entry);
       return;
     }
-    await disk.unlink(layout.manifest(number));
+    await disk.unlink(layout.manifest(number, journal.seal.day));
   }
   await disk.unlink(layout.compact(number));
   if (journal.entries.length === 0 && journal.badLines === 0) {

@@ -2,6 +2,7 @@ import { assert, CodedError } from "@millrace/errors";
 import { isSystemError } from "@millrace/files";
 import { diskFull } from "./disk.js";
 import type { Seal } from "./journal.js";
+import { dayOf } from "./layout.js";
 import {
   compactSpool,
   hashFile,
@@ -13,6 +14,7 @@ import {
   type StoredEntry,
   writeManifest,
 } from "./part.js";
+import { writeParquetPart } from "../parquet/parquet-part.js";
 import { note, type OpenSpool } from "./spool-write.js";
 
 /**
@@ -50,22 +52,27 @@ async function writeSeal(
   const { data, header, discarded } = spool;
   const { disk, layout, now } = spool.context;
   const { number } = header;
-  const isWhole = isSeamless(spool.entries, spool.committedEnd, discarded);
+  // What the part was begun at is in its journal, so each try to finish it says the same.
+  const day = header.format === "parquet" ? dayOf(header.openedMs) : undefined;
+  const isWhole = day === undefined && isSeamless(spool.entries, spool.committedEnd, discarded);
   // A recycled file may be longer than what it holds now.
   if (isWhole && (await data.size()) > spool.committedEnd) {
     await data.truncate(spool.committedEnd);
     await data.fdatasync();
   }
   try {
+    if (day !== undefined) await disk.makeDirectory(layout.partDir(day));
+    const write = day === undefined ? compactSpool : writeParquetPart;
     const { bytes, blake3 } = isWhole
       ? { bytes: spool.committedEnd, blake3: spool.hash?.hex() ?? (await hashFile(data, spool.committedEnd)) }
-      : await compactSpool(disk, {
-          from: data,
-          to: layout.compact(number),
-          entries: spool.entries,
-          discarded,
-        });
-    const made: Seal = { bytes, blake3, closedMs: now(), compacted: !isWhole };
+      : await write(disk, { from: data, to: layout.compact(number), entries: spool.entries, discarded });
+    const made: Seal = {
+      bytes,
+      blake3,
+      closedMs: now(),
+      compacted: !isWhole,
+      ...(day !== undefined && { day }),
+    };
     const manifest = await writeManifest(disk, layout, { header, entries: live, seal: made });
     await disk.fsyncDir(layout.spoolDir);
     await note(spool, [{ seal: made }], "seal");

@@ -53,6 +53,11 @@ export enum StorageFormat {
   STORAGE_FORMAT_RECORDS = 1,
   /** STORAGE_FORMAT_LINES - The redacted content, one message a line. Content with a line feed is refused. */
   STORAGE_FORMAT_LINES = 2,
+  /**
+   * STORAGE_FORMAT_PARQUET - The columns of RECORDS in Parquet files, compressed by Snappy, in a folder date=YYYY-MM-DD a day (UTC, of when the
+   * file was begun).
+   */
+  STORAGE_FORMAT_PARQUET = 3,
   UNRECOGNIZED = -1,
 }
 
@@ -180,7 +185,7 @@ export interface Results {
 
 export interface Storage {
   format: StorageFormat;
-  /** A file is closed and published at this size. Default 64 MiB. */
+  /** A file is closed and published at this size; Parquet when it has been this many bytes as RECORDS. Default 64 MiB. */
   rollBytes: number;
   /** … or at this age. Default 10 s. */
   rollAge:
