@@ -12,7 +12,8 @@ import { consumeBatches, type ConsumeOptions } from "./consumer.js";
 import { createDeadLetterWriter } from "./dead-letters.js";
 import { createPublisher } from "./publisher.js";
 
-const bench = natsWorkbench();
+// Room for a dead letter of 12 MiB in the share that dead letters have.
+const bench = natsWorkbench({ storeBytes: 1024 * 1024 * 1024 });
 const rawSubject = "raw.batch.any.default.s";
 const cleanSubject = "clean.batch.any.default.s";
 const never = new AbortController().signal;

@@ -26,10 +26,12 @@ test("sizes are those of what is stored, and what is purged meanwhile is not wai
     seqs.push((await publisher.publish({ subject, data: new Uint8Array(at), id: `${at}` })).seq);
   }
   const all = seqs.map((seq, at) => ({ seq, bytes: at + 1 }));
-  assert.deepEqual(await storedSizes(output, "RESULT", subject), all);
+  const sizes = async (of: typeof output) =>
+    (await storedSizes(of, "RESULT", subject)).map(({ seq, bytes }) => ({ seq, bytes }));
+  assert.deepEqual(await sizes(output), all);
   const { streams } = output.manager;
   const cut = purging(output, () => streams.purge("RESULT", { filter: subject, seq: seqs[4] }));
-  assert.deepEqual(await storedSizes(cut, "RESULT", subject), all.slice(4));
+  assert.deepEqual(await sizes(cut), all.slice(4));
   const emptied = purging(output, () => streams.purge("RESULT", { filter: subject }));
-  assert.deepEqual(await storedSizes(emptied, "RESULT", subject), []);
+  assert.deepEqual(await sizes(emptied), []);
 });

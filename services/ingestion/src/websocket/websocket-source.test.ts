@@ -210,7 +210,7 @@ test("what was received is appended before a source is closed", async (t) => {
   const socket = await socketOf(feed);
   opened.refuse = new CodedError("unavailable", "append: buffer is away");
   socket.send("last");
-  await eventually("it waits", () => opened.reader.status().state === "waiting");
+  await eventually("it waits", () => opened.reader.status().lastError?.includes("buffer is away") === true);
   const closed = opened.reader.close();
   opened.refuse = undefined;
   await closed;

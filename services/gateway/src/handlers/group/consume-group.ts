@@ -19,6 +19,8 @@ export interface ConsumeParts extends StreamServing, Omit<EnsureParts, "clock"> 
 }
 
 const rpc = "millrace.group.v1.GroupService/Consume";
+/** How long after the end of what a caller sends it may still be told that it was cut. */
+const cutTellingMs = 50;
 
 /** A member's call: Open, then what became of each message. It ends with what it has in hand given back. */
 export const consumeGroup = (parts: ConsumeParts): handleBidiStreamingCall<ConsumeRequest, ConsumeResponse> =>
@@ -45,8 +47,8 @@ async function serve(parts: ConsumeParts, call: Call): Promise<void> {
     });
   } finally {
     opened?.close();
-    // The end of what it sends may be told before the cut.
-    await parts.clock.sleep(1);
+    // The end of what it sends may be told before the cut, on a busy machine well before.
+    await parts.clock.sleep(cutTellingMs);
     // A gateway that stops, or a group that is deleted, cuts its calls itself: nothing of theirs failed.
     await opened?.membership.leave({ isLost: isCut || call.cancelled });
   }
