@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { CodedError } from "@millrace/errors";
 import type { Logger } from "./logger.js";
 
@@ -36,6 +37,8 @@ export function createLifecycle(components: readonly Component[], log: Logger): 
     const failed = state === "failed";
     state = "draining";
     const hard = new AbortController();
+    // Each consumer of a service listens to it, and there are dozens.
+    setMaxListeners(0, hard.signal);
     const timer = setTimeout(() => {
       log.warn("drain timeout passed, giving up work in flight", { drain_timeout_ms: drainTimeoutMs });
       hard.abort();
