@@ -6,6 +6,8 @@
 - {{ $service }}
 {{- end }}
 - provisioner
+{{- /* No process of ours: a program of the operator's that hears what triggers send. */}}
+- listener
 {{- if .Values.nats.enabled }}
 - nats
 {{- end }}

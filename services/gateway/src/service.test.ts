@@ -294,6 +294,7 @@ test("reflection lists every service that is served and no other", async () => {
       "millrace.search.v1.SearchService",
       "millrace.source.v1.SourceService",
       "millrace.stream.v1.StreamService",
+      "millrace.tap.v1.TapService",
       "millrace.trigger.v1.TriggerService",
     ]);
     client.close();
