@@ -28,6 +28,15 @@ export interface KafkaSasl {
 export const saslMechanisms = ["plain", "scram-sha-256", "scram-sha-512"] as const;
 export type SaslMechanism = (typeof saslMechanisms)[number];
 
+/** Kafka's own rule for the names of its topics. */
+export function isTopicName(name: string): boolean {
+  return /^[A-Za-z0-9._-]{1,249}$/.test(name) && name !== "." && name !== "..";
+}
+
+/** How a Kafka producer may compress. */
+export const compressions = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
+export type Compression = (typeof compressions)[number];
+
 export const driverNames = ["kafkajs", "platformatic"] as const;
 export type DriverName = (typeof driverNames)[number];
 

@@ -8,7 +8,8 @@ import { systemClock } from "@millrace/runtime";
 import { createAuthority, eventually, type TestAuthority } from "@millrace/runtime/testing";
 import { driverNames, type KafkaConnection } from "./connection.js";
 import { type KafkaDriver, kafkaDrivers } from "./drivers.js";
-import type { Compression, KafkaMessage } from "./producer.js";
+import type { Compression } from "./connection.js";
+import type { KafkaMessage } from "./producer.js";
 import { type KafkaServer, startKafka } from "./testing/kafka-server.js";
 import { readTopic } from "./testing/read-topic.js";
 

@@ -1,4 +1,6 @@
 export {
+  type Compression,
+  compressions,
   defaultConsumerDriver,
   defaultProducerDriver,
   driverNames,
@@ -19,8 +21,6 @@ export type {
 } from "./consumer.js";
 export { type KafkaDriver, kafkaDrivers } from "./drivers.js";
 export {
-  type Compression,
-  compressions,
   type KafkaMessage,
   type KafkaProducer,
   type KafkaProducerOptions,

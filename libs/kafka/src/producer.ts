@@ -1,4 +1,4 @@
-import type { KafkaConnection } from "./connection.js";
+import type { Compression, KafkaConnection } from "./connection.js";
 
 /** Sends to topics. What was answered is on all replicas that are in sync (`acks=all`). */
 export interface KafkaProducer {
@@ -23,9 +23,6 @@ export interface KafkaMessage {
   partition?: number | undefined;
   timestampMs?: number | undefined;
 }
-
-export const compressions = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
-export type Compression = (typeof compressions)[number];
 
 export interface KafkaProducerOptions {
   connection: KafkaConnection;

@@ -1,6 +1,7 @@
 import { CompressionTypes, type Message, Partitioners, type Producer } from "kafkajs";
 import { kafkaError } from "../kafka-error.js";
-import type { Compression, KafkaMessage, KafkaProducer, KafkaProducerOptions } from "../producer.js";
+import type { Compression } from "../connection.js";
+import type { KafkaMessage, KafkaProducer, KafkaProducerOptions } from "../producer.js";
 import { createClient } from "./client.js";
 
 const types: Readonly<Record<Compression, CompressionTypes>> = {

@@ -1,6 +1,6 @@
 import { limits } from "@millrace/envelope";
 import { CodedError } from "@millrace/errors";
-import { driverNames, parseBootstrapServers, saslMechanisms } from "@millrace/kafka/connection";
+import { driverNames, isTopicName, parseBootstrapServers, saslMechanisms } from "@millrace/kafka/connection";
 import { hiddenText, secretName, shownValue } from "@millrace/proto";
 import {
   KafkaCommit,
@@ -78,8 +78,7 @@ function checkServers(given: readonly string[]): string[] {
 }
 
 function checkTopic(topic: string): void {
-  const isLegal = /^[A-Za-z0-9._-]+$/.test(topic) && topic !== "." && topic !== "..";
-  if (isLegal && topic.length <= nameCharsMax) return;
+  if (isTopicName(topic)) return;
   const remedy = `Use 1 to ${nameCharsMax} letters, digits, dots, underscores and hyphens.`;
   throw invalid("source.kafka.topic", "is no topic's name", remedy);
 }

@@ -1,18 +1,16 @@
 import { CodedError } from "@millrace/errors";
-import { compressions, parseBootstrapServers, saslMechanisms } from "@millrace/kafka";
+import { compressions, isTopicName, parseBootstrapServers, saslMechanisms } from "@millrace/kafka/connection";
 import { secretName } from "@millrace/proto";
 import type { Connection } from "@millrace/proto/kafka";
 import { type KafkaOutput, KafkaValue } from "@millrace/proto/stream";
 
-/** Kafka's own limit and alphabet. */
-const topicName = /^[A-Za-z0-9._-]{1,249}$/;
 const serversMax = 32;
 const usernameCharsMax = 1_024;
 
 /** A stream's Kafka output with its defaults filled in. Errors: `invalid_argument` with the field. */
 export function completeKafka(given: KafkaOutput): KafkaOutput {
   const field = "stream.outputs.kafka";
-  if (!topicName.test(given.topic) || given.topic === "." || given.topic === "..") {
+  if (!isTopicName(given.topic)) {
     const remedy = "Name a topic of 1 to 249 letters, digits, dots, underscores and hyphens.";
     throw invalid(`${field}.topic`, "is no name of a topic", remedy);
   }

@@ -2,7 +2,7 @@ import { dirname, join } from "node:path";
 import { CodedError, present } from "@millrace/errors";
 import { InferenceSession } from "onnxruntime-node";
 import type { z } from "zod";
-import { readVerifiedFile } from "../model/verified-file.js";
+import { readVerifiedFile } from "@millrace/files";
 import type { ImageModelInfo, ImageModelsLocation, ObjectEntry, SceneEntry } from "./image-entry.js";
 
 type Entry = ObjectEntry | SceneEntry;

@@ -3,7 +3,7 @@ import { CodedError, present } from "@millrace/errors";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { type Sentiment, sentimentHead } from "./sentiment-head.js";
 import { readTextEntry, type TextEntry } from "./text-entry.js";
-import { readVerifiedFile } from "./verified-file.js";
+import { readVerifiedFile } from "@millrace/files";
 import { type WordPiece, wordPiece } from "./word-piece.js";
 
 /**

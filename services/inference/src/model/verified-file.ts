@@ -1,1 +1,0 @@
-export { readVerifiedFile } from "@millrace/files";
