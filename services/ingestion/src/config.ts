@@ -28,7 +28,7 @@ export const ingestionConfig = z.strictObject({
         .default(limits.bulkBytesMax),
       /** Files of a source that are read at once; each holds blocks of a frame and 768 KiB. */
       filesInFlightMax: z.int().min(1).max(64).default(4),
-      /** Appends of one file on their way at once; all sources: 80 MiB at most, and 2 MiB for each. */
+      /** Appends of one file on their way at once; all sources: 80 MiB, 32 of whole files, 2 for each. */
       appendsInFlightMax: z.int().min(1).max(64).default(4),
       /** How long a file must rest until a last line without its line feed counts as complete. */
       settleMs: z.int().min(100).default(5_000),

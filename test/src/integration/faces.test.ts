@@ -3,8 +3,13 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { decodeImage, type Pixels } from "@millrace/images";
-import { facePhoto, pngFile, withCanaries } from "@millrace/images/testing";
-import { createStreamProcessor, type ReceivedMessage, type StreamOptions } from "@millrace/sdk";
+import { enlargedPhoto, facePhoto, pngFile, withCanaries } from "@millrace/images/testing";
+import {
+  createStreamProcessor,
+  type HandledOf,
+  type ReceivedMessage,
+  type StreamOptions,
+} from "@millrace/sdk";
 import { filePlaces, httpPlaces, storedPlaces } from "../system/leaks/collect-places.js";
 import type { Place } from "../system/leaks/find-leaks.js";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
@@ -40,16 +45,25 @@ describe("a photo with a face and a place", () => {
   });
   after(() => system.stop());
 
-  it("is filtered as an image where it comes as a file, whatever its name", async () => {
-    await using stream = await createStreamProcessor("dropped", system.client, plain);
+  it("is filtered as an image where it comes as a large file, whatever its name", async () => {
+    const enrichments = { ...plain.enrichments, objects: true };
+    await using stream = await createStreamProcessor("dropped", system.client, { ...plain, enrichments });
     const path = join(system.inputDir, "dropped");
     await mkdir(path);
-    const seen: Uint8Array[] = [];
-    await stream.onImageMessage(({ imageData }) => void seen.push(imageData)).ready;
-    await writeFile(join(path, "photo.dat"), await withCanaries(await facePhoto(), "jpeg", canary));
+    const seen: HandledOf<"image">[] = [];
+    await stream.onImageMessage((message) => void seen.push(message)).ready;
+    const photo = await withCanaries(await enlargedPhoto(2_000), "jpeg", canary, 100);
+    assert.ok(photo.length > 2 ** 20 && Buffer.from(photo).includes(canary));
+    await writeFile(join(path, "photo.dat"), photo);
     await stream.addFileSource({ path, format: "whole" });
     await until(() => seen.length === 1, "the photo");
-    assert.ok(!Buffer.from(seen[0] ?? []).includes(canary));
+    const [message] = seen;
+    assert.ok(message !== undefined && !Buffer.from(message.imageData).includes(canary));
+    const [face] = message.findings;
+    assert.ok(face?.type === "FACE" && face.box !== undefined);
+    const [was, is] = [await decodeImage(photo), await decodeImage(message.imageData)];
+    assert.ok(detail(is, face.box) < detail(was, face.box) / 4);
+    assert.ok(message.objects.some(({ label }) => label === "person"));
     // What the other tests look for is a leak, and not what was put there.
     await rm(path, { recursive: true });
   });

@@ -10,6 +10,14 @@ export function facePhoto(): Promise<Uint8Array> {
   return readFile(new URL("../../photos/astronaut.jpg", import.meta.url));
 }
 
+/** The photo with a face, so many pixels wide and high: a JPEG. */
+export async function enlargedPhoto(pixels: number): Promise<Uint8Array> {
+  return sharp(await facePhoto())
+    .resize(pixels)
+    .jpeg({ quality: 100 })
+    .toBuffer();
+}
+
 /** The photo, or a part of it, so many pixels wide in the middle of a plain picture: a JPEG. */
 export async function framedPhoto(of: {
   width: number;
@@ -86,12 +94,13 @@ export async function withCanaries(
   photo: Uint8Array,
   format: ImageFormat,
   canary: string,
+  quality = 80,
 ): Promise<Uint8Array> {
   const place = { GPSLatitudeRef: "N", GPSLatitude: "51/1 30/1 3230/100", GPSProcessingMethod: canary };
   const file = await sharp(photo)
     .withExif({ IFD0: { Artist: canary }, IFD3: place })
     .withXmp(`<x:xmpmeta xmlns:x="adobe:ns:meta/"><a>${canary}</a></x:xmpmeta>`)
-    .toFormat(format)
+    .toFormat(format, { quality })
     .toBuffer();
   const note = Buffer.from(`note\0${canary}`, "latin1");
   if (format === "png") {

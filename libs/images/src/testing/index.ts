@@ -2,6 +2,7 @@
 export {
   catPhoto,
   coffeePhoto,
+  enlargedPhoto,
   facePhoto,
   framedPhoto,
   type PngParts,

@@ -11,7 +11,8 @@ export interface FileSourceOptions {
   pattern?: string;
   /**
    * How a file becomes messages. `lines` (default): a line each. `csv`: a row each, as a JSON object of texts
-   * by the names in the first row. `whole`: the file, once it is at rest. What ends in .gz is decoded.
+   * by the names in the first row. `whole`: the file, once it is at rest: an image of up to 8 MiB, a text of
+   * 768 KiB, else data of 4 MiB. What ends in .gz is decoded.
    */
   format?: "lines" | "csv" | "whole";
   /** Between the fields of a CSV file. Default: a comma. */

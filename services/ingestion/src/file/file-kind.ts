@@ -9,11 +9,14 @@ import { createBlockPool } from "./block-pool.js";
 import type { FileFormat } from "./content/open-content.js";
 import { createFileSource, defaultTuning } from "./file-source.js";
 import { lineBatch } from "./lines/line-batch.js";
+import { wholeBytesMax } from "./content/whole-framer.js";
 import { watchDirectory } from "./watch-directory.js";
 import { positionDeltas } from "./lines/line-framer.js";
 
 /** What all sources have on their way to buffer, a small block per source aside. */
 const bytesInFlightMax = 80 * 1024 * 1024;
+/** Files that are one message, besides. */
+const wholeFilesInFlightMax = 4;
 
 /** Directories of line files. */
 export function fileKind({ config, runtime }: { config: IngestionConfig; runtime: Runtime }): SourceKind {
@@ -23,6 +26,13 @@ export function fileKind({ config, runtime }: { config: IngestionConfig; runtime
     readBytes: files.frameBytesMax,
     smallReadBytes: defaultTuning.frames.bodyBytesMax,
     bytesMax: bytesInFlightMax,
+  });
+  // Pieces of a file are put together in the head: of what is not touched there, the system keeps no page.
+  const wholePool = createBlockPool({
+    headBytes: wholeBytesMax,
+    readBytes: wholeBytesMax,
+    smallReadBytes: defaultTuning.frames.bodyBytesMax,
+    bytesMax: wholeFilesInFlightMax * (2 * wholeBytesMax + 1),
   });
 
   const open = (context: SourceContext): SourceReader => {
@@ -70,7 +80,7 @@ export function fileKind({ config, runtime }: { config: IngestionConfig; runtime
           truncatedBytes,
         });
       },
-      pool,
+      pool: format.kind === "whole" ? wholePool : pool,
       tuning: {
         filesInFlightMax: files.filesInFlightMax,
         // Several on their way could overtake each other.

@@ -21,7 +21,7 @@ import {
   type LineFramer,
   type Rejection,
 } from "./lines/line-framer.js";
-import { type FileFormat, openContent, readBound } from "./content/open-content.js";
+import { type FileFormat, messageBytesMax, openContent, readBound } from "./content/open-content.js";
 import { framerOf } from "./lives/framer-of.js";
 import { type DirectoryWatch, pacedWatch } from "./watch-directory.js";
 import { isGzip } from "./content/gzip-bytes.js";
@@ -160,7 +160,8 @@ class PolledDirectory implements FileSource {
       scanMs: () => this.#scanMs,
       onChange: () => this.#nap.abort(),
     });
-    assert(this.#tuning.frames.messageBytesMax <= this.#blocks.headBytes, "a block's head holds a message");
+    const bytesMax = messageBytesMax(options.format, this.#tuning.frames);
+    assert(bytesMax <= this.#blocks.headBytes, "a block's head holds a message");
   }
 
   start(): void {

@@ -22,8 +22,8 @@ interface Appended {
 }
 
 /** Large blocks of 1 MiB, and small ones of the same size. */
-export function createPool(blocks: number): BlockPool {
-  const { messageBytesMax: headBytes, bodyBytesMax: readBytes } = defaultFrameLimits;
+export function createPool(blocks: number, headBytes = defaultFrameLimits.messageBytesMax): BlockPool {
+  const { bodyBytesMax: readBytes } = defaultFrameLimits;
   const bytesMax = blocks * (headBytes + readBytes + 1);
   return createBlockPool({ headBytes, readBytes, smallReadBytes: readBytes, bytesMax });
 }

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { appendFile, mkdir, rename, symlink, writeFile } from "node:fs/promises";
 import test from "node:test";
 import { gzipSync } from "node:zlib";
+import { limits } from "@millrace/envelope";
 import { Kind } from "@millrace/proto/batch";
-import { eventually, setUp } from "../testing.js";
+import { createPool, eventually, setUp } from "../testing.js";
+import { wholeBytesMax } from "./whole-framer.js";
 
 const csv = { kind: "csv", delimiter: 44 } as const;
 
@@ -94,15 +96,16 @@ test("a bomb is refused while it is decoded", async (t) => {
   assert.equal(texts().length, 0);
 });
 
-test("a whole file is one message, text or data, once it is at rest; one too long is rejected", async (t) => {
-  const { path, source, appended, buffer } = await setUp(t, {}, { format: { kind: "whole" }, pattern: "*" });
+const wholeFiles = { format: { kind: "whole" }, pattern: "*", pool: createPool(8, wholeBytesMax) } as const;
+
+test("a whole file is one message, text, data or image, once it is at rest", async (t) => {
+  const { path, source, appended } = await setUp(t, {}, wholeFiles);
   await writeFile(path("a.txt"), "one\ntwo");
   await writeFile(path("b.bin"), Buffer.from([1, 0, 0xff]));
-  await writeFile(path("c.txt"), "z".repeat(2_000_000));
   await writeFile(path("d.txt.gz"), gzipSync("packed"));
   await writeFile(path("e.txt"), Buffer.from([0xff, 0xd8, 0xff, 0xe0, 0x0a]));
   source.start();
-  await eventually("all", () => appended.length === 4 && buffer.reasons.length === 1);
+  await eventually("all", () => appended.length === 4);
   const found = appended.map(({ name, text, kind }) => [name, text.length, kind]).sort();
   assert.deepEqual(found, [
     ["a.txt", 7, Kind.KIND_TEXT],
@@ -110,10 +113,57 @@ test("a whole file is one message, text or data, once it is at rest; one too lon
     ["d.txt.gz", 6, Kind.KIND_TEXT],
     ["e.txt", appended.find(({ name }) => name === "e.txt")?.text.length, Kind.KIND_IMAGE],
   ]);
-  assert.deepEqual(buffer.reasons, ["a file is above the size limit of a message"]);
   await appendFile(path("a.txt"), "more");
   await eventually("it is another message", () => appended.length === 5);
   assert.deepEqual([appended[4]?.text, appended[4]?.from], ["one\ntwomore", 0]);
+});
+
+/** Bytes that begin as said and hold no two equal pieces. */
+function filled(bytes: number, start: string): Buffer {
+  const content = Buffer.alloc(bytes);
+  for (let at = 0; at + 4 <= bytes; at += 4) content.writeUInt32LE(at, at);
+  content.write(start, "latin1");
+  return content;
+}
+
+test("large files pass whole up to the limit of their kind, also read in small pieces", async (t) => {
+  const { path, source, appended, buffer } = await setUp(t, {}, wholeFiles);
+  const files: [string, Buffer, Kind][] = [
+    ["a.jpg", filled(limits.imageBytesMax, "\xff\xd8\xff"), Kind.KIND_IMAGE],
+    ["b.bin", filled(limits.dataBytesMax, "\0"), Kind.KIND_DATA],
+    ["c.txt", Buffer.alloc(limits.messageBytesMax, "é"), Kind.KIND_TEXT],
+  ];
+  for (const [name, content] of files) await writeFile(path(name), content);
+  source.start();
+  await eventually("all", () => appended.length === 3);
+  appended.sort((one, other) => (one.name < other.name ? -1 : 1));
+  for (const [index, [name, content, kind]] of files.entries()) {
+    const { text, ...found } = appended[index] ?? assert.fail(name);
+    assert.deepEqual([found.name, found.kind, found.to], [name, kind, content.length]);
+    assert.ok(text === content.toString(), name);
+  }
+  assert.deepEqual(buffer.reasons, []);
+});
+
+test("a file above the limit of its kind is rejected with what to do, others pass", async (t) => {
+  const { path, source, rows, buffer } = await setUp(t, {}, wholeFiles);
+  await writeFile(path("a.jpg"), filled(limits.imageBytesMax + 1, "\xff\xd8\xff"));
+  await writeFile(path("b.bin"), filled(limits.dataBytesMax + 1, "\0"));
+  await writeFile(path("c.txt"), "z".repeat(limits.messageBytesMax + 1));
+  // Cut in the middle of a letter it is text all the same.
+  await writeFile(path("d.txt"), `x${"é".repeat(wholeBytesMax / 2)}`);
+  await writeFile(path("e.txt"), "short");
+  source.start();
+  await eventually("all", () => buffer.reasons.length === 4 && rows().length === 1);
+  const text = "a text file is above 768 KiB: take it by lines, or with onLargeFile of the SDK";
+  assert.deepEqual(buffer.reasons.sort(), [
+    "a data file is above 4 MiB: take it with onLargeFile of the SDK",
+    text,
+    text,
+    "an image file is above 8 MiB: make it smaller",
+  ]);
+  assert.deepEqual(rows(), ["short"]);
+  await eventually("drained", () => source.drained());
 });
 
 test("a link out of the directory is not followed, at any depth", async (t) => {

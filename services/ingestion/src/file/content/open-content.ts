@@ -4,7 +4,7 @@ import { createLineFramer, type FrameLimits, type LineFramer } from "../lines/li
 import type { TrackedFile } from "../tracked-file.js";
 import { createCsvFramer, readHeader } from "./csv-framer.js";
 import { decodedSize, isGzip, openGzip } from "./gzip-bytes.js";
-import { createWholeFramer } from "./whole-framer.js";
+import { createWholeFramer, wholeBytesMax } from "./whole-framer.js";
 
 /** How a file's bytes become messages. */
 export type FileFormat =
@@ -46,6 +46,9 @@ const csvBytesMax = 1024 * 1024;
 
 export const readBound = ({ kind }: FileFormat): { readBytesMax?: number } =>
   kind === "csv" ? { readBytesMax: csvBytesMax } : {};
+
+export const messageBytesMax = ({ kind }: FileFormat, limits: FrameLimits): number =>
+  kind === "whole" ? wholeBytesMax : limits.messageBytesMax;
 
 /** Undefined: what it begins with is not complete. */
 export async function createFramer(

@@ -27,8 +27,8 @@ export enum FileFormat {
   /** FILE_FORMAT_CSV - A row is a message, a JSON object of texts by the names in the first row. Default pattern *.csv */
   FILE_FORMAT_CSV = 2,
   /**
-   * FILE_FORMAT_WHOLE - A file is a message once it has come to rest: an image, text where it is
-   * UTF-8, else data. Default pattern *
+   * FILE_FORMAT_WHOLE - A file is a message once it has come to rest: an image of up to 8 MiB, text of up to 768 KiB where it is UTF-8, else
+   * data of up to 4 MiB. Default pattern *
    */
   FILE_FORMAT_WHOLE = 3,
   UNRECOGNIZED = -1,
