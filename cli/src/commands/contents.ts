@@ -8,35 +8,60 @@ interface ContentsFlags extends ClientOptions {
   maxResults?: number;
 }
 
-/** `millrace contents <stream> <source-id>`: what an artifact holds, the oldest first. */
+/** `millrace contents <stream> [source-id]`: a stream's artifacts, or what one holds, the oldest first. */
 export function contentsCommand(world: World): Command {
   const command = new Command("contents")
-    .description("list what an artifact holds, or delete one of its contents")
+    .description("list a stream's artifacts, or what one of them holds")
     .argument("<stream>", "the stream's name")
-    .argument("<source-id>", "what the artifact is about")
+    .argument("[source-id]", "what the artifact is about; without it the artifacts are listed")
     .option("--delete <id>", "delete this content instead")
-    .option("-n, --max-results <count>", "end after so many contents", parseCount(1_000_000_000));
-  return withClientOptions(command).action(async (stream: string, sourceId: string, flags: ContentsFlags) => {
-    const { output, signal } = world;
-    await withClient(flags, world, async (client) => {
-      await using processor = await attachStreamProcessor(stream, client);
-      const artifact = await processor.getOrCreateArtifact(sourceId);
-      if (flags.delete !== undefined) {
+    .option("-n, --max-results <count>", "end after so many", parseCount(1_000_000_000));
+  return withClientOptions(command).action(
+    async (stream: string, sourceId: string | undefined, flags: ContentsFlags) => {
+      const { output, signal } = world;
+      await withClient(flags, world, async (client) => {
+        await using processor = await attachStreamProcessor(stream, client);
+        if (sourceId === undefined) {
+          if (flags.delete !== undefined) {
+            return command.error("error: --delete needs the source id of the content's artifact");
+          }
+          return print(
+            processor.listArtifacts({ signal }),
+            world,
+            flags,
+            ({ id, sourceId: about }) => `${id}  ${about}`,
+          );
+        }
+        const artifact = await processor.getOrCreateArtifact(sourceId);
+        if (flags.delete === undefined) {
+          return print(
+            artifact.list({ signal }),
+            world,
+            flags,
+            ({ id, message }) => `${id}  ${renderMessage(message)}`,
+          );
+        }
         const deleted = await artifact.delete(flags.delete);
         output.notice(
           deleted ? `Content ${flags.delete} is deleted.` : `There was no content ${flags.delete}.`,
         );
-        return;
-      }
-      let left = flags.maxResults ?? Number.POSITIVE_INFINITY;
-      for await (const content of artifact.list({ signal })) {
-        const { id, message } = content;
-        await (flags.json === true ? output.json(content) : output.line(`${id}  ${renderMessage(message)}`));
-        left -= 1;
-        if (left === 0) break;
-      }
-    });
-  });
+      });
+    },
+  );
+}
+
+async function print<Item extends object>(
+  items: AsyncIterable<Item>,
+  { output }: World,
+  { json, maxResults = Number.POSITIVE_INFINITY }: ContentsFlags,
+  render: (item: Item) => string,
+): Promise<void> {
+  let left = maxResults;
+  for await (const item of items) {
+    await (json === true ? output.json(item) : output.line(render(item)));
+    left -= 1;
+    if (left === 0) break;
+  }
 }
 
 /** `millrace anonymize <stream> <id>`: cleans a content that is stored already. */

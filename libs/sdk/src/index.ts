@@ -46,7 +46,13 @@ export type {
   Artifact,
   ArtifactSearchOptions,
 } from "./stream/artifact.js";
-export type { ContentSentiment, ListOptions, StoredContent } from "./stream/contents.js";
+export type {
+  ArtifactInfo,
+  ContentSentiment,
+  ListArtifactsOptions,
+  ListOptions,
+  StoredContent,
+} from "./stream/contents.js";
 export type { AddedImage, AddImageOptions } from "./stream/add-image.js";
 export type { FileSourceOptions } from "./stream/file-source.js";
 export type { SourceHandle, SourceStatus } from "./stream/source-handle.js";

@@ -21,7 +21,7 @@ import { analyzeSentiment, type AnalyzeParts } from "./handlers/content/analyze-
 import { anonymizeContent, type AnonymizeParts } from "./handlers/privacy/anonymize-content.js";
 import { anonymizeText, detectText, type TextParts } from "./handlers/privacy/anonymize-text.js";
 import { deleteArtifact, deleteContent, type DeleteParts } from "./handlers/content/delete-content.js";
-import { listContents, type ListParts } from "./handlers/content/list-contents.js";
+import { listArtifacts, listContents, type ListParts } from "./handlers/content/list-contents.js";
 import { type LetterParts, listDeadLetters } from "./handlers/dead-letter/list-dead-letters.js";
 import { getDeadLetter } from "./handlers/dead-letter/get-dead-letter.js";
 import { discardDeadLetters, redriveDeadLetters } from "./handlers/dead-letter/redrive-dead-letters.js";
@@ -219,6 +219,7 @@ function contentServices(api: Api): GrpcService[] {
         addText: serveUnary(`${artifacts}/AddText`, api, addText(api)),
         addImage: serveUpload(`${artifacts}/AddImage`, api, addImage(api)),
         getContent: serveUnary(`${artifacts}/GetContent`, api, getContent(api)),
+        listArtifacts: serveUnary(`${artifacts}/ListArtifacts`, api, listArtifacts(api)),
         listContents: serveUnary(`${artifacts}/ListContents`, api, listContents(api)),
         deleteContent: serveUnary(`${artifacts}/DeleteContent`, api, deleteContent(api)),
         deleteArtifact: serveUnary(`${artifacts}/DeleteArtifact`, api, deleteArtifact(api)),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import test, { after, before } from "node:test";
 import { Client, Metadata, type ServiceError } from "@grpc/grpc-js";
-import { ArtifactServiceClient } from "@millrace/proto/artifact";
+import { ArtifactServiceClient, ListArtifactsRequest } from "@millrace/proto/artifact";
 import { PublishRequest, PublishServiceClient } from "@millrace/proto/message";
 import { SearchRequest, SearchServiceClient } from "@millrace/proto/search";
 import { type GetSourceResponse, Source, SourceServiceClient, SourceState } from "@millrace/proto/source";
@@ -259,6 +259,14 @@ test("artifacts need a stream that keeps them, and a service that is away is nam
     answer((done) => artifacts.getContent({ stream: "kept", artifact, contentId: id }, done));
   await assert.rejects(content("*"), { code: "invalid_argument", field: "artifact" });
   await assert.rejects(content(id), { code: "not_found", field: "content_id" });
+  const list = (fields: object) =>
+    answer((done) =>
+      artifacts.listArtifacts(ListArtifactsRequest.fromPartial({ stream: "kept", ...fields }), done),
+    );
+  assert.deepEqual(await list({}), { artifacts: [], nextPageToken: "" });
+  await assert.rejects(list({ stream: "plain" }), { code: "failed_precondition", field: "stream" });
+  await assert.rejects(list({ pageSize: 1_001 }), { code: "invalid_argument", field: "page_size" });
+  await assert.rejects(list({ pageToken: "c1" }), { code: "invalid_argument", field: "page_token" });
 });
 
 test("a search that fails does not say what was searched for", async () => {

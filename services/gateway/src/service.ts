@@ -49,6 +49,7 @@ import type { AnonymizeParts } from "./handlers/privacy/anonymize-content.js";
 import type { TextParts } from "./handlers/privacy/anonymize-text.js";
 import type { DeleteParts } from "./handlers/content/delete-content.js";
 import type { ArtifactParts } from "./handlers/content/get-artifact.js";
+import type { PageLimits } from "./handlers/content/list-contents.js";
 import type { StatusParts } from "./handlers/stream/get-status.js";
 import type { SearchParts } from "./handlers/content/search-text.js";
 import { triggersOnBroker } from "./trigger-services.js";
@@ -190,11 +191,12 @@ function onBroker(broker: Broker, now: () => number) {
     purgeSource: (of: { tenant: string; stream: string; id: string }) => purgeSource(broker, of),
     readContent: (of: { tenant: string; stream: string; artifact: string; content: string }) =>
       readLast(broker, "CONTENT", subjects.content(of.tenant, of.stream, of.artifact, of.content)),
-    readContents: (
-      of: { tenant: string; stream: string; artifact: string },
-      page: { after: number; countMax: number; bytesMax: number },
-    ) => {
+    readContents: (of: { tenant: string; stream: string; artifact: string }, page: PageLimits) => {
       const filter = subjects.content(of.tenant, of.stream, of.artifact, "*");
+      return readPage(broker, { jetStream: "CONTENT", filter, ...page });
+    },
+    readArtifacts: (of: { tenant: string; stream: string }, page: PageLimits) => {
+      const filter = subjects.artifact(of.tenant, of.stream, "*");
       return readPage(broker, { jetStream: "CONTENT", filter, ...page });
     },
     countBatches: (of: { tenant: string; stream: string }) =>

@@ -60,6 +60,46 @@ describe("an artifact's contents", () => {
     });
   });
 
+  it("are found by the list of their artifacts, which names each as long as it holds one", async () => {
+    await using processor = await createStreamProcessor("named", system.client, {
+      enrichments: { embeddings: false, sentiment: false },
+    });
+    const add = async (sourceId: string): Promise<string> => {
+      const artifact = await processor.getOrCreateArtifact(sourceId);
+      return (await artifact.addText("a note", { processImmediately: true })).id;
+    };
+    const listed = async (): Promise<string[]> => {
+      const found: string[] = [];
+      for await (const { sourceId, id, stream } of processor.listArtifacts({ pageSize: 2 })) {
+        const { id: known } = await processor.getOrCreateArtifact(sourceId);
+        assert.deepEqual([id, stream], [known, "named"]);
+        found.push(sourceId);
+      }
+      return found;
+    };
+    const first = await add("desk");
+    for (const sourceId of ["lamp", "desk", "anna@example.com", "door", "shelf"]) await add(sourceId);
+    const [, , pseudonym = "", ...rest] = await listed();
+    assert.ok(!pseudonym.includes("anna") && pseudonym !== "");
+    assert.deepEqual(rest, ["door", "shelf"]);
+    const desk = await processor.getOrCreateArtifact("desk");
+    await desk.delete(first);
+    await (await processor.getOrCreateArtifact("lamp")).clear();
+    assert.deepEqual(await listed(), ["desk", pseudonym, "door", "shelf"]);
+    for await (const { id } of desk.list()) await desk.delete(id);
+    await add("lamp");
+    await add("desk");
+    assert.deepEqual(await listed(), [pseudonym, "door", "shelf", "lamp", "desk"]);
+    const tooLarge = processor.listArtifacts({ pageSize: 1_001 })[Symbol.asyncIterator]();
+    await assert.rejects(tooLarge.next(), { code: "invalid_argument", field: "pageSize" });
+    await using bare = await createStreamProcessor("bare", system.client, { outputs: { artifacts: false } });
+    const none = bare.listArtifacts();
+    await assert.rejects(none[Symbol.asyncIterator]().next(), {
+      code: "failed_precondition",
+      field: "stream",
+    });
+  });
+
   it("are gone from artifact, index and the broker's disk once they are deleted", async () => {
     await using processor = await createStreamProcessor("deleted", system.client, {});
     const artifact = await processor.getOrCreateArtifact("desk");
@@ -254,9 +294,11 @@ describe("an artifact's contents", () => {
       await run("contents", "typed", "desk"),
       new RegExp(`^${id} .* from vqtyped@example.com`, "m"),
     );
+    assert.equal(await run("contents", "typed"), `${artifact.id}  desk\n`);
     assert.match(await run("anonymize", "typed", id), /Replaced: EMAIL\. Results rewritten: 1\./);
     assert.match(await run("contents", "typed", "desk"), /from \[EMAIL\]/);
     assert.match(await run("contents", "typed", "desk", "--delete", id), /is deleted/);
+    assert.equal(await run("contents", "typed", "-n", "1"), "");
     assert.doesNotMatch(await run("contents", "typed", "desk"), new RegExp(id));
   });
 

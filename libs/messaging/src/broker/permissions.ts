@@ -235,7 +235,7 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     // What it keeps of contents goes, or is rewritten, when it is asked to.
     direct("CONTENT"),
     erase("CONTENT", "RESULT"),
-    publishTo("rewrite.>"),
+    publishTo("rewrite.>", "artifact.>"),
     // It keeps the letters of the clean side; each stage handles its own again.
     direct("DLQ"),
     erase("DLQ"),

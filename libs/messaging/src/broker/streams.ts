@@ -81,7 +81,7 @@ export const streamPlans: readonly StreamPlan[] = [
     maxAge: hours(7 * 24),
   },
   {
-    ...plan("CONTENT", ["content.>", "rewrite.>"], {
+    ...plan("CONTENT", ["content.>", "rewrite.>", "artifact.>"], {
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.New,
       share: 0.1,

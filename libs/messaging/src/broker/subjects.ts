@@ -73,6 +73,9 @@ export const subjects = {
   event: (tenant: string, stream: string, type: string): string => `event.${tenant}.${stream}.${type}`,
   content: (tenant: string, stream: string, artifact: string, content: string): string =>
     `content.${tenant}.${stream}.${artifact}.${content}`,
+  /** Stored once, with the first content. */
+  artifact: (tenant: string, stream: string, artifact: string): string =>
+    `artifact.${tenant}.${stream}.${artifact}`,
   /** What takes the place of a content, while the content is erased. */
   rewrite: (tenant: string, stream: string, artifact: string, content: string): string =>
     `rewrite.${tenant}.${stream}.${artifact}.${content}`,

@@ -5,6 +5,7 @@ import { setImmediate } from "node:timers/promises";
 import { RetentionPolicy } from "@nats-io/jetstream";
 import type { NatsServer } from "../testing/nats-server.js";
 import { natsWorkbench } from "../testing/workbench.js";
+import { eraseStored, readLastStored } from "../state/stored.js";
 import { createPublisher } from "./publisher.js";
 
 const bench = natsWorkbench();
@@ -66,6 +67,19 @@ test("a write that expects another last sequence number is aborted", async () =>
   const { seq } = await publisher.publish({ ...content, id: "cas-1", expectLastSeq: 0 });
   await assert.rejects(publisher.publish({ ...content, id: "cas-2", expectLastSeq: 0 }), { code: "aborted" });
   await publisher.publish({ ...content, id: "cas-3", expectLastSeq: seq });
+});
+
+test("what keeps the first leaves it there, and is stored once that is gone", async () => {
+  const broker = await bench.connect("output");
+  const publisher = createPublisher(broker);
+  const of = { subject: "artifact.default.s.a", keepsFirst: true };
+  const first = await publisher.publish({ ...of, data: Buffer.from("1"), id: "first-1" });
+  const second = await publisher.publish({ ...of, data: Buffer.from("2"), id: "first-2" });
+  assert.deepEqual([first.duplicate, second.duplicate], [false, true]);
+  assert.equal((await readLastStored(broker, "CONTENT", of.subject))?.seq, first.seq);
+  await eraseStored(broker, "CONTENT", first.seq);
+  const third = await publisher.publish({ ...of, data: Buffer.from("3"), id: "first-3" });
+  assert.equal((await readLastStored(broker, "CONTENT", of.subject))?.seq, third.seq);
 });
 
 test("a broker that hangs makes the outcome unknown; the same id later finds what was stored", async () => {

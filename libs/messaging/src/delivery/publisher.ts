@@ -16,6 +16,8 @@ export interface Outgoing {
   ttlSeconds?: number;
   /** Compare-and-set: the last sequence number of the subject. */
   expectLastSeq?: number;
+  /** Where the subject has a message, that one stays, and this is a duplicate. */
+  keepsFirst?: boolean;
 }
 
 export interface Published {
@@ -45,17 +47,18 @@ const tooLarge = 10054;
 /** Words of the client when a message is above the server's `max_payload`: it never leaves the process. */
 const overPayload = /max_payload/;
 
+const alreadyThere: Published = { jetStream: "", seq: 0, duplicate: true };
+
 export function createPublisher(broker: Broker): Publisher {
   const attempt = async (message: Outgoing): Promise<Published> => {
     const headers = tracedHeaders();
     if (message.ttlSeconds !== undefined) headers.set("Nats-TTL", `${message.ttlSeconds}s`);
+    const expectLastSeq = message.keepsFirst === true ? 0 : message.expectLastSeq;
     const ack = await broker.js.publish(message.subject, message.data, {
       msgID: message.id,
       headers,
       timeout: tryTimeoutMs,
-      ...(message.expectLastSeq === undefined
-        ? {}
-        : { expect: { lastSubjectSequence: message.expectLastSeq } }),
+      ...(expectLastSeq === undefined ? {} : { expect: { lastSubjectSequence: expectLastSeq } }),
     });
     return { jetStream: ack.stream, seq: ack.seq, duplicate: ack.duplicate };
   };
@@ -65,6 +68,7 @@ export function createPublisher(broker: Broker): Publisher {
         return await attempt(message);
       } catch (caught) {
         const error = publishError(caught, message.subject);
+        if (error.code === "aborted" && message.keepsFirst === true) return alreadyThere;
         if (error.code !== "unavailable" || tried >= tries) throw error;
         broker.log.warn("publish outcome unknown, trying again", { tried, error: String(error.cause) });
       }

@@ -30,6 +30,7 @@ export async function purgeKept(broker: Broker, { tenant, stream }: StreamOf): P
     ["EVENTS", subjects.event(tenant, stream, "*")],
     ["CONTENT", subjects.contentsOf(tenant, stream)],
     ["CONTENT", subjects.rewritesOf(tenant, stream)],
+    ["CONTENT", subjects.artifact(tenant, stream, "*")],
     ["EMBEDDINGS", subjects.embeddingsOf(tenant, stream)],
     [`KV_${buckets.ledger}`, `$KV.${buckets.ledger}.*.${tenant}.${stream}.>`],
     [`KV_${buckets.reports}`, `$KV.${buckets.reports}.${tenant}.${stream}.>`],

@@ -26,6 +26,20 @@ export interface ListOptions {
   signal?: AbortSignal;
 }
 
+/** An artifact of a list; `getOrCreateArtifact` takes its source id. */
+export interface ArtifactInfo {
+  id: string;
+  stream: string;
+  /** As privacy let it pass. */
+  sourceId: string;
+}
+
+export interface ListArtifactsOptions {
+  /** Artifacts fetched at once, at most 1000. Default 100. */
+  pageSize?: number;
+  signal?: AbortSignal;
+}
+
 export interface ContentSentiment {
   label: "negative" | "neutral" | "positive";
   /** -1 to 1. */
@@ -62,6 +76,26 @@ export async function* listContents(
       { attempted: "list contents", ...(signal !== undefined && { signal }) },
     );
     yield* page.contents.map(toContent);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+}
+
+export async function* listArtifacts(
+  channel: Channel,
+  stream: string,
+  options: ListArtifactsOptions,
+): AsyncGenerator<ArtifactInfo, void, undefined> {
+  checkKeys(options, ["pageSize", "signal"], "");
+  const { pageSize = 100, signal } = options;
+  checkCount(pageSize, "pageSize", [1, 1_000]);
+  let pageToken = "";
+  do {
+    const page = await channel.unary(
+      ArtifactServiceService.listArtifacts,
+      { stream, pageSize, pageToken },
+      { attempted: `list the artifacts of ${stream}`, ...(signal !== undefined && { signal }) },
+    );
+    yield* page.artifacts;
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
 }

@@ -13,6 +13,7 @@ import { notifyChannel } from "../trigger/triggers.js";
 import { subscribe, type SubscribeOptions, type Subscription } from "../receive/subscription.js";
 import { MillraceError } from "../rpc/millrace-error.js";
 import { type Artifact, getOrCreateArtifact } from "./artifact.js";
+import { type ArtifactInfo, listArtifacts, type ListArtifactsOptions } from "./contents.js";
 import { addFileSource, type FileSourceOptions } from "./file-source.js";
 import {
   checkCreateOptions,
@@ -65,6 +66,8 @@ export interface StreamProcessor extends AsyncDisposable, DerivedCalls, Omit<Han
    */
   replay(options: ReplayOptions): Promise<ReplayProgress>;
   getOrCreateArtifact(sourceId: string): Promise<Artifact>;
+  /** Those that hold contents, in the order of their first ones, page by page as they are read. */
+  listArtifacts(options?: ListArtifactsOptions): AsyncIterable<ArtifactInfo>;
   /**
    * Finds and replaces personal data in a content that is stored already, by every detector: in artifact,
    * results and index, whose old bytes are overwritten. Subscribers get the message again under its id.
@@ -208,6 +211,7 @@ function processor(client: MillraceClient, settings: StreamInfo, options: Proces
     },
     replay: (replayOptions) => replay(channel, stream, replayOptions),
     getOrCreateArtifact: (sourceId) => getOrCreateArtifact(channel, { stream, sourceId, ready }),
+    listArtifacts: (listOptions = {}) => listArtifacts(channel, stream, listOptions),
     findSimilarContent: (content, similar = {}) =>
       findSimilarContent(channel, content, { ...similar, streams: [stream] }),
     anonymizeContent: (content) => anonymizeContent(channel, stream, content),

@@ -142,6 +142,10 @@ function artifactService(answer: Answer, upload: Uploaded): ArtifactServiceServe
       content: undefined,
     })),
     getContent: answer("getContent", () => ({ content })),
+    listArtifacts: answer("listArtifacts", ({ stream, pageToken }) => ({
+      artifacts: [{ id: pageToken === "" ? "a1" : "a2", stream, sourceId: "s1" }],
+      nextPageToken: pageToken === "" ? "more" : "",
+    })),
     listContents: answer("listContents", ({ pageToken }) => ({
       contents: [{ ...content, id: pageToken === "" ? "c1" : "c2" }],
       nextPageToken: pageToken === "" ? "more" : "",

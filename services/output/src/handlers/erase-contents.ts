@@ -1,5 +1,6 @@
+import { deriveId } from "@millrace/envelope";
 import { present } from "@millrace/errors";
-import { type Stored, type StoredPage, subjects } from "@millrace/messaging";
+import { type Outgoing, type Published, type Stored, type StoredPage, subjects } from "@millrace/messaging";
 import { StoredContent } from "@millrace/proto/artifact";
 import type { EraseRequest, EraseResponse, ReplaceVectorRequest } from "@millrace/proto/work";
 
@@ -16,6 +17,7 @@ export interface EraseParts {
   readLast(subject: string): Promise<Stored | undefined>;
   readPage(filter: string, limits: { countMax: number; bytesMax: number }): Promise<StoredPage>;
   erase(seq: number): Promise<boolean>;
+  publish(message: Outgoing): Promise<Published>;
   /** Asks the index; of a content that has none, nothing is there to replace. */
   replaceVector(request: ReplaceVectorRequest): Promise<void>;
 }
@@ -32,6 +34,7 @@ export const eraseContents =
       const found = await parts.readLast(subjects.content(tenant, stream, artifact, contentId));
       if (found === undefined) return { erased: 0, more: false };
       await eraseOne(parts, request, found);
+      await forgetEmpty(parts, request);
       return { erased: 1, more: false };
     }
     const { messages, more } = await parts.readPage(
@@ -42,8 +45,25 @@ export const eraseContents =
       const some = messages.slice(at, at + inFlightMax);
       await Promise.all(some.map((found) => eraseOne(parts, request, found)));
     }
+    if (!more) await forgetEmpty(parts, request);
     return { erased: messages.length, more };
   };
+
+/** An artifact is listed as long as it has contents. */
+async function forgetEmpty(parts: EraseParts, { tenant, stream, artifact }: EraseRequest): Promise<void> {
+  const contents = subjects.content(tenant, stream, artifact, "*");
+  const isEmpty = async (): Promise<boolean> =>
+    (await parts.readPage(contents, { countMax: 1, bytesMax: 1 })).messages.length === 0;
+  if (!(await isEmpty())) return;
+  const subject = subjects.artifact(tenant, stream, artifact);
+  const known = await parts.readLast(subject);
+  if (known === undefined) return;
+  await parts.erase(known.seq);
+  if (await isEmpty()) return;
+  // A content was stored meanwhile, and found its artifact there.
+  const id = deriveId("artifact", subject, String(known.seq));
+  await parts.publish({ subject, data: known.data, id, keepsFirst: true });
+}
 
 /** The content last: as long as it is there, an erasure that broke off is found and done again. */
 async function eraseOne(

@@ -60,7 +60,10 @@ export async function readStoredContent(
 }
 
 /** The stream, if it keeps artifacts. Errors: `failed_precondition`. */
-export async function artifactStream({ tenant, find }: ArtifactParts, name: string): Promise<Stream> {
+export async function artifactStream(
+  { tenant, find }: Pick<ArtifactParts, "tenant" | "find">,
+  name: string,
+): Promise<Stream> {
   const stream = await requireStream(find, { tenant, name });
   if (stream.outputs?.artifacts === true) return stream;
   throw new CodedError("failed_precondition", `use artifacts: stream ${name} keeps none`, {
