@@ -51,7 +51,7 @@ test("each bad setting is refused by its field", () => {
     ["source_id", { sourceId: "a\nb" }],
     ["tls.ca", { tls: { ca: text("no pem") } }],
     ["tls.ca", { tls: { ca: secret("../ca") } }],
-    ["tls", { tls: { cert: secret("cert") } }],
+    ["tls.key", { tls: { cert: secret("cert") } }],
     ["sasl.mechanism", { sasl: { ...sasl, mechanism: "gssapi" } }],
     ["sasl.username", { sasl: { ...sasl, username: undefined } }],
     ["sasl.password", { sasl: { ...sasl, password: text("") } }],

@@ -1,24 +1,16 @@
 import { limits } from "@millrace/envelope";
-import { CodedError } from "@millrace/errors";
-import { driverNames, isTopicName, parseBootstrapServers, saslMechanisms } from "@millrace/kafka/connection";
-import { hiddenText, secretName, shownValue } from "@millrace/proto";
-import {
-  KafkaCommit,
-  type KafkaSasl,
-  type KafkaSource,
-  KafkaStart,
-  type KafkaTls,
-  type Value,
-} from "@millrace/proto/source";
+import { driverNames, isTopicName } from "@millrace/kafka/connection";
+import { shownValue } from "@millrace/proto";
+import { KafkaCommit, type KafkaSource, KafkaStart, type Value } from "@millrace/proto/source";
+import { completeConnection } from "../kafka/connection-settings.js";
 import { type CompletedKind, invalid } from "./completed-kind.js";
 
-const serversMax = 32;
 const nameCharsMax = 249;
 const groupCharsMax = 256;
-const pemBytesMax = 64 * 1024;
 
 export function completeKafkaSource(given: KafkaSource): CompletedKind {
-  const bootstrapServers = checkServers(given.bootstrapServers);
+  const place = { at: "source.kafka", suffix: "", owner: "ingestion", invalid } as const;
+  const { bootstrapServers, mechanism } = completeConnection(given, place);
   checkTopic(given.topic);
   if (given.consumerGroup.length > groupCharsMax || !/^[^\s\0-\x1f\x7f]+$/.test(given.consumerGroup)) {
     const remedy = `Name one with 1 to ${groupCharsMax} characters, none of them a blank.`;
@@ -39,8 +31,7 @@ export function completeKafkaSource(given: KafkaSource): CompletedKind {
   if (commit !== KafkaCommit.KAFKA_COMMIT_DURABLE && commit !== KafkaCommit.KAFKA_COMMIT_OUT) {
     throw invalid("source.kafka.commit", "is not known", "Use KAFKA_COMMIT_DURABLE or KAFKA_COMMIT_OUT.");
   }
-  if (given.tls !== undefined) checkTls(given.tls);
-  const sasl = given.sasl === undefined ? undefined : checkSasl(given.sasl);
+  const sasl = given.sasl && { ...given.sasl, mechanism };
   const value: KafkaSource = { ...given, bootstrapServers, start, commit, sasl };
   return { kind: { $case: "kafka", value }, identity: identityOf(value) };
 }
@@ -68,66 +59,8 @@ function identityOf({ bootstrapServers, topic, consumerGroup, ...rest }: KafkaSo
   return [JSON.stringify({ ...parts, servers: bootstrapServers.toSorted() })];
 }
 
-function checkServers(given: readonly string[]): string[] {
-  const field = "source.kafka.bootstrap_servers";
-  const servers = parseBootstrapServers(given.join(","), field);
-  if (servers.length > serversMax) {
-    throw invalid(field, `has ${servers.length} entries`, `Name at most ${serversMax} brokers.`);
-  }
-  return servers;
-}
-
 function checkTopic(topic: string): void {
   if (isTopicName(topic)) return;
   const remedy = `Use 1 to ${nameCharsMax} letters, digits, dots, underscores and hyphens.`;
   throw invalid("source.kafka.topic", "is no topic's name", remedy);
-}
-
-function checkTls(tls: KafkaTls): void {
-  const field = "source.kafka.tls";
-  for (const name of ["ca", "cert", "key"] as const) {
-    const value = tls[name];
-    if (value === undefined) continue;
-    checkValue(value, `${field}.${name}`, pemBytesMax);
-    if (value.kind?.$case === "text" && !value.kind.value.includes("-----BEGIN ")) {
-      throw invalid(
-        `${field}.${name}`,
-        "is not in PEM",
-        "Give the text of the PEM file, or a secret's name.",
-      );
-    }
-  }
-  if ((tls.cert === undefined) !== (tls.key === undefined)) {
-    throw invalid(field, "has a certificate or a key without the other", "Give both, or neither.");
-  }
-}
-
-function checkSasl(sasl: KafkaSasl): KafkaSasl {
-  const field = "source.kafka.sasl";
-  const mechanism = sasl.mechanism.toLowerCase();
-  if (!saslMechanisms.some((name) => name === mechanism)) {
-    throw invalid(`${field}.mechanism`, "is not known", `Use one of ${saslMechanisms.join(", ")}.`);
-  }
-  checkValue(sasl.username, `${field}.username`, limits.sourceIdCharsMax * 4);
-  checkValue(sasl.password, `${field}.password`, pemBytesMax);
-  return { ...sasl, mechanism };
-}
-
-function checkValue(value: Value | undefined, field: string, bytesMax: number): void {
-  const kind = value?.kind;
-  if (kind === undefined || kind.value === "") {
-    throw new CodedError("invalid_argument", `check source: ${field} is missing`, {
-      field,
-      remedy: "Give a text, or the name of a secret.",
-    });
-  }
-  if (kind.$case === "secret") {
-    if (secretName.test(kind.value)) return;
-    throw invalid(field, "names no secret", "Name a file in ingestion's directory of secrets.");
-  }
-  // What an answer showed was sent back.
-  if (kind.value === hiddenText) throw invalid(field, "is not the value", "Give the value itself.");
-  if (kind.value.includes("\0") || Buffer.byteLength(kind.value) > bytesMax) {
-    throw invalid(field, "is too long or has a NUL", `Use at most ${bytesMax} bytes.`);
-  }
 }

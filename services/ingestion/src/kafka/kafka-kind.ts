@@ -1,14 +1,9 @@
 import { limits } from "@millrace/envelope";
-import { assert, present } from "@millrace/errors";
-import type { KafkaConnection, KafkaDriver } from "@millrace/kafka";
-import {
-  defaultConsumerDriver,
-  type DriverName,
-  driverNames,
-  parseBootstrapServers,
-  saslMechanisms,
-} from "@millrace/kafka/connection";
-import { KafkaCommit, type KafkaSource, KafkaStart, type Value } from "@millrace/proto/source";
+import { assert } from "@millrace/errors";
+import type { KafkaDriver } from "@millrace/kafka";
+import { defaultConsumerDriver, type DriverName, driverNames } from "@millrace/kafka/connection";
+import { readConnection } from "@millrace/kafka/settings";
+import { KafkaCommit, KafkaStart } from "@millrace/proto/source";
 import type { Runtime, Secrets } from "@millrace/runtime";
 import type { IngestionConfig } from "../config.js";
 import type { OutPositions } from "../source/out-positions.js";
@@ -22,6 +17,8 @@ export interface KafkaKindParts {
   outPositions: Pick<OutPositions, "follow" | "to">;
 }
 
+const fields = { at: "source.kafka", suffix: "" } as const;
+
 /** Topics, read by every replica as a member of one consumer group. */
 export function kafkaKind({ config, runtime, secrets, outPositions }: KafkaKindParts): SourceKind {
   const { clock, random } = runtime;
@@ -33,11 +30,12 @@ export function kafkaKind({ config, runtime, secrets, outPositions }: KafkaKindP
       assert(source.kind?.$case === "kafka", "a Kafka source is opened as one");
       const settings = source.kind.value;
       const driver = driverNames.find((name) => name === settings.driver) ?? defaultConsumerDriver;
+      const clientId = `millrace-${runtime.instance}`;
       const isOut = settings.commit === KafkaCommit.KAFKA_COMMIT_OUT;
       return createKafkaSource({
         context,
         loadDriver: () => loadDriver(driver),
-        connect: () => connectionOf(settings, { secrets, clientId: `millrace-${runtime.instance}` }),
+        connect: () => readConnection(settings, { secrets, clientId, fields }),
         topic: settings.topic,
         group: settings.consumerGroup,
         start: settings.start === KafkaStart.KAFKA_START_LATEST ? "latest" : "earliest",
@@ -70,43 +68,5 @@ function prefixOf({ tenant, stream }: SourceContext, out: KafkaKindParts["outPos
   return {
     follow: (key, signal) => out.follow(of(key), signal),
     to: (key, run) => out.to({ ...of(key), outputs: stream.outputs }, run),
-  };
-}
-
-interface ConnectionParts {
-  secrets: Secrets;
-  clientId: string;
-}
-
-/** The secrets as they are now. */
-async function connectionOf(
-  { bootstrapServers, tls, sasl }: KafkaSource,
-  { secrets, clientId }: ConnectionParts,
-): Promise<KafkaConnection> {
-  const field = "source.kafka";
-  const optional = (value: Value | undefined, name: string) =>
-    value === undefined ? undefined : secrets.valueOf(value, `${field}.${name}`);
-  return {
-    bootstrapServers: parseBootstrapServers(bootstrapServers.join(","), `${field}.bootstrap_servers`),
-    clientId,
-    tls:
-      tls === undefined
-        ? undefined
-        : {
-            ca: await optional(tls.ca, "tls.ca"),
-            cert: await optional(tls.cert, "tls.cert"),
-            key: await optional(tls.key, "tls.key"),
-          },
-    sasl:
-      sasl === undefined
-        ? undefined
-        : {
-            mechanism: present(
-              saslMechanisms.find((name) => name === sasl.mechanism),
-              "gateway checked the mechanism",
-            ),
-            username: await secrets.valueOf(sasl.username, `${field}.sasl.username`),
-            password: await secrets.valueOf(sasl.password, `${field}.sasl.password`),
-          },
   };
 }
