@@ -124,6 +124,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     find: registry.find,
     revisionForNew: (of, name) => revisionForNew(broker, of, name),
     mayExempt: callers.mayExempt,
+    mayAnonymize: callers.mayAnonymize,
     lastPosition: buffer.lastPosition,
     appendOnce: buffer.appendOnce,
     storage,

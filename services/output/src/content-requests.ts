@@ -25,7 +25,7 @@ import type { ResultBudget } from "./results/result-budget.js";
 /** Privacy, inference and the index answer at once, but for what the index waits for. */
 const answerMs = 10_000;
 
-interface Parts {
+export interface KeptContents {
   broker: Broker;
   runtime: Runtime;
   registry: StreamRegistry;
@@ -34,7 +34,7 @@ interface Parts {
 }
 
 /** What is asked of contents that are stored: to erase them, and to clean them again. */
-export function contentRequests(parts: Parts): Component[] {
+export function contentRequests(parts: KeptContents): Component[] {
   const { broker, runtime } = parts;
   return [
     finishRewrites(parts),
@@ -44,7 +44,7 @@ export function contentRequests(parts: Parts): Component[] {
 }
 
 /** `anonymizeContents`'s parts, also for what asks for it within output. */
-export function anonymizing({ broker, runtime, registry, publisher, budget }: Parts): AnonymizeParts {
+export function anonymizing({ broker, runtime, registry, publisher, budget }: KeptContents): AnonymizeParts {
   const { clock, version } = runtime;
   return {
     registry,
@@ -68,7 +68,7 @@ export function anonymizing({ broker, runtime, registry, publisher, budget }: Pa
   };
 }
 
-function erasing({ broker, runtime, publisher }: Parts): EraseParts {
+function erasing({ broker, runtime, publisher }: KeptContents): EraseParts {
   return {
     ...contentStore(broker, publisher),
     untilSettled: settling(broker, runtime),
@@ -97,7 +97,7 @@ function askIndex(broker: Broker, request: ReplaceVectorRequest): Promise<Replac
 const pageLimits = { countMax: 100, bytesMax: 16 * 1024 * 1024 };
 
 /** What a process that died had begun to rewrite is finished before anything else. */
-function finishRewrites({ broker, publisher }: Parts): Component {
+function finishRewrites({ broker, publisher }: KeptContents): Component {
   return {
     name: "rewrites",
     start: async () => {

@@ -1,5 +1,4 @@
 import {
-  type Broker,
   createTriggerRegistry,
   openEventQueue,
   openTriggerReports,
@@ -18,9 +17,13 @@ import { Event } from "@millrace/proto/event";
 import { type Trigger, TriggerLetter } from "@millrace/proto/trigger";
 import { backoffMs, type Component, createEgress, createSecrets, type Runtime } from "@millrace/runtime";
 import type { OutputConfig } from "./config.js";
+import { anonymizing, type KeptContents } from "./content-requests.js";
+import { anonymizeContents } from "./handlers/anonymize-contents.js";
 import { type ActOnEventParts, actOnEvent } from "./handlers/act-on-event.js";
 import { targetOf } from "./triggers/action.js";
 import { createAction } from "./triggers/actions.js";
+import { createKafkaProducers } from "./kafka/kafka-producers.js";
+import { producerKey } from "./triggers/kafka-record.js";
 import { createTargetGate, type TargetGate } from "./triggers/target-gate.js";
 import { createTriggerRunner } from "./triggers/trigger-runner.js";
 
@@ -29,18 +32,27 @@ const pauseMs = { first: 1_000, max: 60_000 };
 
 /** What output does about events: a worker a trigger, each with a consumer of its own. */
 export async function openTriggers(
-  { triggers: { retryDelaysMs }, egress, secretsDir }: OutputConfig,
-  { broker, publisher, runtime }: { broker: Broker; publisher: Publisher; runtime: Runtime },
+  { triggers: { retryDelaysMs }, egress: { allowPrivate, caFile }, secretsDir }: OutputConfig,
+  kept: KeptContents,
 ): Promise<Component[]> {
+  const { broker, publisher, runtime } = kept;
   const { clock, log, random, metrics } = runtime;
   const registry = await createTriggerRegistry(broker);
+  const secrets = createSecrets({ dir: secretsDir });
+  const kafka = createKafkaProducers({ secrets, field: "kafka.connection" });
+  registry.onTrigger(({ tenant, trigger, ...of }) => {
+    if (trigger?.action?.$case !== "kafka" || trigger.paused) kafka.drop(producerKey(tenant, of));
+  });
   const tellEvent = async (tenant: string, event: Event): Promise<void> => {
     const subject = subjects.event(tenant, event.stream, event.type);
     await publisher.publish({ subject, data: Event.encode(event).finish(), id: event.id });
   };
   const act = createAction({
-    egress: createEgress({ allow: egress.allowPrivate }),
-    secrets: createSecrets({ dir: secretsDir }),
+    egress: createEgress({ allow: allowPrivate, caFile }),
+    secrets,
+    kafka,
+    anonymize: anonymizeContents(anonymizing(kept)),
+    registry: kept.registry,
     now: clock.now,
     publishNotice: (subject, data, headers) => publishNotice(broker, subject, { data, headers }),
     noticeSubject: subjects.notice,
@@ -50,6 +62,11 @@ export async function openTriggers(
     "action",
     "outcome",
   ]);
+  const left = metrics.counter(
+    "millrace_trigger_left_total",
+    "What events ask of triggers and can't be done, by why.",
+    ["action", "reason"],
+  );
   const gateOf = createGates(runtime, {
     firstMs: Math.min(pauseMs.first, ...retryDelaysMs),
     maxMs: Math.min(pauseMs.max, Math.max(pauseMs.first, ...retryDelaysMs)),
@@ -77,11 +94,12 @@ export async function openTriggers(
           tries.inc({ action: trigger.action?.$case ?? "unknown", outcome: outcome.kind });
           onOutcome(outcome);
         },
+        onLeft: (reason, count) => left.inc({ action: trigger.action?.$case ?? "unknown", reason }, count),
       }),
     clock,
     log,
   });
-  return [runner, registry];
+  return [kafka, runner, registry];
 }
 
 /** One a target; kept while the process lives, as few as there are triggers. */

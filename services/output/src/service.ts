@@ -72,6 +72,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     stillTrue: reader.stillTrue,
   });
   const { budget, components } = await createResults(broker, runtime, registry);
+  const kept = { broker, runtime, registry, publisher, budget };
   const redrives = new Map<string, Redrive>();
   const stage = (name: "results" | "store" | "kafka", sink: Sink): Component[] => {
     const { ledger, handle, tries, onReopened } = sink;
@@ -135,7 +136,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     registry,
     ...components,
     serveRequests(broker, runtime, readingEndpoint("output"), tellReading(reader)),
-    ...contentRequests({ broker, runtime, registry, publisher, budget }),
+    ...contentRequests(kept),
     ...stage("results", toResults),
     ...stage("store", toStore),
     ...stage("kafka", toKafka),
@@ -146,7 +147,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
       show: async (open) => open,
       redrive: redriveByStage(broker, redrives),
     }),
-    ...(await openTriggers(config, { broker, publisher, runtime })),
+    ...(await openTriggers(config, kept)),
   ];
 };
 

@@ -122,6 +122,45 @@ describe("a stream with a Kafka topic as its output", () => {
     for (const text of ["before", ...texts]) assert.ok(values.includes(text), text);
   });
 
+  it("a trigger tells another topic of events, and waits for a topic that is not there", async () => {
+    const { triggers } = system.client;
+    await kafka.createTopic("told");
+    const outputs = { artifacts: false, search: false };
+    const enrichments = { embeddings: false, sentiment: false };
+    await using stream = await createStreamProcessor("telling", system.client, { enrichments, outputs });
+    const bootstrapServers = [kafka.bootstrap];
+    const on = ["new_data"] as const;
+    const of = (id: string, topic: string) => ({
+      id,
+      on,
+      stream: "telling",
+      kafka: { bootstrapServers, topic },
+    });
+    const made = await triggers.create(of("told", "told"));
+    assert.deepEqual(made.kafka, { bootstrapServers, topic: "told" });
+    await triggers.create(of("later", "told-later"));
+    await stream.publish({ text: "a", sourceId: "ann@example.com" });
+    const [record] = await read("told", 1);
+    const { type, data } = JSON.parse(record?.value ?? "") as {
+      type: string;
+      data: { stream: string; messages: { messageId: string; sourceId: string }[] };
+    };
+    assert.deepEqual([type, data.stream, record?.key], ["new_data", "telling", "telling"]);
+    assert.equal(data.messages.length, 1);
+    assert.doesNotMatch(record?.value ?? "", /ann@example/);
+    assert.equal(header(record, "ce_type"), "millrace.new_data");
+    assert.match(header(record, "ce_id") ?? "", /^[0-9a-f]{32}$/);
+    const stateOf = async () => (await triggers.get({ id: "later", stream: "telling" })).lastError;
+    await until(async () => /no such topic/.test(await stateOf()), "the missing topic is told");
+    await kafka.createTopic("told-later");
+    assert.equal((await read("told-later", 1)).length, 1);
+    await assert.rejects(
+      triggers.create({ ...of("bad", "told"), kafka: { bootstrapServers: ["http://x"], topic: "told" } }),
+      { code: "invalid_argument", field: "trigger.kafka.connection.bootstrap_servers" },
+    );
+    for (const id of ["told", "later"]) await triggers.delete({ id, stream: "telling" });
+  });
+
   it("refuses settings that can't work, by field", async () => {
     const refused: [more: Partial<KafkaOutput>, field: RegExp][] = [
       [{ topic: "no topic" }, /topic/],

@@ -6,7 +6,15 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { text as textOf } from "node:stream/consumers";
 import { after, before, describe, it, type TestContext } from "node:test";
-import { connectBroker, listenerUser, seedFile } from "@millrace/messaging";
+import {
+  type Broker,
+  connectBroker,
+  createPublisher,
+  listenerUser,
+  seedFile,
+  subjects,
+} from "@millrace/messaging";
+import { Event } from "@millrace/proto/event";
 import { silentLogger } from "@millrace/runtime";
 import { createStreamProcessor, type StreamEvent } from "@millrace/sdk";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
@@ -19,6 +27,7 @@ const quiet = {
   enrichments: { embeddings: false, sentiment: false },
   outputs: { artifacts: false, search: false },
 } as const;
+const privacy = { detectorsOff: ["EMAIL"] };
 const secret = Buffer.alloc(32, 7).toString("base64");
 
 interface Received {
@@ -159,11 +168,55 @@ describe("triggers", () => {
     await heard.close();
   });
 
+  it("contents that an event leads to are cleaned by every detector; one with none is counted", async () => {
+    const { triggers } = system.client;
+    const lenient = { enrichments: quiet.enrichments, outputs: { search: false }, privacy };
+    await using stream = await createStreamProcessor("cleaned", system.client, lenient);
+    await triggers.create({ id: "clean", stream: "cleaned", on: ["privacy_violation"], anonymize: true });
+    await stream.publish({ text: "card 4111 1111 1111 1111 of ann@example.com", sourceId: "desk" });
+    const artifact = await stream.getOrCreateArtifact("desk");
+    const textOf = async (): Promise<string> => {
+      for await (const { message } of artifact.list()) return message.kind === "text" ? message.text : "";
+      return "";
+    };
+    await until(async () => (await textOf()) === "card [CARD] of [EMAIL]", "the content is clean");
+    // Its settings say so still: what comes next passes as before, until the trigger acts on it.
+    const status = async () => triggers.get({ id: "clean", stream: "cleaned" });
+    await until(async () => (await status()).waiting === 0, "settled");
+    assert.equal((await status()).deadLetters, 0);
+    await triggers.create({ id: "notices", stream: "cleaned", on: ["notification"], anonymize: true });
+    await triggers.create({ id: "ask", stream: "cleaned", on: ["source_failed"], notify: "privacy-team" });
+    await tellSourceFailed("cleaned");
+    const port = system.described.ports.http.output;
+    const metric = /millrace_trigger_left_total\{[^}]*reason="no_content"[^}]*\} 1/;
+    const metrics = async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    await until(async () => metric.test(await metrics()), "counted");
+    assert.equal((await triggers.get({ id: "notices", stream: "cleaned" })).deadLetters, 0);
+  });
+
+  /** As ingestion tells it: an event that leads to no content. */
+  async function tellSourceFailed(stream: string): Promise<void> {
+    const broker = await connectAs("ingestion");
+    const event = Event.fromPartial({
+      id: "f".repeat(32),
+      type: "source_failed",
+      stream,
+      timeMs: Date.now(),
+    });
+    const subject = subjects.event("default", stream, event.type);
+    await createPublisher(broker).publish({ subject, data: Event.encode(event).finish(), id: event.id });
+    await broker.connection.close();
+  }
+
+  function connectAs(user: string): Promise<Broker> {
+    const { natsUrl: url, keysDir = "" } = system.described;
+    const named = { user, seedFile: seedFile(keysDir, user) };
+    return connectBroker({ url, ...named, log: silentLogger, onClosed: () => undefined });
+  }
+
   /** A program that is no part of Millrace, as the user that the broker has for it. */
   async function listen(subject: string) {
-    const { natsUrl: url, keysDir = "" } = system.described;
-    const user = { user: listenerUser, seedFile: seedFile(keysDir, listenerUser) };
-    const broker = await connectBroker({ url, ...user, log: silentLogger, onClosed: () => undefined });
+    const broker = await connectAs(listenerUser);
     const messages: { type: string | undefined; body: string }[] = [];
     const heard = broker.connection.subscribe(subject);
     void (async () => {

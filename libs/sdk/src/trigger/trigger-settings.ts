@@ -3,6 +3,7 @@ import type { Value } from "@millrace/proto/source";
 import { type Filter, type Trigger, TriggerState, type TriggerStatus } from "@millrace/proto/trigger";
 import { type EventType, eventTypes } from "../receive/event-types.js";
 import { invalidArgument } from "../rpc/millrace-error.js";
+import { fromConnection, type KafkaOutput, toConnection } from "../stream/outputs/kafka-output.js";
 import { checkBoolean, checkKeys, checkOneOf, checkText, checkTexts } from "../units/checks.js";
 
 /** A value, or the name of a secret of the server's operator. */
@@ -32,7 +33,17 @@ export interface TriggerAction {
   nats?: string;
   /** Tells a channel by a `notification` event. */
   notify?: string;
+  /** Sends the event to a Kafka topic as a CloudEvent, keyed by its stream. */
+  kafka?: TriggerKafka;
+  /**
+   * Cleans the contents that the event leads to by every detector, for good. Needs a token of role `privacy`,
+   * where the gateway has tokens.
+   */
+  anonymize?: true;
 }
+
+/** Secrets are names of files in output's directory of them. */
+export type TriggerKafka = Pick<KafkaOutput, "bootstrapServers" | "topic" | "tls" | "sasl">;
 
 export interface TriggerSettings extends TriggerAction {
   /** 1 to 64 of a-z, 0-9 and '-', beginning with a letter. */
@@ -62,7 +73,7 @@ export interface TriggerStatusInfo extends TriggerInfo {
   lastDoneTime: Date | undefined;
 }
 
-const actionKeys = ["webhook", "nats", "notify"] as const;
+const actionKeys = ["webhook", "nats", "notify", "kafka", "anonymize"] as const;
 const keys = ["id", "stream", "on", "where", "paused", ...actionKeys] as const;
 const filterKeys = ["priority", "sourceIds", "findingTypes", "minScore", "channels"] as const;
 
@@ -116,11 +127,20 @@ function toWireAction(action: TriggerAction): Trigger["action"] {
     const problem = named.length === 0 ? "is missing" : `is given as ${named.join(" and ")}`;
     throw invalidArgument("action", problem, `Give one of ${actionKeys.join(", ")}.`);
   }
-  const { webhook, nats, notify } = action;
+  const { webhook, nats, notify, kafka, anonymize } = action;
   if (webhook !== undefined) return { $case: "webhook", value: toWireWebhook(webhook) };
   if (nats !== undefined) {
     checkText(nats, "nats");
     return { $case: "nats", value: { name: nats } };
+  }
+  if (kafka !== undefined) {
+    checkKeys(kafka, ["bootstrapServers", "topic", "tls", "sasl"], "kafka");
+    checkText(kafka.topic, "kafka.topic");
+    return { $case: "kafka", value: { connection: toConnection(kafka, "kafka"), topic: kafka.topic } };
+  }
+  if (anonymize !== undefined) {
+    if (anonymize !== true) throw invalidArgument("anonymize", "is not true", "Give true, or leave it out.");
+    return { $case: "anonymize", value: {} };
   }
   const channel = notify ?? "";
   checkText(channel, "notify");
@@ -182,6 +202,10 @@ function toAction(action: Trigger["action"]): TriggerAction {
       return { nats: action.value.name };
     case "notify":
       return { notify: action.value.name };
+    case "kafka":
+      return { kafka: { ...fromConnection(action.value.connection), topic: action.value.topic } };
+    case "anonymize":
+      return { anonymize: true };
     case undefined:
       return {};
   }

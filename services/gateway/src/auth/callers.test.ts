@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import { type ChannelCredentials, Client, credentials, Metadata } from "@grpc/grpc-js";
 import { SubscribeRequest, SubscribeServiceClient } from "@millrace/proto/message";
 import { Stream, StreamServiceClient } from "@millrace/proto/stream";
+import { Trigger, TriggerServiceClient } from "@millrace/proto/trigger";
 import { fromStatus, parseConfig } from "@millrace/runtime";
 import { createAuthority, eventually, testRuntime } from "@millrace/runtime/testing";
 import { gatewayConfig } from "../config.js";
@@ -104,6 +105,41 @@ test("only the privacy role exempts streams from the filter", async () => {
     remedy: /token of role privacy/,
   });
   await create("open", { token: "officer", exempt: true });
+});
+
+test("only the privacy role begins, changes and ends triggers that anonymize", async (t) => {
+  const triggers = new TriggerServiceClient(gateway.address, secure);
+  t.after(() => triggers.close());
+  const trigger = (types: string[], action: "anonymize" | "nats"): Trigger =>
+    Trigger.fromPartial({
+      id: "clean",
+      types,
+      action: action === "nats" ? { $case: "nats", value: { name: "a" } } : { $case: action, value: {} },
+    });
+  const cleaning = trigger(["privacy_violation"], "anonymize");
+  const make = (made: Trigger, token: string): Promise<unknown> =>
+    answer((done) => triggers.createTrigger({ trigger: made }, withToken(`Bearer ${token}`), done));
+  const change = (changed: Trigger, token: string): Promise<unknown> =>
+    answer((done) => triggers.updateTrigger({ trigger: changed }, withToken(`Bearer ${token}`), done));
+  const end = (token: string): Promise<unknown> =>
+    answer((done) => triggers.deleteTrigger({ stream: "", id: "clean" }, withToken(`Bearer ${token}`), done));
+  const denied = {
+    code: "permission_denied",
+    field: "trigger.anonymize",
+    remedy: /token of role privacy/,
+  } as const;
+  await assert.rejects(make(cleaning, "app"), denied);
+  await assert.rejects(make(trigger(["privacy_violation", "dead_letter"], "anonymize"), "officer"), {
+    code: "invalid_argument",
+    field: "trigger.types",
+    remedy: /new_data, privacy_violation, similarity_threshold, notification/,
+  });
+  await make(cleaning, "officer");
+  await assert.rejects(change({ ...cleaning, paused: true }, "app"), denied);
+  await assert.rejects(change(trigger(["new_data"], "nats"), "app"), denied);
+  await assert.rejects(end("app"), denied);
+  await change(trigger(["new_data"], "nats"), "officer");
+  await end("app");
 });
 
 test("nothing passes in the clear", async () => {

@@ -9,6 +9,8 @@ export interface Callers {
   check: CallCheck | undefined;
   /** Whether this caller holds the privacy role. */
   mayExempt(metadata: Metadata): boolean;
+  /** The same; where callers have no roles, each may: they may clean each content one by one, too. */
+  mayAnonymize(metadata: Metadata): boolean;
   /** Reads the file anew when it changed. */
   component: Component;
 }
@@ -20,7 +22,12 @@ const rereadMs = 2_000;
 export function createCallers(config: GatewayConfig, { log, clock }: Runtime): Callers {
   const { auth, privacy, grpc } = config;
   if (auth === undefined) {
-    return { check: undefined, mayExempt: () => privacy.exemptAllowed, component: { name: "callers" } };
+    return {
+      check: undefined,
+      mayExempt: () => privacy.exemptAllowed,
+      mayAnonymize: () => true,
+      component: { name: "callers" },
+    };
   }
   if (privacy.exemptAllowed) {
     throw new CodedError(
@@ -52,9 +59,11 @@ export function createCallers(config: GatewayConfig, { log, clock }: Runtime): C
     const token = bearerOf(metadata);
     return token === undefined ? undefined : table.callerOf(token);
   };
+  const isPrivacy = (metadata: Metadata): boolean => callerOf(metadata)?.role === "privacy";
   return {
     check: ({ path, metadata }) => (callerOf(metadata) === undefined ? refusal(path, metadata) : undefined),
-    mayExempt: (metadata) => callerOf(metadata)?.role === "privacy",
+    mayExempt: isPrivacy,
+    mayAnonymize: isPrivacy,
     component: rereading(reread, clock),
   };
 }

@@ -4,6 +4,7 @@ import { hiddenText, secretName, shownValue } from "@millrace/proto";
 import { Priority } from "@millrace/proto/message";
 import type { Value } from "@millrace/proto/source";
 import type { Filter, Trigger, Webhook } from "@millrace/proto/trigger";
+import { completeRecord } from "../kafka/kafka-record.js";
 import { checkStreamName } from "../stream/stream-name.js";
 import { eventTypes } from "./event-types.js";
 
@@ -20,6 +21,13 @@ const ownHeaders =
   /^(webhook-.*|content-(type|length)|host|connection|transfer-encoding|upgrade|te|trailer)$/i;
 /** Acting on these would be told by the same type again, without end. */
 const notToNotify: readonly string[] = ["notification"];
+/** Events that lead to contents. */
+const aboutContents: readonly string[] = [
+  "new_data",
+  "privacy_violation",
+  "similarity_threshold",
+  "notification",
+];
 
 /**
  * The trigger, checked; times are left for the caller. Whether a URL's host may be reached is output's to
@@ -120,8 +128,21 @@ function completeAction({ action }: Trigger, types: readonly string[]): Trigger[
         "would be told of itself without end",
         `Leave ${notToNotify.join(", ")} out of trigger.types.`,
       );
+    case "kafka":
+      return { $case: "kafka", value: completeRecord(action.value, { at: "trigger.kafka", invalid }) };
+    case "anonymize":
+      if (types.every((type) => aboutContents.includes(type))) return action;
+      throw invalid(
+        "trigger.types",
+        "names events that lead to no content to anonymize",
+        `Use some of ${aboutContents.join(", ")}.`,
+      );
     case undefined:
-      throw invalid("trigger.action", "is missing", "Give one of webhook, nats and notify.");
+      throw invalid(
+        "trigger.action",
+        "is missing",
+        "Give one of webhook, nats, notify, kafka and anonymize.",
+      );
   }
 }
 

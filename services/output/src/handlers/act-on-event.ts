@@ -3,7 +3,7 @@ import { outputId } from "@millrace/envelope";
 import type { EventDelivery } from "@millrace/messaging";
 import { Event } from "@millrace/proto/event";
 import type { Trigger } from "@millrace/proto/trigger";
-import type { Action, ActionOutcome } from "../triggers/action.js";
+import type { AbsentReason, Action, ActionOutcome } from "../triggers/action.js";
 import { selectEvent } from "../triggers/select-event.js";
 import type { TargetGate } from "../triggers/target-gate.js";
 import type { WorkSignals } from "../triggers/trigger-worker.js";
@@ -20,6 +20,8 @@ export interface ActOnEventParts {
   bury(letter: { event: Event; deliveryId: string; reason: string; attempts: number }): Promise<void>;
   /** Told how each try went. */
   onOutcome(outcome: ActionOutcome): void;
+  /** What an event asks for and can't be done is left, and counted. */
+  onLeft(reason: AbsentReason | "not_named", count: number): void;
 }
 
 /** What is not stored in the dead letters for now is tried again after this. */
@@ -41,15 +43,24 @@ export const actOnEvent =
       gate.leave();
       return delivery.later(1);
     }
-    if (outcome.kind === "done") gate.done();
+    const isWell = outcome.kind === "done" || outcome.kind === "absent";
+    if (isWell) gate.done();
     else gate.failed(outcome.kind === "failed" ? (outcome.retryAfterMs ?? 0) : 0);
     parts.onOutcome(outcome);
-    if (outcome.kind === "done") return delivery.ack();
+    if (outcome.kind === "done") {
+      if (outcome.unnamed) parts.onLeft("not_named", outcome.unnamed);
+      return delivery.ack();
+    }
     if (outcome.kind === "gone") return delivery.later(goneAgainMs);
     const delayMs = parts.retryDelaysMs[delivery.attempt - 1];
+    if (outcome.kind === "absent" && (delayMs === undefined || !outcome.mayCome)) {
+      parts.onLeft(outcome.reason, 1);
+      return delivery.ack();
+    }
     if (delayMs !== undefined) {
       const jittered = delayMs * (0.75 + 0.25 * parts.random());
-      return delivery.later(Math.max(jittered, outcome.retryAfterMs ?? 0));
+      const askedMs = outcome.kind === "failed" ? (outcome.retryAfterMs ?? 0) : 0;
+      return delivery.later(Math.max(jittered, askedMs));
     }
     const { reason } = outcome;
     const buried = await parts.bury({ event, deliveryId, reason, attempts: delivery.attempt }).then(

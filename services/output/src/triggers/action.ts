@@ -3,10 +3,15 @@ import type { Trigger } from "@millrace/proto/trigger";
 
 /** What came of one try. Reasons are shown to users: no content, no secret, no address. */
 export type ActionOutcome =
-  | { kind: "done" }
+  /** `unnamed`: so many messages were left out that the event counts and does not name. */
+  | { kind: "done"; unnamed?: number }
+  /** What it is to act on is not there; `mayCome`: it may be on its way. No fault of the target. */
+  | { kind: "absent"; reason: AbsentReason; mayCome: boolean }
   | { kind: "failed"; reason: string; retryAfterMs?: number }
   /** The target wants no more of it. */
   | { kind: "gone"; reason: string };
+
+export type AbsentReason = "no_content" | "content_missing" | "nothing_kept";
 
 export interface ActionCall {
   tenant: string;

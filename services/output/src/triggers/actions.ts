@@ -2,13 +2,16 @@ import type { Event } from "@millrace/proto/event";
 import type { Value } from "@millrace/proto/source";
 import type { Webhook } from "@millrace/proto/trigger";
 import type { Egress } from "@millrace/runtime";
+import type { KafkaProducers } from "../kafka/kafka-producers.js";
 import type { Action, ActionCall, ActionOutcome } from "./action.js";
+import { anonymizeMentioned, type AnonymizeMentionedParts } from "./anonymize-mentioned.js";
 import { notificationOf } from "./notification.js";
 import { cloudEventHeaders, renderEvent } from "./render-event.js";
+import { sendRecord } from "./kafka-record.js";
 import { postWebhook, type WebhookLimits, webhookLimits } from "./webhook/post-webhook.js";
 import { webhookHeaders } from "./webhook/sign-webhook.js";
 
-export interface ActionParts {
+export interface ActionParts extends AnonymizeMentionedParts {
   egress: Pick<Egress, "resolve">;
   secrets: { valueOf(value: Value, field: string): Promise<string> };
   now(): number;
@@ -17,6 +20,7 @@ export interface ActionParts {
   noticeSubject(tenant: string, name: string): string;
   /** Resolves when the event is stored. */
   tellEvent(tenant: string, event: Event): Promise<void>;
+  kafka: Pick<KafkaProducers, "use">;
   limits?: WebhookLimits;
 }
 
@@ -30,13 +34,17 @@ export function createAction(parts: ActionParts): Action {
       case "nats": {
         const { tenant, event, deliveryId } = call;
         const subject = parts.noticeSubject(tenant, action.value.name);
-        const headers = cloudEventHeaders(event, deliveryId);
+        const headers = { "Nats-Msg-Id": deliveryId, ...cloudEventHeaders(event, deliveryId, "ce-") };
         await parts.publishNotice(subject, Buffer.from(renderEvent(event)), headers);
         return { kind: "done" };
       }
       case "notify":
         await parts.tellEvent(call.tenant, notificationOf(call, action.value.name, parts.now()));
         return { kind: "done" };
+      case "kafka":
+        return sendRecord(parts.kafka, action.value, call);
+      case "anonymize":
+        return anonymizeMentioned(parts, call);
       case undefined:
         return { kind: "failed", reason: "this version does not know the trigger's action" };
     }

@@ -1,6 +1,7 @@
 import { outputId } from "@millrace/envelope";
-import type { Event, NewMessage } from "@millrace/proto/event";
+import type { Event } from "@millrace/proto/event";
 import type { ActionCall } from "./action.js";
+import { messagesOf } from "./messages-of.js";
 
 /** Who is to be told of an event, and what it is about. */
 export function notificationOf(
@@ -22,19 +23,4 @@ export function notificationOf(
     timeMs: Math.round(nowMs),
     payload: { $case: "notification", value },
   };
-}
-
-function messagesOf(payload: Event["payload"]): NewMessage[] {
-  switch (payload?.$case) {
-    case "newData":
-      return payload.value.messages;
-    case "privacyViolation":
-      return payload.value.messages.map(({ messageId, sourceId }) => ({ messageId, sourceId }));
-    case "similarityThreshold":
-      return payload.value.pairs.flatMap(({ content }) =>
-        content === undefined ? [] : [{ messageId: content.contentId, sourceId: content.sourceId }],
-      );
-    default:
-      return [];
-  }
 }

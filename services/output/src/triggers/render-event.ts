@@ -15,15 +15,18 @@ function payloadOf(payload: Event["payload"]): object {
   return { priority, messages: payload.value.messages };
 }
 
-/** Attributes of a CloudEvent in binary mode, by the names that its headers have on the broker. */
-export function cloudEventHeaders(event: Event, deliveryId: string): Record<string, string> {
+/** Attributes of a CloudEvent in binary mode, by the names of its headers: each protocol has its prefix. */
+export function cloudEventHeaders(
+  event: Event,
+  deliveryId: string,
+  prefix: "ce-" | "ce_",
+): Record<string, string> {
   return {
-    "Nats-Msg-Id": deliveryId,
     "content-type": "application/json",
-    "ce-specversion": "1.0",
-    "ce-id": deliveryId,
-    "ce-type": `millrace.${event.type}`,
-    "ce-source": `/streams/${event.stream}`,
-    "ce-time": new Date(event.timeMs).toISOString(),
+    [`${prefix}specversion`]: "1.0",
+    [`${prefix}id`]: deliveryId,
+    [`${prefix}type`]: `millrace.${event.type}`,
+    [`${prefix}source`]: `/streams/${event.stream}`,
+    [`${prefix}time`]: new Date(event.timeMs).toISOString(),
   };
 }

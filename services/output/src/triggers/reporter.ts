@@ -41,6 +41,8 @@ export function createReporter(options: {
 
   return {
     tell: (outcome) => {
+      // It tells nothing of the target.
+      if (outcome.kind === "absent") return;
       const before = report;
       const nowMs = Math.round(clock.now());
       if (outcome.kind === "done") report = { ...before, failing: false, lastDoneMs: nowMs };

@@ -1,3 +1,4 @@
+import type { Connection } from "@millrace/proto/kafka";
 import { type KafkaOutput as WireKafka, KafkaValue } from "@millrace/proto/stream";
 import { checkKeys, checkOneOf, checkText, checkTexts } from "../../units/checks.js";
 
@@ -27,23 +28,47 @@ const field = "outputs.kafka";
 export function toKafka(kafka: KafkaOutput | undefined): WireKafka | undefined {
   if (kafka === undefined) return undefined;
   checkKeys(kafka, ["bootstrapServers", "topic", "value", "compression", "tls", "sasl"], field);
-  const { bootstrapServers, topic, value = "content", compression = "none", tls, sasl } = kafka;
-  checkTexts(bootstrapServers, `${field}.bootstrapServers`);
+  const { topic, value = "content", compression = "none" } = kafka;
   checkText(topic, `${field}.topic`);
   checkOneOf(value, `${field}.value`, ["content", "record"]);
   checkOneOf(compression, `${field}.compression`, ["none", "gzip", "snappy", "lz4", "zstd"]);
-  if (tls !== undefined) checkKeys(tls, ["caSecret", "certSecret", "keySecret"], `${field}.tls`);
-  if (sasl !== undefined) checkKeys(sasl, ["mechanism", "username", "passwordSecret"], `${field}.sasl`);
-  const { caSecret = "", certSecret = "", keySecret = "" } = tls ?? {};
   return {
-    connection: {
-      bootstrapServers: [...bootstrapServers],
-      tls: tls && { caSecret, certSecret, keySecret },
-      sasl: sasl && { ...sasl },
-    },
+    connection: toConnection(kafka, field),
     topic,
     value: value === "record" ? KafkaValue.KAFKA_VALUE_RECORD : KafkaValue.KAFKA_VALUE_CONTENT,
     compression,
+  };
+}
+
+type KafkaCluster = Pick<KafkaOutput, "bootstrapServers" | "tls" | "sasl">;
+
+/** Checks shapes; what names may be is the server's to say. */
+export function toConnection({ bootstrapServers, tls, sasl }: KafkaCluster, of: string): Connection {
+  checkTexts(bootstrapServers, `${of}.bootstrapServers`);
+  if (tls !== undefined) checkKeys(tls, ["caSecret", "certSecret", "keySecret"], `${of}.tls`);
+  if (sasl !== undefined) checkKeys(sasl, ["mechanism", "username", "passwordSecret"], `${of}.sasl`);
+  const { caSecret = "", certSecret = "", keySecret = "" } = tls ?? {};
+  return {
+    bootstrapServers: [...bootstrapServers],
+    tls: tls && { caSecret, certSecret, keySecret },
+    sasl: sasl && { ...sasl },
+  };
+}
+
+export function fromConnection(connection: Connection | undefined): KafkaCluster {
+  const { bootstrapServers = [], tls, sasl } = connection ?? {};
+  return {
+    bootstrapServers,
+    ...(tls !== undefined && {
+      tls: {
+        ...(tls.caSecret !== "" && { caSecret: tls.caSecret }),
+        ...(tls.certSecret !== "" && { certSecret: tls.certSecret }),
+        ...(tls.keySecret !== "" && { keySecret: tls.keySecret }),
+      },
+    }),
+    ...(sasl !== undefined && {
+      sasl: { ...sasl, mechanism: sasl.mechanism as NonNullable<KafkaCluster["sasl"]>["mechanism"] },
+    }),
   };
 }
 

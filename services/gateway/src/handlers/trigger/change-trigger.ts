@@ -12,10 +12,11 @@ import type {
 import type { UnaryCall } from "../../rpc/unary-call.js";
 import { type FindStream, requireStream } from "../../stream/stream-name.js";
 import { type CleanNames, cleanSourceIds } from "../../trigger/clean-source-ids.js";
+import { type MayAnonymize, requireAnonymizer } from "../../trigger/may-anonymize.js";
 import { requireTrigger } from "../../trigger/require-trigger.js";
 import { completeTrigger, keepHidden, shownTrigger } from "../../trigger/trigger-settings.js";
 
-export interface ChangeTriggerParts {
+export interface ChangeTriggerParts extends MayAnonymize {
   tenant: string;
   find: FindStream;
   triggers: Pick<TriggerRegistry, "list">;
@@ -33,6 +34,7 @@ export const createTrigger =
     const { tenant, find, triggers, triggerStore, now } = parts;
     const checked = keepHidden(completeTrigger(request.trigger), undefined);
     const { stream, id } = checked;
+    requireAnonymizer(parts, call.metadata, [checked]);
     if (stream !== "") await requireStream(find, { tenant, name: stream }, "trigger.stream");
     if ((await triggerStore.read({ tenant, stream, id })) !== undefined) {
       throw new CodedError("already_exists", `create trigger ${id}: there is one`, {
@@ -60,6 +62,7 @@ export const updateTrigger =
     const { stream, id } = checked;
     const fields = { stream: "trigger.stream", id: "trigger.id" };
     const { trigger: before, revision } = await requireTrigger(triggerStore, { tenant, stream, id }, fields);
+    requireAnonymizer(parts, call.metadata, [before, checked]);
     // Times tell one change from the next.
     const updatedMs = Math.max(Math.round(now()), before.updatedMs + 1);
     const trigger = {
@@ -72,9 +75,11 @@ export const updateTrigger =
   };
 
 export const deleteTrigger =
-  ({ tenant, triggerStore }: ChangeTriggerParts) =>
-  async ({ stream, id }: DeleteTriggerRequest): Promise<DeleteTriggerResponse> => {
-    await requireTrigger(triggerStore, { tenant, stream, id });
+  (parts: ChangeTriggerParts) =>
+  async ({ stream, id }: DeleteTriggerRequest, call: UnaryCall): Promise<DeleteTriggerResponse> => {
+    const { tenant, triggerStore } = parts;
+    const { trigger } = await requireTrigger(triggerStore, { tenant, stream, id });
+    requireAnonymizer(parts, call.metadata, [trigger]);
     await triggerStore.remove({ tenant, stream, id });
     return {};
   };

@@ -6,7 +6,7 @@ import type { ActionOutcome } from "../action.js";
 
 export interface WebhookRequest {
   /** Checked: the connection goes to the addresses that were. */
-  target: Pick<EgressTarget, "url" | "lookup">;
+  target: Pick<EgressTarget, "url" | "lookup" | "ca">;
   headers: Readonly<Record<string, string>>;
   body: string;
   signal: AbortSignal;
@@ -36,12 +36,13 @@ export async function postWebhook(
   limits: WebhookLimits,
   now: () => number,
 ): Promise<ActionOutcome> {
-  const { url, lookup } = target;
+  const { url, lookup, ca } = target;
   const bytes = Buffer.from(body);
   const options: RequestOptions = {
     method: "POST",
     lookup,
     agent: false,
+    ...(ca !== undefined && { ca }),
     headers: { ...headers, "content-type": "application/json", "content-length": bytes.length },
     signal: AbortSignal.any([signal, AbortSignal.timeout(limits.totalMs)]),
   };

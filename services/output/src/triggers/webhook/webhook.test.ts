@@ -51,13 +51,16 @@ async function listening(t: TestContext, server: Server, scheme = "http"): Promi
   return `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}/hook?key=k3y`;
 }
 
-async function post(url: string, allow = ["127.0.0.1"]): Promise<ActionOutcome> {
+async function post(url: string, allow = ["127.0.0.1"], caFile?: string): Promise<ActionOutcome> {
   const act = createAction({
-    egress: createEgress({ allow }),
+    egress: createEgress({ allow, caFile }),
     secrets: createSecrets({ dir: undefined }),
     now: () => 1_700_000_000_000,
     publishNotice: async () => assert.fail("a webhook publishes nothing"),
     noticeSubject: () => "",
+    kafka: { use: async () => assert.fail("a webhook sends no record") },
+    anonymize: async () => assert.fail("a webhook cleans nothing"),
+    registry: { find: async () => undefined },
     tellEvent: async () => assert.fail("a webhook tells no event"),
     limits,
   });
@@ -111,10 +114,11 @@ for (const [what, listener, expected] of replies) {
   });
 }
 
-test("a certificate that nobody vouches for is a failed try", async (t) => {
+test("a certificate is trusted where the public CAs or the operator's vouch for it", async (t) => {
   const dir = await mkdtemp(join(tmpdir(), "webhook-"));
   t.after(() => rm(dir, { recursive: true, force: true }));
-  const { certFile, keyFile } = await (await createAuthority(dir)).issue("hook", { dns: ["localhost"] });
+  const authority = await createAuthority(dir);
+  const { certFile, keyFile } = await authority.issue("hook", { dns: ["localhost"] });
   const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
   const url = await listening(
     t,
@@ -123,6 +127,8 @@ test("a certificate that nobody vouches for is a failed try", async (t) => {
   );
   const outcome = await post(url);
   assert.match(outcome.kind === "failed" ? outcome.reason : "", /^no answer: (UNABLE_TO_|SELF_SIGNED)/);
+  const named = url.replace("127.0.0.1", "localhost");
+  assert.deepEqual(await post(named, ["localhost"], authority.caFile), { kind: "done" });
 });
 
 test("what is not public, or not over TLS, is not reached, and the refusal tells no URL", async (t) => {

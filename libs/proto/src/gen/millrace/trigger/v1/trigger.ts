@@ -19,6 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Event, NewMessage } from "../../event/v1/event.js";
+import { Connection } from "../../kafka/v1/kafka.js";
 import { Priority } from "../../message/v1/message.js";
 import { Value } from "../../source/v1/source.js";
 
@@ -50,6 +51,8 @@ export interface Trigger {
     | { $case: "webhook"; value: Webhook }
     | { $case: "nats"; value: NatsSubject }
     | { $case: "notify"; value: Channel }
+    | { $case: "kafka"; value: KafkaRecord }
+    | { $case: "anonymize"; value: Anonymize }
     | undefined;
   /** Events wait, 7 days at most. */
   paused: boolean;
@@ -108,6 +111,26 @@ export interface NatsSubject {
 export interface Channel {
   /** 1 to 64 of a-z, 0-9 and '-', beginning with a letter. */
   name: string;
+}
+
+/**
+ * Sends JSON { type, timestamp, data } to a Kafka topic, keyed by the event's stream, as a CloudEvent in binary mode with
+ * ce_id: at least once, with the same one each time.
+ */
+export interface KafkaRecord {
+  connection:
+    | Connection
+    | undefined;
+  /** Kafka's */
+  topic: string;
+}
+
+/**
+ * Cleans the contents that the event is about by every detector, as AnonymizeContent does. On new_data,
+ * privacy_violation, similarity_threshold and notification. Made, changed and deleted only by who holds the role
+ * privacy, where callers have roles.
+ */
+export interface Anonymize {
 }
 
 export interface TriggerStatus {
@@ -244,6 +267,12 @@ export const Trigger: MessageFns<Trigger> = {
       case "notify":
         Channel.encode(message.action.value, writer.uint32(58).fork()).join();
         break;
+      case "kafka":
+        KafkaRecord.encode(message.action.value, writer.uint32(66).fork()).join();
+        break;
+      case "anonymize":
+        Anonymize.encode(message.action.value, writer.uint32(74).fork()).join();
+        break;
     }
     if (message.paused !== false) {
       writer.uint32(80).bool(message.paused);
@@ -326,6 +355,22 @@ export const Trigger: MessageFns<Trigger> = {
             message.action = { $case: "notify", value: Channel.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.action = { $case: "kafka", value: KafkaRecord.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.action = { $case: "anonymize", value: Anonymize.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 10: {
             if (tag !== 80) {
               break;
@@ -389,6 +434,18 @@ export const Trigger: MessageFns<Trigger> = {
       case "notify": {
         if (object.action?.value !== undefined && object.action?.value !== null) {
           message.action = { $case: "notify", value: Channel.fromPartial(object.action.value) };
+        }
+        break;
+      }
+      case "kafka": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "kafka", value: KafkaRecord.fromPartial(object.action.value) };
+        }
+        break;
+      }
+      case "anonymize": {
+        if (object.action?.value !== undefined && object.action?.value !== null) {
+          message.action = { $case: "anonymize", value: Anonymize.fromPartial(object.action.value) };
         }
         break;
       }
@@ -766,6 +823,118 @@ export const Channel: MessageFns<Channel> = {
   fromPartial(object: DeepPartial<Channel>): Channel {
     const message = createBaseChannel();
     message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseKafkaRecord(): KafkaRecord {
+  return { connection: undefined, topic: "" };
+}
+
+export const KafkaRecord: MessageFns<KafkaRecord> = {
+  encode(message: KafkaRecord, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connection !== undefined) {
+      Connection.encode(message.connection, writer.uint32(10).fork()).join();
+    }
+    if (message.topic !== "") {
+      writer.uint32(18).string(message.topic);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KafkaRecord {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKafkaRecord();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connection = Connection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<KafkaRecord>): KafkaRecord {
+    return KafkaRecord.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<KafkaRecord>): KafkaRecord {
+    const message = createBaseKafkaRecord();
+    message.connection = (object.connection !== undefined && object.connection !== null)
+      ? Connection.fromPartial(object.connection)
+      : undefined;
+    message.topic = object.topic ?? "";
+    return message;
+  },
+};
+
+function createBaseAnonymize(): Anonymize {
+  return {};
+}
+
+export const Anonymize: MessageFns<Anonymize> = {
+  encode(_: Anonymize, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Anonymize {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnonymize();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Anonymize>): Anonymize {
+    return Anonymize.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<Anonymize>): Anonymize {
+    const message = createBaseAnonymize();
     return message;
   },
 };
