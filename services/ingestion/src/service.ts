@@ -17,7 +17,7 @@ import { createOutPositions } from "./source/out-positions.js";
 import { tellSourceGap } from "./source/source-gaps.js";
 import { openContext } from "./source/source-context.js";
 import { sourceKinds } from "./source/source-kinds.js";
-import { createSourceReports } from "./source/source-reports.js";
+import { createSourceReports, earlierCompleteTo } from "./source/source-reports.js";
 import { createSourceRunner } from "./source/source-runner.js";
 
 /** Reads the pulled sources that streams name, and appends what they give to buffer. */
@@ -42,6 +42,7 @@ export const ingestion: BuildService<IngestionConfig> = async (config, runtime) 
       egress: createEgress({ allow: config.egress.allowPrivate, caFile: config.egress.caFile }),
       secrets: createSecrets({ dir: config.secretsDir }),
       tellGap: tellSourceGap(publisher),
+      completeTo: await earlierCompleteTo(broker),
       outPositions,
     }),
     leases,

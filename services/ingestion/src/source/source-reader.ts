@@ -27,6 +27,8 @@ export interface SourceReaderStatus {
   lagMessages?: number;
   /** How long the oldest message has waited that is not read yet; left out where the source can't tell. */
   lagSeconds?: number;
+  /** Of what can't be read again, while it is read: all that came until then is durable. Wall clock. */
+  completeToMs?: number;
   /** May name what was read; passes privacy before anybody sees it. Gone when what failed goes again. */
   lastError: string | undefined;
 }

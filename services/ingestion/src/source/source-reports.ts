@@ -26,6 +26,7 @@ interface Told {
   atMs: number;
   /** The failure under way is an event already. */
   failed: boolean;
+  completeToMs: number | undefined;
 }
 
 export interface ReportParts {
@@ -60,12 +61,14 @@ export async function createSourceReports({
     const nowMs = runtime.clock.monotonic();
     if (before.content === content && nowMs - before.atMs < reportEveryMs) return;
     value.timeMs = Math.round(runtime.clock.now());
+    // A reader that has not opened its source yet must not forget what the one before it knew.
+    value.completeToMs = entry.status?.completeToMs ?? before.completeToMs;
     await bucket.put(key, SourceReport.encode(value).finish());
     // Whoever waits has not failed.
     const hasError = value.lastError !== "" && value.state !== SourceState.SOURCE_STATE_WAITING;
     const failed = hasError && (before.failed || value.lastError !== notCleanYet);
     if (failed && !before.failed) await tell(tenant, value);
-    told.set(key, { content, atMs: nowMs, failed });
+    told.set(key, { content, atMs: nowMs, failed, completeToMs: value.completeToMs });
   };
 
   /** The event names the source, not what is wrong with it: whoever may know reads the source's status. */
@@ -125,13 +128,24 @@ interface Reports {
 
 /** What was said of the source before this replica read it: a failure that goes on is no new one. */
 async function earlier(bucket: Reports, key: string): Promise<Told> {
-  const found = await bucket.get(key);
-  const report = found?.operation === "PUT" ? SourceReport.decode(found.value) : undefined;
+  const report = await storedReport(bucket, key);
   const failed =
     report !== undefined &&
     !["", notCleanYet].includes(report.lastError) &&
     report.state !== SourceState.SOURCE_STATE_WAITING;
-  return { content: "", atMs: 0, failed };
+  return { content: "", atMs: 0, failed, completeToMs: report?.completeToMs };
+}
+
+async function storedReport(bucket: Reports, key: string): Promise<SourceReport | undefined> {
+  const found = await bucket.get(key);
+  return found?.operation === "PUT" ? SourceReport.decode(found.value) : undefined;
+}
+
+/** Until when all that came from a source is durable, as its last reader said; undefined: none did. */
+export async function earlierCompleteTo(broker: Broker) {
+  const bucket = await broker.kv.open(buckets.reports, { allow_direct: true });
+  return async ({ tenant, source }: Pick<SourceEntry, "tenant" | "source">): Promise<number | undefined> =>
+    (await storedReport(bucket, reportKey({ tenant, ...source }, undefined)))?.completeToMs;
 }
 
 /** An error names paths, and a file may be called after a person: it passes privacy like a message. */
@@ -169,6 +183,7 @@ function reportOf({ source, status, error }: SourceEntry, instance: string): Sou
     lagMessages: status?.lagMessages,
     position: status?.position ?? "",
     lagSeconds: status?.lagSeconds,
+    completeToMs: undefined,
   };
 }
 

@@ -25,7 +25,8 @@ export interface RowQueue {
   /** The oldest portion, which takes no more rows then. */
   take(): Portion | undefined;
   readonly isFull: boolean;
-  readonly isEmpty: boolean;
+  /** When the first one came of those that it holds. */
+  readonly oldestMs: number | undefined;
 }
 
 export function createRowQueue(rowsMax: number): RowQueue {
@@ -57,8 +58,8 @@ export function createRowQueue(rowsMax: number): RowQueue {
     get isFull() {
       return portions.length > 1 || bytes >= limits.batchBytesMax;
     },
-    get isEmpty() {
-      return portions.length === 0;
+    get oldestMs() {
+      return portions[0]?.rows[0]?.timeMs;
     },
   };
 }

@@ -11,10 +11,12 @@ export interface WebsocketKindParts {
   secrets: Secrets;
   runtime: Pick<Runtime, "clock" | "random">;
   tellGap(of: { tenant: string; source: Source }, gap: SourceGap): Promise<void>;
+  completeTo(of: { tenant: string; source: Source }): Promise<number | undefined>;
 }
 
 /** One socket each, kept open. */
-export function websocketKind({ egress, secrets, runtime, tellGap }: WebsocketKindParts): SourceKind {
+export function websocketKind(parts: WebsocketKindParts): SourceKind {
+  const { egress, secrets, runtime, tellGap, completeTo } = parts;
   const { clock, random } = runtime;
   return {
     leased: true,
@@ -35,6 +37,7 @@ export function websocketKind({ egress, secrets, runtime, tellGap }: WebsocketKi
         random,
         wallClock: clock.now,
         tellGap: (gap) => tellGap({ tenant, source }, gap),
+        completeTo: () => completeTo({ tenant, source }),
       });
     },
   };

@@ -51,6 +51,8 @@ interface OpenOptions {
   caFile?: string;
   secretsDir?: string;
   settings?: Partial<WebSocketSource>;
+  /** What an earlier reader had. */
+  completeToMs?: number;
   /** Times as fast as the clock: pauses and time-outs come sooner. */
   speed?: number;
 }
@@ -76,6 +78,7 @@ function openReader(t: TestContext, url: string, options: OpenOptions = {}): Ope
     tellGap: async (_, gap) => {
       opened.gaps.push(gap);
     },
+    completeTo: async () => options.completeToMs,
   });
   const value = WebSocketSource.fromPartial({ url, ...settings });
   const source: Source = { id: "a".repeat(32), stream: "feed", paused: false, kind: undefined };
@@ -127,7 +130,9 @@ test("text and binary frames are appended in order under contiguous positions", 
   assert.deepEqual([kinds[6], kinds[7]], [Kind.KIND_TEXT, Kind.KIND_DATA]);
   assert.ok(appended.length < 500, `${appended.length} batches: they grow while one is on its way`);
   assert.deepEqual(new Set(appended.map(({ sourceId }) => sourceId)), new Set(["127.0.0.1"]));
-  assert.deepEqual(reader.status(), {
+  const { completeToMs, ...status } = reader.status();
+  assert.ok(completeToMs !== undefined, "all is durable");
+  assert.deepEqual(status, {
     state: "running",
     position: `${next} messages since it was opened here`,
     lastError: undefined,
@@ -180,6 +185,19 @@ test("a lost connection is opened again, told as a gap, and asked to go on where
   assert.equal(reader.status().state, "running");
 });
 
+test("what an earlier reader of the source may have missed is told, once", async (t) => {
+  const feed = await createFeed(t);
+  const { gaps, reader } = openReader(t, feed.url, { completeToMs: 1_000, speed: 10 });
+  await eventually("told", () => gaps.length === 1);
+  assert.deepEqual([gaps[0]?.fromMs, gaps[0]?.resumed], [1_000, false]);
+  assert.match(gaps[0]?.reason ?? "", /restart/);
+  const { completeToMs = 0 } = reader.status();
+  assert.ok(completeToMs >= (gaps[0]?.toMs ?? Infinity), "and what comes from now on is not part of it");
+  (await socketOf(feed)).terminate();
+  await eventually("the next one", () => gaps.length === 2);
+  assert.ok((gaps[1]?.fromMs ?? 0) > 1_000);
+});
+
 test("while buffer is full the socket is not read, and then nothing is missing", async (t) => {
   const feed = await createFeed(t);
   const opened = openReader(t, feed.url, { speed: 20 });
@@ -188,6 +206,7 @@ test("while buffer is full the socket is not read, and then nothing is missing",
   const body = "x".repeat(64 * 1024);
   for (let index = 0; index < 800; index++) socket.send(`${index} ${body}`);
   await eventually("the peer is held back", () => opened.reader.status().state === "waiting");
+  const waitsSinceMs = systemClock.now();
   // 50 MiB don't fit into the sockets of both ends.
   let held = socket.bufferedAmount;
   await eventually("no more is taken", () => {
@@ -196,6 +215,8 @@ test("while buffer is full the socket is not read, and then nothing is missing",
     return isSteady && held > 0;
   });
   assert.ok(held > 20 * 1024 * 1024, `${held} bytes wait at the peer`);
+  const { completeToMs = Infinity } = opened.reader.status();
+  assert.ok(completeToMs <= waitsSinceMs, "what came since is not durable");
   opened.refuse = undefined;
   await eventually("all appended", () => opened.texts().length === 800);
   assert.deepEqual(

@@ -35,6 +35,8 @@ export interface WebsocketSourceOptions extends Timers {
   resume: ResumeFrame | undefined;
   pingIntervalMs: number;
   wallClock(): number;
+  /** Until when all that came was durable, as its last reader said; undefined: there was none. */
+  completeTo(): Promise<number | undefined>;
   /** Told until it succeeds. */
   tellGap(gap: SourceGap): Promise<void>;
   retry?: RetryPolicy;
@@ -52,6 +54,7 @@ const stableMs = 10_000;
 /** What was received is still appended when the source is closed, unless that takes longer. */
 const flushMsMax = 5_000;
 const keptBytesMax = 64 * 1024;
+const earlierReader = "its reader before this one ended: a restart, a fail-over, a pause or another setting";
 
 export function createWebsocketSource(options: WebsocketSourceOptions): SourceReader {
   return new WebsocketReader(options);
@@ -74,6 +77,11 @@ class WebsocketReader implements SourceReader {
   /** The last value of the resume field in what is durable. */
   #cursor: string | undefined;
   #wasOpen = false;
+  #isEarlierKnown = false;
+  /** When the batch came that is on its way. */
+  #sentMs: number | undefined;
+  /** Since then the socket has been paused, and what came meanwhile may still lie in it. */
+  #behindSinceMs: number | undefined;
   #lost: { fromMs: number; reason: string } | undefined;
   #connectionError: CodedError | undefined;
   #appendError: CodedError | undefined;
@@ -101,7 +109,13 @@ class WebsocketReader implements SourceReader {
       state: failed === undefined ? going : "failed",
       position: `${this.#settledTo} messages since it was opened here`,
       lastError: (failed ?? errors[0])?.toString(),
+      ...(this.#connection !== undefined && { completeToMs: this.#completeToMs() }),
     };
+  }
+
+  #completeToMs(): number {
+    const { wallClock } = this.#options;
+    return Math.round(this.#behindSinceMs ?? this.#sentMs ?? this.#queue.oldestMs ?? wallClock());
   }
 
   async close(): Promise<void> {
@@ -136,6 +150,11 @@ class WebsocketReader implements SourceReader {
   async #connectOnce(signal: AbortSignal): Promise<CodedError> {
     const { pingIntervalMs, sleep } = this.#options;
     try {
+      if (!this.#isEarlierKnown) {
+        const fromMs = await this.#options.completeTo();
+        this.#isEarlierKnown = true;
+        if (fromMs !== undefined) this.#lost = { fromMs, reason: earlierReader };
+      }
       const prepared = await this.#options.prepare();
       if (signal.aborted) return new CodedError("canceled", "the source is closing");
       return await connection(
@@ -190,6 +209,7 @@ class WebsocketReader implements SourceReader {
     this.#queue.add({ data, isText: !isBinary, timeMs: this.#options.wallClock() });
     if (this.#queue.isFull && !this.#isPaused) {
       this.#isPaused = true;
+      this.#behindSinceMs ??= this.#options.wallClock();
       this.#connection?.pause();
     }
     this.#wakeAppender?.();
@@ -212,8 +232,10 @@ class WebsocketReader implements SourceReader {
     });
     while (!signal.aborted) {
       await window.drain();
+      this.#sentMs = undefined;
       const portion = this.#queue.take();
       if (portion === undefined) {
+        this.#behindSinceMs = undefined;
         if (this.#stop.signal.aborted) break;
         await new Promise<void>((resolve) => (this.#wakeAppender = resolve));
         continue;
@@ -222,6 +244,7 @@ class WebsocketReader implements SourceReader {
         this.#isPaused = false;
         this.#connection?.resume();
       }
+      this.#sentMs = portion.rows[0]?.timeMs;
       await window.push(this.#itemOf(portion)).catch(() => undefined);
     }
     await window.drain();

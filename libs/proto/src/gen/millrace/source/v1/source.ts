@@ -211,7 +211,14 @@ export interface SourceReport {
   /** How far it is, in words of its kind: `1048576 bytes of 3 files`. */
   position: string;
   /** How long the oldest message has waited that is not read yet; absent where the source can't tell. */
-  lagSeconds?: number | undefined;
+  lagSeconds?:
+    | number
+    | undefined;
+  /**
+   * Of a source that can't be read again: what came until then is durable. It stays when its reader ends, and the next
+   * one tells the time since as a gap.
+   */
+  completeToMs?: number | undefined;
 }
 
 /** Which replica of ingestion reads a source, as KV value; the revision at which it took the source is its epoch. */
@@ -1257,6 +1264,7 @@ function createBaseSourceReport(): SourceReport {
     lagMessages: undefined,
     position: "",
     lagSeconds: undefined,
+    completeToMs: undefined,
   };
 }
 
@@ -1294,6 +1302,9 @@ export const SourceReport: MessageFns<SourceReport> = {
     }
     if (message.lagSeconds !== undefined) {
       writer.uint32(89).double(message.lagSeconds);
+    }
+    if (message.completeToMs !== undefined) {
+      writer.uint32(96).uint64(message.completeToMs);
     }
     return writer;
   },
@@ -1399,6 +1410,14 @@ export const SourceReport: MessageFns<SourceReport> = {
             message.lagSeconds = reader.double();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.completeToMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1427,6 +1446,7 @@ export const SourceReport: MessageFns<SourceReport> = {
     message.lagMessages = object.lagMessages ?? undefined;
     message.position = object.position ?? "";
     message.lagSeconds = object.lagSeconds ?? undefined;
+    message.completeToMs = object.completeToMs ?? undefined;
     return message;
   },
 };
