@@ -12,7 +12,7 @@ import {
   serviceUsers,
 } from "@millrace/messaging";
 import { silentLogger } from "@millrace/runtime";
-import { connect, type MillraceClient } from "@millrace/sdk";
+import { connect, type ConnectOptions, type MillraceClient } from "@millrace/sdk";
 import { freePort } from "@millrace/testkit";
 import { describeSystem } from "../../system/describe-system.js";
 import { until } from "../../system/observe.js";
@@ -54,6 +54,8 @@ export interface FaultSystemOptions {
   configureBroker?(config: Config): void;
   /** Asked whether the broker is up; absent: whether it and all of its streams are well. */
   brokerProbe?: string;
+  /** How its client reaches gateway, once all is prepared; absent: in the clear, as nobody. */
+  connecting?(stateDir: string): Omit<ConnectOptions, "address">;
   /** Of these a second one runs, on the same directories. */
   twice?: readonly ServiceUser[];
   /** Of these a second one and a third. */
@@ -133,7 +135,7 @@ function assemble(
 ): FaultSystem {
   const { stateDir, ports } = described;
   const grpcAddress = `127.0.0.1:${ports.grpc}`;
-  const client = connect({ address: grpcAddress });
+  const client = connect({ address: grpcAddress, ...options.connecting?.(stateDir) });
   let admin: Broker | undefined;
   const program = (name: ProgramName): Program => {
     const known = programs.get(name);
