@@ -1,7 +1,8 @@
-import type { DeadLetter, DeadLetterFilter } from "@millrace/sdk";
+import type { DeadLetter, DeadLetterFilter, ShownDeadLetter } from "@millrace/sdk";
 import { CodedError } from "@millrace/errors";
 import { Command } from "commander";
 import { type ClientOptions, withClient, withClientOptions, type World } from "./client.js";
+import { oneLine } from "../output.js";
 import { renderMessage } from "./subscribe.js";
 
 interface FilterFlags extends ClientOptions {
@@ -13,7 +14,7 @@ interface FilterFlags extends ClientOptions {
 /** `millrace dlq`: messages that could not be processed. */
 export function deadLettersCommand(world: World): Command {
   return new Command("dlq")
-    .description("dead letters: messages that could not be processed")
+    .description("dead letters: messages that could not be processed, and events that triggers gave up on")
     .addCommand(listCommand(world))
     .addCommand(showCommand(world))
     .addCommand(redriveCommand(world))
@@ -46,6 +47,7 @@ function showCommand(world: World): Command {
       if (flags.json === true) return output.json(shown);
       await output.line(renderLetter(shown.letter));
       if (shown.letter.refusal !== "") output.notice(`It can't be redriven: ${shown.letter.refusal}.`);
+      if (shown.event !== undefined) return output.line(renderEvent(shown.event));
       if (shown.message === undefined) return output.notice(`The message is not shown: ${shown.withheld}.`);
       return output.line(renderMessage(shown.message));
     });
@@ -54,7 +56,7 @@ function showCommand(world: World): Command {
 
 function redriveCommand(world: World): Command {
   const command = new Command("redrive")
-    .description("hand one, or all of a stream, to the stage again that gave them up")
+    .description("hand one, or all of a stream, to the stage or trigger again that gave them up")
     .argument("[id]", "as `millrace dlq ls` shows it");
   return withFilters(command.option("--stream <name>", "all of this stream")).action(
     async (id: string | undefined, flags: FilterFlags) => {
@@ -114,5 +116,11 @@ function renderLetter({ id, stream, stage, code, reason, attempts, timeMs, ...le
   const when = new Date(timeMs).toISOString();
   const tries = attempts === 1 ? "1 attempt" : `${attempts} attempts`;
   const size = `${what} of ${letter.contentBytes} B`;
-  return `${id}  ${when}  ${stream}  ${stage}  ${size}  ${tries}  ${code}: ${reason}`;
+  const { trigger } = letter;
+  const who = trigger === undefined ? stage : `${stage} ${trigger.stream || "*"}/${trigger.id}`;
+  return `${id}  ${when}  ${stream}  ${who}  ${size}  ${tries}  ${code}: ${reason}`;
+}
+
+function renderEvent({ id, type, time, payload }: NonNullable<ShownDeadLetter["event"]>): string {
+  return oneLine(`${type}  ${time.toISOString()}  ${id}  ${JSON.stringify(payload)}`);
 }

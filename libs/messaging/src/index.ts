@@ -110,8 +110,10 @@ export {
   replaceVectorEndpoint,
   showLetterEndpoint,
 } from "./state/endpoints.js";
+export { batchShelf } from "./letters/batch-shelf.js";
 export { keepLetters, type KeepLettersParts } from "./letters/keep-letters.js";
 export { openLetter, refusalOf } from "./letters/open-letter.js";
+export { type HeldLetter, keeperOf, type Shelf, type ShelfName, shelfNames } from "./letters/shelf.js";
 export { createRedrive, type Redrive, type RedriveParts, serveRedrive } from "./letters/redrive.js";
 export { createExemptions, exemptionEndMs, type Exemptions } from "./state/exemptions.js";
 export {
@@ -176,6 +178,7 @@ export {
   triggerConsumer,
   triggerFilters,
   triggerLetters,
+  triggerOfLetters,
   type TriggerName,
 } from "./triggers/trigger-name.js";
 export {

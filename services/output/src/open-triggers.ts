@@ -5,6 +5,7 @@ import {
   type Publisher,
   publishNotice,
   removeEventQueue,
+  type Shelf,
   subjects,
   triggerConsumer,
   triggerFilters,
@@ -25,6 +26,7 @@ import { createAction } from "./triggers/actions.js";
 import { createKafkaProducers } from "./kafka/kafka-producers.js";
 import { producerKey } from "./triggers/kafka-record.js";
 import { createTargetGate, type TargetGate } from "./triggers/target-gate.js";
+import { triggerShelf } from "./trigger-shelf.js";
 import { createTriggerRunner } from "./triggers/trigger-runner.js";
 
 /** A failing target is tried again after a second, then after ever longer, up to a minute. */
@@ -34,7 +36,7 @@ const pauseMs = { first: 1_000, max: 60_000 };
 export async function openTriggers(
   { triggers: { retryDelaysMs }, egress: { allowPrivate, caFile }, secretsDir }: OutputConfig,
   kept: KeptContents,
-): Promise<Component[]> {
+): Promise<{ components: Component[]; shelf: Shelf }> {
   const { broker, publisher, runtime } = kept;
   const { clock, log, random, metrics } = runtime;
   const registry = await createTriggerRegistry(broker);
@@ -99,7 +101,7 @@ export async function openTriggers(
     clock,
     log,
   });
-  return [kafka, runner, registry];
+  return { components: [kafka, runner, registry], shelf: triggerShelf({ triggers: registry, act }) };
 }
 
 /** One a target; kept while the process lives, as few as there are triggers. */
@@ -133,14 +135,14 @@ interface Burial {
 function bury({ publisher, of, trigger, now, tellEvent }: Burial): ActOnEventParts["bury"] {
   return async ({ event, deliveryId, reason, attempts }) => {
     const timeMs = Math.round(now());
-    const letter = { trigger, event, code: "unavailable", reason, attempts, timeMs };
+    const letter = { trigger, event, code: "unavailable", reason, attempts, timeMs, cut: false };
     const id = outputId(deliveryId, "trigger-dead", 0);
     const store = (kept: TriggerLetter) =>
       publisher.publish({ subject: triggerLetters(of), data: TriggerLetter.encode(kept).finish(), id });
     await store(letter).catch((caught: unknown) => {
       if (!(caught instanceof CodedError) || caught.code !== "data_loss") throw caught;
       // With the trigger around it an event of 1 MiB is too large for the bus: its head is kept.
-      return store({ ...letter, event: { ...event, payload: undefined } });
+      return store({ ...letter, event: { ...event, payload: undefined }, cut: true });
     });
     if (event.type === "dead_letter") return;
     const { code } = letter;

@@ -35,7 +35,7 @@ import { sendToKafka } from "./handlers/send-to-kafka.js";
 import { storeBatch } from "./handlers/store-batch.js";
 import { createKafkaSinks } from "./kafka/kafka-sinks.js";
 import { createResults } from "./result-parts.js";
-import { redriveByStage } from "./redrive-by-stage.js";
+import { cleanShelf } from "./clean-shelf.js";
 import { openTriggers } from "./open-triggers.js";
 import { createStores } from "./store/stores.js";
 
@@ -73,6 +73,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
   });
   const { budget, components } = await createResults(broker, runtime, registry);
   const kept = { broker, runtime, registry, publisher, budget };
+  const triggers = await openTriggers(config, kept);
   const redrives = new Map<string, Redrive>();
   const stage = (name: "results" | "store" | "kafka", sink: Sink): Component[] => {
     const { ledger, handle, tries, onReopened } = sink;
@@ -144,10 +145,9 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
       broker,
       runtime,
       keeper: "output",
-      show: async (open) => open,
-      redrive: redriveByStage(broker, redrives),
+      shelves: [cleanShelf(broker, redrives), triggers.shelf],
     }),
-    ...(await openTriggers(config, kept)),
+    ...triggers.components,
   ];
 };
 

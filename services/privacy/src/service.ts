@@ -1,5 +1,6 @@
 import { CodedError } from "@millrace/errors";
 import {
+  batchShelf,
   type BatchPublisher,
   cleanEndpoint,
   connectAs,
@@ -105,8 +106,7 @@ export const privacy: BuildService<PrivacyConfig> = async (config, runtime) => {
       broker,
       runtime,
       keeper: "privacy",
-      show,
-      redrive: createRedrive({ ...options, ledger }),
+      shelves: [batchShelf({ side: "raw", show, redrive: createRedrive({ ...options, ledger }) })],
     }),
     ...redaction.components,
     trial,

@@ -18,13 +18,23 @@ export const triggerKey = ({ tenant, stream, id }: TriggerName): string =>
   `trigger.${tenant}.${streamToken(stream)}.${id}`;
 
 export function triggerNameOf(key: string): TriggerName {
-  const [, tenant = "", stream = "", id = ""] = key.split(".");
+  const [, ...name] = key.split(".");
+  return nameOf(name);
+}
+
+function nameOf([tenant = "", stream = "", id = ""]: readonly string[]): TriggerName {
   return { tenant, stream: stream === everyStream ? "" : stream, id };
 }
 
 /** Where its dead letters lie. */
 export const triggerLetters = ({ tenant, stream, id }: TriggerName): string =>
   subjects.triggerLetter(tenant, streamToken(stream), id);
+
+/** Whose dead letters lie under a subject. */
+export function triggerOfLetters(subject: string): TriggerName {
+  const [, , ...name] = subject.split(".");
+  return nameOf(name);
+}
 
 /** The durable consumer of one trigger. One that is deleted and made again under the same name is another. */
 export const triggerConsumer = (of: TriggerName, createdMs: number): string =>

@@ -1,4 +1,5 @@
 import { type DeadLetter, DeadLetterServiceService, type Failure } from "@millrace/proto/deadletter";
+import type { Event } from "@millrace/proto/event";
 import { type StoredMessage, toStored } from "../receive/received-message.js";
 import type { Channel } from "../rpc/channel.js";
 import { MillraceError } from "../rpc/millrace-error.js";
@@ -20,6 +21,8 @@ export interface ShownDeadLetter {
   withheld: string;
   /** Left out of the content here, which is shown up to 1 MiB. */
   cutBytes: number;
+  /** What a trigger gave up on: ids and counts, no content. */
+  event: { id: string; type: string; stream: string; time: Date; payload: object } | undefined;
 }
 
 export interface Redriven {
@@ -28,14 +31,14 @@ export interface Redriven {
   failures: readonly Failure[];
 }
 
-/** Messages that could not be processed. */
+/** Messages that could not be processed, and events that triggers gave up on. */
 export interface DeadLetters {
   /** All letters, or those of a filter, without payload. */
   list(filter?: Partial<DeadLetterFilter>, options?: { signal?: AbortSignal }): AsyncIterable<DeadLetter>;
   get(id: string): Promise<ShownDeadLetter>;
   /**
-   * Hands one letter, or all of a filter, to the stage again that gave it up. One that fails again is thrown;
-   * of many, those that fail are listed, and stay.
+   * Hands one letter, or all of a filter, to the stage or trigger again that gave it up. One that fails again
+   * is thrown; of many, those that fail are listed, and stay.
    */
   redrive(which: string | DeadLetterFilter): Promise<Redriven>;
   /** Removes one letter, or all of a filter, for good; resolves with how many there were. */
@@ -57,9 +60,9 @@ export function createDeadLetters(channel: Channel): DeadLetters {
       checkText(id, "id");
       const call = { attempted: `get dead letter ${id}` };
       const shown = await channel.unary(DeadLetterServiceService.getDeadLetter, { id }, call);
-      const { letter, message, withheld, cutBytes } = shown;
+      const { letter, message, withheld, cutBytes, event } = shown;
       if (letter === undefined) throw new MillraceError("internal", `dead letter ${id} came empty`);
-      return { letter, message: message && toStored(message), withheld, cutBytes };
+      return { letter, message: message && toStored(message), withheld, cutBytes, event: shownEvent(event) };
     },
     async redrive(which) {
       const call = { attempted: "redrive dead letters" };
@@ -84,6 +87,12 @@ export function createDeadLetters(channel: Channel): DeadLetters {
       }
     },
   };
+}
+
+function shownEvent(event: Event | undefined): ShownDeadLetter["event"] {
+  if (event === undefined) return undefined;
+  const { id, type, stream, timeMs, payload } = event;
+  return { id, type, stream, time: new Date(timeMs), payload: payload?.value ?? {} };
 }
 
 function firstOf(which: string | DeadLetterFilter) {

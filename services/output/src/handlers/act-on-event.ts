@@ -1,9 +1,13 @@
-import { CodedError, shownReason } from "@millrace/errors";
-import { outputId } from "@millrace/envelope";
 import type { EventDelivery } from "@millrace/messaging";
 import { Event } from "@millrace/proto/event";
 import type { Trigger } from "@millrace/proto/trigger";
-import type { AbsentReason, Action, ActionOutcome } from "../triggers/action.js";
+import {
+  type AbsentReason,
+  type Action,
+  type ActionOutcome,
+  deliveryIdOf,
+  tryOnce,
+} from "../triggers/action.js";
 import { selectEvent } from "../triggers/select-event.js";
 import type { TargetGate } from "../triggers/target-gate.js";
 import type { WorkSignals } from "../triggers/trigger-worker.js";
@@ -36,7 +40,7 @@ export const actOnEvent =
     const { tenant, trigger, gate } = parts;
     const event = selectEvent(Event.decode(delivery.data), trigger.filter);
     if (event === undefined) return delivery.ack();
-    const deliveryId = outputId(event.id, `trigger/${trigger.stream}/${trigger.id}`, 0);
+    const deliveryId = deliveryIdOf(event, trigger);
     if (!(await gate.enter(stopping))) return delivery.later(1);
     const outcome = await tryOnce(parts.act, { tenant, trigger, event, deliveryId, signal: hard });
     if (outcome.kind === "failed" && hard.aborted) {
@@ -69,11 +73,3 @@ export const actOnEvent =
     );
     return buried ? delivery.ack() : delivery.later(buryAgainMs);
   };
-
-async function tryOnce(act: Action, call: Parameters<Action>[0]): Promise<ActionOutcome> {
-  try {
-    return await act(call);
-  } catch (caught) {
-    return { kind: "failed", reason: shownReason(CodedError.from(caught, "act on an event")) };
-  }
-}

@@ -1,3 +1,5 @@
+import { outputId } from "@millrace/envelope";
+import { CodedError, shownReason } from "@millrace/errors";
 import type { Event } from "@millrace/proto/event";
 import type { Trigger } from "@millrace/proto/trigger";
 
@@ -25,6 +27,19 @@ export interface ActionCall {
 
 /** Throws only a CodedError; that is a failed try too. */
 export type Action = (call: ActionCall) => Promise<ActionOutcome>;
+
+/** A failed try is an answer. */
+export async function tryOnce(act: Action, call: ActionCall): Promise<ActionOutcome> {
+  try {
+    return await act(call);
+  } catch (caught) {
+    return { kind: "failed", reason: shownReason(CodedError.from(caught, "act on an event")) };
+  }
+}
+
+/** The same at each try of an event by a trigger of that name, so that whoever gets it twice can tell. */
+export const deliveryIdOf = (event: Event, { stream, id }: Trigger): string =>
+  outputId(event.id, `trigger/${stream}/${id}`, 0);
 
 /** Triggers with the same target share how it fares. */
 export function targetOf({ id, stream, action }: Trigger): string {

@@ -1,5 +1,5 @@
 import { CodedError } from "@millrace/errors";
-import type { LetterKeeper } from "@millrace/messaging";
+import { keeperOf, type LetterKeeper, type ShelfName, shelfNames } from "@millrace/messaging";
 import type { ListDeadLettersRequest, ListDeadLettersResponse } from "@millrace/proto/deadletter";
 import type {
   DiscardLettersResponse,
@@ -13,7 +13,7 @@ import type {
 import type { UnaryCall } from "../../rpc/unary-call.js";
 import { type FindStream, requireStream } from "../../stream/stream-name.js";
 
-/** Privacy answers for the letters of the raw side, output for those of the clean one. */
+/** Privacy answers for the letters of the raw side, output for those of the clean one and of triggers. */
 export interface LetterParts {
   tenant: string;
   find: FindStream;
@@ -33,7 +33,7 @@ export interface LetterParts {
 
 /** Where a page begins. */
 export interface LetterPlace {
-  keeper: LetterKeeper;
+  shelf: ShelfName;
   after: number;
 }
 
@@ -56,25 +56,26 @@ export const listDeadLetters =
       );
     }
     const countMax = request.pageSize === 0 ? pageSize.default : request.pageSize;
-    const { keeper, after } = placeOf(request.pageToken);
-    const asked = { tenant, stream, stage, code, after, countMax };
-    const { letters, nextAfter } = await parts.listLetters(keeper, asked, call.remainingMs());
-    return { letters, nextPageToken: nextToken(keeper, nextAfter) };
+    const { shelf, after } = placeOf(request.pageToken);
+    const asked = { tenant, shelf, stream, stage, code, after, countMax };
+    const { letters, nextAfter } = await parts.listLetters(keeperOf(shelf), asked, call.remainingMs());
+    return { letters, nextPageToken: nextToken(shelf, nextAfter) };
   };
 
-/** The first page is of the raw side; behind its last one the clean side follows. */
+/** The first page is of the first shelf; behind its last one the next shelf follows. */
 export function placeOf(token: string): LetterPlace {
-  if (token === "") return { keeper: "privacy", after: 0 };
-  const [, side, after] = /^([rc])(\d{1,15})$/.exec(Buffer.from(token, "base64url").toString("latin1")) ?? [];
-  if (after !== undefined) return { keeper: side === "r" ? "privacy" : "output", after: Number(after) };
+  if (token === "") return { shelf: "raw", after: 0 };
+  const [, first, after] =
+    /^([a-z])(\d{1,15})$/.exec(Buffer.from(token, "base64url").toString("latin1")) ?? [];
+  const shelf = shelfNames.find((known) => known[0] === first);
+  if (shelf !== undefined && after !== undefined) return { shelf, after: Number(after) };
   throw new CodedError("invalid_argument", "dead letters: that is no page token of ours", {
     field: "page_token",
     remedy: "Leave it out for the first page; else send next_page_token of the page before.",
   });
 }
 
-export function nextToken(keeper: LetterKeeper, nextAfter: number): string {
-  if (nextAfter === 0 && keeper === "output") return "";
-  const next = nextAfter === 0 ? "c0" : `${keeper === "privacy" ? "r" : "c"}${nextAfter}`;
-  return Buffer.from(next).toString("base64url");
+export function nextToken(shelf: ShelfName, nextAfter: number): string {
+  const next = nextAfter > 0 ? shelf : shelfNames[shelfNames.indexOf(shelf) + 1];
+  return next === undefined ? "" : Buffer.from(`${next[0]}${nextAfter}`).toString("base64url");
 }

@@ -1,5 +1,5 @@
 import { CodedError } from "@millrace/errors";
-import type { LetterKeeper } from "@millrace/messaging";
+import { keeperOf, type ShelfName } from "@millrace/messaging";
 import type {
   DiscardDeadLettersRequest,
   DiscardDeadLettersResponse,
@@ -18,29 +18,33 @@ const lastMs = 5_000;
 export const redriveDeadLetters =
   (parts: LetterParts) =>
   async (request: RedriveDeadLettersRequest, call: UnaryCall): Promise<RedriveDeadLettersResponse> => {
-    const { keeper, asked } = await askedOf(parts, request, call);
-    const { redriven, failures, nextAfter } = await parts.redriveLetters(keeper, asked, call.remainingMs());
-    return { redriven, failures, nextPageToken: request.id === "" ? nextToken(keeper, nextAfter) : "" };
+    const { shelf, asked } = await askedOf(parts, request, call);
+    const { redriven, failures, nextAfter } = await parts.redriveLetters(
+      keeperOf(shelf),
+      asked,
+      call.remainingMs(),
+    );
+    return { redriven, failures, nextPageToken: request.id === "" ? nextToken(shelf, nextAfter) : "" };
   };
 
 export const discardDeadLetters =
   (parts: LetterParts) =>
   async (request: DiscardDeadLettersRequest, call: UnaryCall): Promise<DiscardDeadLettersResponse> => {
-    const { keeper, asked } = await askedOf(parts, request, call);
-    const { discarded, nextAfter } = await parts.discardLetters(keeper, asked, call.remainingMs());
-    return { discarded, nextPageToken: request.id === "" ? nextToken(keeper, nextAfter) : "" };
+    const { shelf, asked } = await askedOf(parts, request, call);
+    const { discarded, nextAfter } = await parts.discardLetters(keeperOf(shelf), asked, call.remainingMs());
+    return { discarded, nextPageToken: request.id === "" ? nextToken(shelf, nextAfter) : "" };
   };
 
 async function askedOf(
   { tenant, find }: LetterParts,
   request: RedriveDeadLettersRequest,
   call: UnaryCall,
-): Promise<{ keeper: LetterKeeper; asked: LettersRequest }> {
+): Promise<{ shelf: ShelfName; asked: LettersRequest }> {
   const { id, stream, stage, code, pageToken } = request;
   const timeMs = Math.max(0, Math.floor(call.remainingMs() - lastMs));
   if (id !== "") {
-    const { keeper, number } = letterOf(id);
-    return { keeper, asked: { tenant, number, stream: "", stage: "", code: "", after: 0, timeMs } };
+    const { shelf, number } = letterOf(id);
+    return { shelf, asked: { tenant, shelf, number, stream: "", stage: "", code: "", after: 0, timeMs } };
   }
   if (stream === "") {
     throw new CodedError("invalid_argument", "dead letters: neither a letter nor a stream is named", {
@@ -49,6 +53,6 @@ async function askedOf(
     });
   }
   await requireStream(find, { tenant, name: stream });
-  const { keeper, after } = placeOf(pageToken);
-  return { keeper, asked: { tenant, number: 0, stream, stage, code, after, timeMs } };
+  const { shelf, after } = placeOf(pageToken);
+  return { shelf, asked: { tenant, shelf, number: 0, stream, stage, code, after, timeMs } };
 }

@@ -18,12 +18,13 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Event } from "../../event/v1/event.js";
 import { Message, Position } from "../../message/v1/message.js";
 
 export interface DeadLetter {
   id: string;
   stream: string;
-  /** Who gave it up: buffer, privacy, inference, search, results, store, kafka, consume and others. */
+  /** Who gave it up: buffer, privacy, inference, search, results, store, kafka, consume, trigger and others. */
   stage: string;
   code: string;
   /** Holds no payload. */
@@ -34,7 +35,7 @@ export interface DeadLetter {
   position:
     | Position
     | undefined;
-  /** text, data or image. */
+  /** text, data, image or event. */
   kind: string;
   /** Of its content, as it came. */
   contentBytes: number;
@@ -42,6 +43,14 @@ export interface DeadLetter {
   truncatedBytes: number;
   /** Why it can't be redriven. Empty: it can. */
   refusal: string;
+  /** Which trigger gave it up. Unset where a stage did. */
+  trigger: TriggerRef | undefined;
+}
+
+export interface TriggerRef {
+  /** Empty: one of every stream. */
+  stream: string;
+  id: string;
 }
 
 export interface ListDeadLettersRequest {
@@ -73,6 +82,8 @@ export interface GetDeadLetterResponse {
   withheld: string;
   /** Left out of the content here. */
   cutBytes: number;
+  /** What a trigger gave up on: ids and counts, no content. */
+  event: Event | undefined;
 }
 
 export interface RedriveDeadLettersRequest {
@@ -127,6 +138,7 @@ function createBaseDeadLetter(): DeadLetter {
     contentBytes: 0,
     truncatedBytes: 0,
     refusal: "",
+    trigger: undefined,
   };
 }
 
@@ -167,6 +179,9 @@ export const DeadLetter: MessageFns<DeadLetter> = {
     }
     if (message.refusal !== "") {
       writer.uint32(98).string(message.refusal);
+    }
+    if (message.trigger !== undefined) {
+      TriggerRef.encode(message.trigger, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -280,6 +295,14 @@ export const DeadLetter: MessageFns<DeadLetter> = {
             message.refusal = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.trigger = TriggerRef.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -311,6 +334,76 @@ export const DeadLetter: MessageFns<DeadLetter> = {
     message.contentBytes = object.contentBytes ?? 0;
     message.truncatedBytes = object.truncatedBytes ?? 0;
     message.refusal = object.refusal ?? "";
+    message.trigger = (object.trigger !== undefined && object.trigger !== null)
+      ? TriggerRef.fromPartial(object.trigger)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTriggerRef(): TriggerRef {
+  return { stream: "", id: "" };
+}
+
+export const TriggerRef: MessageFns<TriggerRef> = {
+  encode(message: TriggerRef, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stream !== "") {
+      writer.uint32(10).string(message.stream);
+    }
+    if (message.id !== "") {
+      writer.uint32(18).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TriggerRef {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTriggerRef();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.stream = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TriggerRef>): TriggerRef {
+    return TriggerRef.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TriggerRef>): TriggerRef {
+    const message = createBaseTriggerRef();
+    message.stream = object.stream ?? "";
+    message.id = object.id ?? "";
     return message;
   },
 };
@@ -541,7 +634,7 @@ export const GetDeadLetterRequest: MessageFns<GetDeadLetterRequest> = {
 };
 
 function createBaseGetDeadLetterResponse(): GetDeadLetterResponse {
-  return { letter: undefined, message: undefined, withheld: "", cutBytes: 0 };
+  return { letter: undefined, message: undefined, withheld: "", cutBytes: 0, event: undefined };
 }
 
 export const GetDeadLetterResponse: MessageFns<GetDeadLetterResponse> = {
@@ -557,6 +650,9 @@ export const GetDeadLetterResponse: MessageFns<GetDeadLetterResponse> = {
     }
     if (message.cutBytes !== 0) {
       writer.uint32(32).uint64(message.cutBytes);
+    }
+    if (message.event !== undefined) {
+      Event.encode(message.event, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -606,6 +702,14 @@ export const GetDeadLetterResponse: MessageFns<GetDeadLetterResponse> = {
             message.cutBytes = longToNumber(reader.uint64());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.event = Event.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -631,6 +735,7 @@ export const GetDeadLetterResponse: MessageFns<GetDeadLetterResponse> = {
       : undefined;
     message.withheld = object.withheld ?? "";
     message.cutBytes = object.cutBytes ?? 0;
+    message.event = (object.event !== undefined && object.event !== null) ? Event.fromPartial(object.event) : undefined;
     return message;
   },
 };
@@ -1067,12 +1172,12 @@ export const DiscardDeadLettersResponse: MessageFns<DiscardDeadLettersResponse> 
 };
 
 /**
- * Messages that could not be processed, kept for 14 days. Those of the raw side are shown through the filter only, every
- * detector on, and where it can't clean them they are not shown at all.
+ * Messages that could not be processed, and events that a trigger gave up on, kept for 14 days. Those of the raw side are
+ * shown through the filter only, every detector on, and where it can't clean them they are not shown at all.
  */
 export type DeadLetterServiceService = typeof DeadLetterServiceService;
 export const DeadLetterServiceService = {
-  /** Without payload; the raw side first, the oldest first. */
+  /** Without payload; the raw side first, triggers last, the oldest first. */
   listDeadLetters: {
     path: "/millrace.deadletter.v1.DeadLetterService/ListDeadLetters" as const,
     requestStream: false as const,
@@ -1096,7 +1201,8 @@ export const DeadLetterServiceService = {
   },
   /**
    * Hands messages to the stage again that gave them up, under their ids. A letter goes when its message came through;
-   * where it fails again it stays, and the answer says why.
+   * where it fails again it stays, and the answer says why. An event is tried once, by its trigger as it is set now and
+   * under the same delivery id.
    */
   redriveDeadLetters: {
     path: "/millrace.deadletter.v1.DeadLetterService/RedriveDeadLetters" as const,
@@ -1124,12 +1230,13 @@ export const DeadLetterServiceService = {
 } as const;
 
 export interface DeadLetterServiceServer extends UntypedServiceImplementation {
-  /** Without payload; the raw side first, the oldest first. */
+  /** Without payload; the raw side first, triggers last, the oldest first. */
   listDeadLetters: handleUnaryCall<ListDeadLettersRequest, ListDeadLettersResponse>;
   getDeadLetter: handleUnaryCall<GetDeadLetterRequest, GetDeadLetterResponse>;
   /**
    * Hands messages to the stage again that gave them up, under their ids. A letter goes when its message came through;
-   * where it fails again it stays, and the answer says why.
+   * where it fails again it stays, and the answer says why. An event is tried once, by its trigger as it is set now and
+   * under the same delivery id.
    */
   redriveDeadLetters: handleUnaryCall<RedriveDeadLettersRequest, RedriveDeadLettersResponse>;
   /** Removes letters and overwrites their bytes. Their messages stay counted as dead. */
@@ -1137,7 +1244,7 @@ export interface DeadLetterServiceServer extends UntypedServiceImplementation {
 }
 
 export interface DeadLetterServiceClient extends Client {
-  /** Without payload; the raw side first, the oldest first. */
+  /** Without payload; the raw side first, triggers last, the oldest first. */
   listDeadLetters(
     request: ListDeadLettersRequest,
     callback: (error: ServiceError | null, response: ListDeadLettersResponse) => void,
@@ -1170,7 +1277,8 @@ export interface DeadLetterServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Hands messages to the stage again that gave them up, under their ids. A letter goes when its message came through;
-   * where it fails again it stays, and the answer says why.
+   * where it fails again it stays, and the answer says why. An event is tried once, by its trigger as it is set now and
+   * under the same delivery id.
    */
   redriveDeadLetters(
     request: RedriveDeadLettersRequest,

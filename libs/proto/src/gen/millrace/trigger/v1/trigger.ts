@@ -163,6 +163,8 @@ export interface TriggerLetter {
   reason: string;
   attempts: number;
   timeMs: number;
+  /** The event was too large to be kept with its trigger: it has no payload here. */
+  cut: boolean;
 }
 
 export interface CreateTriggerRequest {
@@ -1170,7 +1172,7 @@ export const TriggerReport: MessageFns<TriggerReport> = {
 };
 
 function createBaseTriggerLetter(): TriggerLetter {
-  return { trigger: undefined, event: undefined, code: "", reason: "", attempts: 0, timeMs: 0 };
+  return { trigger: undefined, event: undefined, code: "", reason: "", attempts: 0, timeMs: 0, cut: false };
 }
 
 export const TriggerLetter: MessageFns<TriggerLetter> = {
@@ -1192,6 +1194,9 @@ export const TriggerLetter: MessageFns<TriggerLetter> = {
     }
     if (message.timeMs !== 0) {
       writer.uint32(48).uint64(message.timeMs);
+    }
+    if (message.cut !== false) {
+      writer.uint32(56).bool(message.cut);
     }
     return writer;
   },
@@ -1257,6 +1262,14 @@ export const TriggerLetter: MessageFns<TriggerLetter> = {
             message.timeMs = longToNumber(reader.uint64());
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.cut = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1282,6 +1295,7 @@ export const TriggerLetter: MessageFns<TriggerLetter> = {
     message.reason = object.reason ?? "";
     message.attempts = object.attempts ?? 0;
     message.timeMs = object.timeMs ?? 0;
+    message.cut = object.cut ?? false;
     return message;
   },
 };

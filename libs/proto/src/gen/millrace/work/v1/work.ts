@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { DeadLetter, Failure as Failure1 } from "../../deadletter/v1/deadletter.js";
+import { Event } from "../../event/v1/event.js";
 import { Message, Sentiment } from "../../message/v1/message.js";
 
 export interface CleanRequest {
@@ -171,7 +172,7 @@ export interface ReplaceVectorResponse {
   replaced: boolean;
 }
 
-/** Dead letters of one side. They are told apart by their number in the broker's stream. */
+/** Dead letters of one shelf: raw, clean or trigger. They are told apart by their number in the broker's stream. */
 export interface ListLettersRequest {
   tenant: string;
   /** Empty, here and below: any. */
@@ -181,6 +182,7 @@ export interface ListLettersRequest {
   /** Number behind which the page begins. */
   after: number;
   countMax: number;
+  shelf: string;
 }
 
 export interface ListLettersResponse {
@@ -192,6 +194,7 @@ export interface ListLettersResponse {
 export interface ShowLetterRequest {
   tenant: string;
   number: number;
+  shelf: string;
 }
 
 export interface ShowLetterResponse {
@@ -202,6 +205,8 @@ export interface ShowLetterResponse {
   message: Message | undefined;
   withheld: string;
   cutBytes: number;
+  /** Of a trigger's letter. */
+  event: Event | undefined;
 }
 
 export interface LettersRequest {
@@ -214,6 +219,7 @@ export interface LettersRequest {
   after: number;
   /** No letter is begun later than this. */
   timeMs: number;
+  shelf: string;
 }
 
 export interface RedriveLettersResponse {
@@ -1915,7 +1921,7 @@ export const ReplaceVectorResponse: MessageFns<ReplaceVectorResponse> = {
 };
 
 function createBaseListLettersRequest(): ListLettersRequest {
-  return { tenant: "", stream: "", stage: "", code: "", after: 0, countMax: 0 };
+  return { tenant: "", stream: "", stage: "", code: "", after: 0, countMax: 0, shelf: "" };
 }
 
 export const ListLettersRequest: MessageFns<ListLettersRequest> = {
@@ -1937,6 +1943,9 @@ export const ListLettersRequest: MessageFns<ListLettersRequest> = {
     }
     if (message.countMax !== 0) {
       writer.uint32(48).uint32(message.countMax);
+    }
+    if (message.shelf !== "") {
+      writer.uint32(58).string(message.shelf);
     }
     return writer;
   },
@@ -2002,6 +2011,14 @@ export const ListLettersRequest: MessageFns<ListLettersRequest> = {
             message.countMax = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.shelf = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2025,6 +2042,7 @@ export const ListLettersRequest: MessageFns<ListLettersRequest> = {
     message.code = object.code ?? "";
     message.after = object.after ?? 0;
     message.countMax = object.countMax ?? 0;
+    message.shelf = object.shelf ?? "";
     return message;
   },
 };
@@ -2097,7 +2115,7 @@ export const ListLettersResponse: MessageFns<ListLettersResponse> = {
 };
 
 function createBaseShowLetterRequest(): ShowLetterRequest {
-  return { tenant: "", number: 0 };
+  return { tenant: "", number: 0, shelf: "" };
 }
 
 export const ShowLetterRequest: MessageFns<ShowLetterRequest> = {
@@ -2107,6 +2125,9 @@ export const ShowLetterRequest: MessageFns<ShowLetterRequest> = {
     }
     if (message.number !== 0) {
       writer.uint32(16).uint64(message.number);
+    }
+    if (message.shelf !== "") {
+      writer.uint32(26).string(message.shelf);
     }
     return writer;
   },
@@ -2140,6 +2161,14 @@ export const ShowLetterRequest: MessageFns<ShowLetterRequest> = {
             message.number = longToNumber(reader.uint64());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.shelf = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2159,12 +2188,13 @@ export const ShowLetterRequest: MessageFns<ShowLetterRequest> = {
     const message = createBaseShowLetterRequest();
     message.tenant = object.tenant ?? "";
     message.number = object.number ?? 0;
+    message.shelf = object.shelf ?? "";
     return message;
   },
 };
 
 function createBaseShowLetterResponse(): ShowLetterResponse {
-  return { letter: undefined, message: undefined, withheld: "", cutBytes: 0 };
+  return { letter: undefined, message: undefined, withheld: "", cutBytes: 0, event: undefined };
 }
 
 export const ShowLetterResponse: MessageFns<ShowLetterResponse> = {
@@ -2180,6 +2210,9 @@ export const ShowLetterResponse: MessageFns<ShowLetterResponse> = {
     }
     if (message.cutBytes !== 0) {
       writer.uint32(32).uint64(message.cutBytes);
+    }
+    if (message.event !== undefined) {
+      Event.encode(message.event, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -2229,6 +2262,14 @@ export const ShowLetterResponse: MessageFns<ShowLetterResponse> = {
             message.cutBytes = longToNumber(reader.uint64());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.event = Event.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2254,12 +2295,13 @@ export const ShowLetterResponse: MessageFns<ShowLetterResponse> = {
       : undefined;
     message.withheld = object.withheld ?? "";
     message.cutBytes = object.cutBytes ?? 0;
+    message.event = (object.event !== undefined && object.event !== null) ? Event.fromPartial(object.event) : undefined;
     return message;
   },
 };
 
 function createBaseLettersRequest(): LettersRequest {
-  return { tenant: "", number: 0, stream: "", stage: "", code: "", after: 0, timeMs: 0 };
+  return { tenant: "", number: 0, stream: "", stage: "", code: "", after: 0, timeMs: 0, shelf: "" };
 }
 
 export const LettersRequest: MessageFns<LettersRequest> = {
@@ -2284,6 +2326,9 @@ export const LettersRequest: MessageFns<LettersRequest> = {
     }
     if (message.timeMs !== 0) {
       writer.uint32(56).uint32(message.timeMs);
+    }
+    if (message.shelf !== "") {
+      writer.uint32(66).string(message.shelf);
     }
     return writer;
   },
@@ -2357,6 +2402,14 @@ export const LettersRequest: MessageFns<LettersRequest> = {
             message.timeMs = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.shelf = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2381,6 +2434,7 @@ export const LettersRequest: MessageFns<LettersRequest> = {
     message.code = object.code ?? "";
     message.after = object.after ?? 0;
     message.timeMs = object.timeMs ?? 0;
+    message.shelf = object.shelf ?? "";
     return message;
   },
 };

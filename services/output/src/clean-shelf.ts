@@ -1,5 +1,13 @@
 import { CodedError } from "@millrace/errors";
-import { ask, type Broker, type Redrive, redriveEndpoint, refusalOf } from "@millrace/messaging";
+import {
+  ask,
+  batchShelf,
+  type Broker,
+  type Redrive,
+  redriveEndpoint,
+  refusalOf,
+  type Shelf,
+} from "@millrace/messaging";
 import { DeadLetter } from "@millrace/proto/batch";
 
 /** A child process may have to start and load a model first. */
@@ -10,8 +18,13 @@ const elsewhere = new Map([
   ["search", redriveEndpoint("semantic-search")],
 ]);
 
-/** Each stage of the clean side handles its own letters again: output here, the others when asked. */
-export function redriveByStage(broker: Broker, own: ReadonlyMap<string, Redrive>): Redrive {
+/** Messages that stages of the clean side gave up: privacy let them pass, so they are shown as they are. */
+export function cleanShelf(broker: Broker, own: ReadonlyMap<string, Redrive>): Shelf {
+  return batchShelf({ side: "clean", show: async (open) => open, redrive: redriveByStage(broker, own) });
+}
+
+/** Each stage handles its own letters again: output here, the others when asked. */
+function redriveByStage(broker: Broker, own: ReadonlyMap<string, Redrive>): Redrive {
   return async (letter, signal) => {
     const refusal = refusalOf(letter);
     if (refusal !== undefined) throw refusal;
