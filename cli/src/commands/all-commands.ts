@@ -9,6 +9,7 @@ import { searchCommand } from "./search.js";
 import { statusCommand } from "./status.js";
 import { subscribeCommand } from "./subscribe.js";
 import { tapCommand } from "./tap.js";
+import { triggersCommand } from "./triggers.js";
 import { upCommand } from "./up.js";
 
 /** In the order in which `millrace --help` shows them. */
@@ -19,6 +20,7 @@ export const allCommands: readonly ((world: World) => Command)[] = [
   contentsCommand,
   anonymizeCommand,
   deadLettersCommand,
+  triggersCommand,
   tapCommand,
   subscribeCommand,
   replayCommand,

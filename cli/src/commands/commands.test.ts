@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { test } from "node:test";
 import { CodedError } from "@millrace/errors";
-import type { StreamInfo, TextMessage } from "@millrace/sdk";
+import type { StreamInfo, TextMessage, TriggerStatusInfo } from "@millrace/sdk";
 import { renderError } from "../output.js";
 import { renderHits } from "./search.js";
 import { renderStatus, renderStreams } from "./status.js";
 import { renderMessage } from "./subscribe.js";
+import { type AddFlags, readSettings } from "./trigger-flags.js";
+import { renderTrigger, renderTriggers } from "./triggers.js";
 
 const stream: StreamInfo = {
   name: "live",
@@ -152,6 +155,67 @@ test("hits are score, place and text", () => {
     "0.813  live/s1  late again",
     "0.813  live  late again",
   ]);
+});
+
+test("a trigger is a row, and shown with its settings", () => {
+  const trigger: TriggerStatusInfo = {
+    id: "clean",
+    stream: "",
+    on: ["privacy_violation"],
+    where: { findingTypes: ["CARD"] },
+    anonymize: true,
+    paused: false,
+    createdTime: new Date(0),
+    updatedTime: new Date(0),
+    state: "failing",
+    waiting: 2,
+    deadLetters: 1,
+    lastError: "no\nanswer",
+    lastErrorTime: new Date(0),
+    lastDoneTime: undefined,
+  };
+  assert.deepEqual(renderTriggers([trigger]), [
+    "TRIGGER  STATE    ON                 ACTION     WAITING  DEAD",
+    "*/clean  failing  privacy_violation  anonymize  2        1",
+  ]);
+  assert.deepEqual(renderTrigger(trigger), [
+    "*/clean: failing, 2 waiting, 1 dead",
+    "last done: never",
+    "last error: 1970-01-01T00:00:00.000Z: no answer",
+    'on: ["privacy_violation"]',
+    'where: {"findingTypes":["CARD"]}',
+    "anonymize: true",
+  ]);
+});
+
+test("flags of triggers add come to settings, and bad ones are refused by name", async () => {
+  const stdin = (text: string): Readable => Readable.from([Buffer.from(text)]);
+  const read = (id: string | undefined, flags: Partial<AddFlags>, text = "") =>
+    readSettings(id, { address: "a:1", ...flags }, { stdin: stdin(text) });
+  const kafka = { kafka: "told", kafkaServer: ["k:9092"] };
+  assert.deepEqual(await read("a", { on: ["new_data,dead_letter"], stream: "s", minScore: 0.5, ...kafka }), {
+    id: "a",
+    stream: "s",
+    on: ["new_data", "dead_letter"],
+    where: { minScore: 0.5 },
+    kafka: { topic: "told", bootstrapServers: ["k:9092"] },
+  });
+  const settings = { id: "a", on: ["new_data"], nats: "a" };
+  assert.deepEqual(await read(undefined, { settings: "-" }, JSON.stringify(settings)), settings);
+  const refused: [string | undefined, Partial<AddFlags>, field: string, text?: string][] = [
+    [undefined, {}, "id"],
+    ["a", {}, "--on"],
+    ["a", { on: ["x"] }, "action"],
+    ["a", { on: ["x"], nats: "a", anonymize: true }, "action"],
+    ["a", { on: ["x"], nats: "a", secret: ["k"] }, "--secret"],
+    ["a", { on: ["x"], webhook: "u", headerSecret: ["=k"] }, "--header-secret"],
+    ["a", { on: ["x"], kafka: "told" }, "--kafka-server"],
+    ["a", { settings: "-" }, "--settings"],
+    [undefined, { settings: "-" }, "--settings", "{"],
+    [undefined, { settings: "/none/such" }, "--settings"],
+  ];
+  for (const [id, flags, field, text] of refused)
+    await assert.rejects(read(id, flags, text), { field }, JSON.stringify(flags));
 });
 
 test("an error is one line with field and remedy", () => {

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { text as textOf } from "node:stream/consumers";
 import { after, before, describe, it, type TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
 import {
   type Broker,
   connectBroker,
@@ -16,9 +17,12 @@ import {
 } from "@millrace/messaging";
 import { Event } from "@millrace/proto/event";
 import { silentLogger } from "@millrace/runtime";
-import { createStreamProcessor, type StreamEvent } from "@millrace/sdk";
+import { createStreamProcessor, type DeadLetter, type StreamEvent } from "@millrace/sdk";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
 import { until as untilFor } from "../system/observe.js";
+import { type ProgramEnd, runToEnd } from "../system/run-program.js";
+
+const command = fileURLToPath(new URL("../../../cli/bin/millrace.mjs", import.meta.url));
 
 /** What is lost shows sooner than by the usual minute; a killed holder's event comes again after 10 s. */
 const until = (holds: () => boolean | Promise<boolean>, what: string): Promise<void> =>
@@ -106,22 +110,100 @@ describe("triggers", () => {
   it("a broken target gets one at a time, then dead letters, and holds up no other", async (t) => {
     const { triggers } = system.client;
     await using stream = await createStreamProcessor("parts", system.client, quiet);
-    const broken = await startTarget(t, (reply) => void setTimeout(() => reply.writeHead(503).end(), 20));
+    let status = 503;
+    const broken = await startTarget(t, (reply) => void setTimeout(() => reply.writeHead(status).end(), 20));
     const well = await startTarget(t, (reply) => reply.writeHead(200).end());
     const on = ["new_data"] as const;
-    await triggers.create({ id: "broken", stream: "parts", on, webhook: { url: broken.url } });
+    const webhook = { url: broken.url, headers: { "x-key": "hunter2" } };
+    await triggers.create({ id: "broken", stream: "parts", on, webhook });
     await stream.publish({ text: "first" });
     await until(() => broken.received.length > 0, "the first failure");
     await triggers.create({ id: "well", stream: "parts", on, webhook: { url: well.url } });
     for (const text of ["second", "third"]) await stream.publish({ text });
     await until(() => well.received.length >= 2, "the healthy one's");
-    const status = await triggers.get({ id: "broken", stream: "parts" });
-    assert.equal(status.lastError, "the target answered 503");
-    assert.equal(status.state, "failing");
-    const letters = async () => (await triggers.get({ id: "broken", stream: "parts" })).deadLetters;
-    await until(async () => (await letters()) === 3, "dead letters");
+    const broke = await triggers.get({ id: "broken", stream: "parts" });
+    assert.equal(broke.lastError, "the target answered 503");
+    assert.equal(broke.state, "failing");
+    const dead = async () => (await triggers.get({ id: "broken", stream: "parts" })).deadLetters;
+    await until(async () => (await dead()) === 3, "dead letters");
     assert.equal(broken.underWayMax(), 1);
     assert.equal(broken.received.length, 12, "four tries each");
+
+    const { deadLetters } = system.client;
+    const letters = await listed("parts");
+    assert.deepEqual(
+      letters.map(({ stage, kind, trigger, refusal }) => [
+        stage,
+        kind,
+        trigger?.stream,
+        trigger?.id,
+        refusal,
+      ]),
+      Array.from({ length: 3 }, () => ["trigger", "event", "parts", "broken", ""]),
+    );
+    const [first = "", second = ""] = letters.map(({ id }) => id);
+    const { event, message } = await deadLetters.get(first);
+    assert.deepEqual([event?.type, event?.stream, message], ["new_data", "parts", undefined]);
+    const told = await millrace("dlq", "ls", "parts");
+    assert.match(told.stdout, /^trigger-\d+ {2}.* {2}parts {2}trigger parts\/broken {2}event of \d+ B {2}4 /);
+    assert.match((await millrace("dlq", "show", first)).stdout, /^new_data {2}.*"messages":\[/m);
+    // Neither headers nor the text are in what is shown.
+    assert.doesNotMatch(JSON.stringify([letters, event]) + told.stdout, /hunter2|first/);
+    await assert.rejects(deadLetters.redrive(first), {
+      code: "failed_precondition",
+      message: /answered 503/,
+    });
+    assert.equal(broken.received.length, 13);
+    await triggers.update({ id: "broken", stream: "parts", on, webhook, paused: true });
+    await until(async () => (await listed("parts"))[0]?.refusal !== "", "output knows that it is paused");
+    await assert.rejects(deadLetters.redrive(first), { code: "failed_precondition", message: /paused/ });
+    await triggers.update({ id: "broken", stream: "parts", on, webhook });
+    await until(async () => (await listed("parts"))[0]?.refusal === "", "output knows that it is on");
+
+    status = 200;
+    assert.match((await millrace("dlq", "discard", first)).stdout, /^Discarded: 1\.$/m);
+    const done = await millrace("dlq", "redrive", "--stream", "parts", "--stage", "trigger");
+    assert.equal(done.stdout, "Redriven: 2. Left: 0.\n", done.stderr);
+    const again = broken.received.slice(13);
+    const earlier = new Set(idsOf(broken.received.slice(0, 13)));
+    assert.deepEqual([again.length, new Set(idsOf(again)).size], [2, 2], "each once");
+    assert.ok(
+      idsOf(again).every((id) => earlier.has(id)),
+      "under the id that it had",
+    );
+    assert.deepEqual([await listed("parts"), await dead()], [[], 0]);
+    await assert.rejects(deadLetters.redrive(second), { code: "not_found", field: "id" });
+    for (const id of ["broken", "well"]) await triggers.delete({ id, stream: "parts" });
+  });
+
+  it("they are made, shown, paused and removed at the command line", async (t) => {
+    await using stream = await createStreamProcessor("shell", system.client, quiet);
+    const target = await startTarget(t, (reply) => reply.writeHead(200).end());
+    const of = ["--stream", "shell"];
+    const hook = ["--webhook", target.url, "--secret", "hook", "--header-secret", "x-key=hook"];
+    const where = ["--on", "new_data", "--source-id", "a"];
+    const made = await millrace("triggers", "add", "shop", ...of, ...where, ...hook);
+    assert.deepEqual([made.code, made.stderr], [0, "Trigger shell/shop is on.\n"]);
+    await stream.publish({ text: "a", sourceId: "a" });
+    await until(() => target.received.length === 1, "the delivery");
+    const told = await millrace("triggers", "ls", "shell");
+    assert.match(told.stdout, /^shell\/shop +active +new_data +webhook http:\/\/127\.0\.0\.1:\d+\/ +0 +0$/m);
+    const shown = await millrace("triggers", "show", "shop", ...of);
+    assert.match(shown.stdout, /^webhook: \{.*"secrets":\["hook"\].*"x-key":\{"secret":"hook"\}/m);
+    assert.equal(
+      (await millrace("triggers", "pause", "shop", ...of)).stderr,
+      "Trigger shell/shop is paused.\n",
+    );
+    const paused = JSON.parse((await millrace("triggers", "ls", "shell", "--json")).stdout) as object;
+    assert.ok("state" in paused && paused.state === "paused");
+    await stream.publish({ text: "b", sourceId: "a" });
+    assert.equal((await millrace("triggers", "resume", "shop", ...of)).stderr, "Trigger shell/shop is on.\n");
+    await until(() => target.received.length === 2, "what waited");
+    assert.equal((await millrace("triggers", "rm", "shop", ...of)).code, 0);
+    const gone = await millrace("triggers", "show", "shop", ...of);
+    assert.deepEqual([gone.code, /there is none \(field: id\)/.test(gone.stderr)], [1, true], gone.stderr);
+    const none = await millrace("triggers", "add", "x", "--on", "new_data");
+    assert.match(none.stderr, /action is missing \(field: action\)\. Give one of --webhook, --nats/);
   });
 
   it("410 disables until an update, paused triggers wait, and a deleted one ends", async (t) => {
@@ -193,6 +275,17 @@ describe("triggers", () => {
     await until(async () => metric.test(await metrics()), "counted");
     assert.equal((await triggers.get({ id: "notices", stream: "cleaned" })).deadLetters, 0);
   });
+
+  async function listed(stream: string): Promise<DeadLetter[]> {
+    const found: DeadLetter[] = [];
+    for await (const letter of system.client.deadLetters.list({ stream })) found.push(letter);
+    return found;
+  }
+
+  function millrace(...args: string[]): Promise<ProgramEnd> {
+    const env = { MILLRACE_ADDRESS: system.client.address };
+    return runToEnd({ args: [command, ...args], env, timeoutMs: 30_000 });
+  }
 
   /** As ingestion tells it: an event that leads to no content. */
   async function tellSourceFailed(stream: string): Promise<void> {
