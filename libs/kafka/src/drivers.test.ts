@@ -198,6 +198,39 @@ for (const name of driverNames) {
       await Promise.all([first.consumer.close(), second.consumer.close()]);
     });
 
+    test("closed while it joins, it is no member any more and holds no partition", async () => {
+      const { topic, group } = await newTopic(2);
+      const of = { connection: plain(), topic, group, clock: systemClock };
+      let release = (): void => undefined;
+      const held = new Promise<void>((resolve) => (release = resolve));
+      let isRevoked = false;
+      const first = await readTopic(driver, {
+        ...of,
+        onRevoked: () => {
+          isRevoked = true;
+          return held;
+        },
+      });
+      await eventually(() => first.assignments.length === 1, { what: "the first has joined" });
+      const second = driver.createConsumer({
+        ...of,
+        // No end of it helps.
+        sessionTimeoutMs: 60_000,
+        onAssigned: () => undefined,
+        onRevoked: async () => undefined,
+        onRecords: () => undefined,
+        onEnded: () => undefined,
+      });
+      const starting = second.start().catch(() => undefined);
+      await eventually(() => isRevoked, { what: "the first is to join again", deadlineMs: 60_000 });
+      const closing = second.close();
+      release();
+      await Promise.all([starting, closing]);
+      const holdsAll = () => first.assignments.length > 1 && first.assignments.at(-1)?.partitions.length === 2;
+      await eventually(holdsAll, { what: "the first has all again", deadlineMs: 30_000 });
+      await first.consumer.close();
+    });
+
     test("a large message passes; one above the broker's limit is refused by name", async () => {
       const { topic, group } = await newTopic();
       const value = Buffer.alloc(3 * 1024 * 1024, "x");

@@ -1,10 +1,11 @@
 import { assert } from "@millrace/errors";
-import { type Admin, type Consumer, type EachBatchPayload, PartitionAssigners } from "kafkajs";
+import kafkajs, { type Admin, type Consumer, type EachBatchPayload, PartitionAssigners } from "kafkajs";
 import {
   defaultFetchBytesMax,
   defaultSessionTimeoutMs,
   fetchWaitMs,
   heartbeatMs,
+  joinWaitMs,
   type KafkaAssignment,
   type KafkaConsumer,
   type KafkaConsumerOptions,
@@ -15,7 +16,7 @@ import { createGate, type Gate } from "../gate.js";
 import { kafkaError } from "../kafka-error.js";
 import { overEpoch } from "../over-epoch.js";
 import { createClient } from "./client.js";
-import { withJoinHooks } from "./group-hooks.js";
+import { type GroupJoin, withJoins } from "./group-hooks.js";
 
 export function createKafkajsConsumer(options: KafkaConsumerOptions): KafkaConsumer {
   return new KafkajsConsumer(options);
@@ -27,6 +28,8 @@ class KafkajsConsumer implements KafkaConsumer {
   readonly #admin: Admin;
   readonly #heartbeatMs: number;
   readonly #gate: Gate;
+  /** Closed while a join is under way. */
+  readonly #joined: Gate;
   #clusterId = "";
   #epoch = 0;
   /** Undefined between two assignments, where nothing may be committed. */
@@ -40,6 +43,7 @@ class KafkajsConsumer implements KafkaConsumer {
     const { connection, group, sessionTimeoutMs = defaultSessionTimeoutMs } = options;
     this.#options = options;
     this.#gate = createGate(options.clock);
+    this.#joined = createGate(options.clock);
     this.#heartbeatMs = heartbeatMs(sessionTimeoutMs);
     const kafka = createClient(connection);
     this.#admin = kafka.admin();
@@ -52,12 +56,7 @@ class KafkajsConsumer implements KafkaConsumer {
       maxBytesPerPartition: options.fetchBytesMax ?? defaultFetchBytesMax,
       maxWaitTimeInMs: fetchWaitMs,
       allowAutoTopicCreation: false,
-      partitionAssigners: [
-        withJoinHooks(PartitionAssigners.roundRobin, {
-          beforeJoin: () => this.#revoke(),
-          afterJoin: (partitions) => this.#assign(partitions),
-        }),
-      ],
+      partitionAssigners: [withJoins(PartitionAssigners.roundRobin, (join) => this.#join(join))],
     });
   }
 
@@ -75,6 +74,8 @@ class KafkajsConsumer implements KafkaConsumer {
       await this.#disconnect();
       throw kafkaError(caught, "kafka: join the consumer group");
     }
+    // Closed meanwhile, and connected after that.
+    if (this.#isClosing) await this.#disconnect();
   }
 
   begin(epoch: number, partition: number, offset: number): void {
@@ -118,16 +119,32 @@ class KafkajsConsumer implements KafkaConsumer {
   }
 
   async #close(): Promise<void> {
-    if (this.#isClosing) return;
-    await this.#revoke();
     this.#isClosing = true;
     this.#gate.open();
+    await this.#revoke();
+    await this.#joined.opened(joinWaitMs);
     await this.#disconnect();
   }
 
   async #disconnect(): Promise<void> {
     this.#isClosing = true;
     await Promise.allSettled([this.#consumer.disconnect(), this.#admin.disconnect()]);
+  }
+
+  /** Who is closed meanwhile leaves: kafkajs would go on as a member that reads nothing. */
+  async #join({ join, leave }: GroupJoin): Promise<void> {
+    this.#joined.close();
+    try {
+      await this.#revoke();
+      const partitions = this.#isClosing ? [] : await join();
+      if (this.#isClosing) throw new kafkajs.KafkaJSNonRetriableError("closed while it joined the group");
+      this.#assign(partitions);
+    } catch (caught) {
+      await leave().catch(() => undefined);
+      throw caught;
+    } finally {
+      this.#joined.open();
+    }
   }
 
   /** Whoever comes while it runs waits for the same. */

@@ -2,32 +2,36 @@ import { createRequire } from "node:module";
 import type { PartitionAssigner } from "kafkajs";
 
 /**
- * kafkajs tells of a rebalance and joins again in the same turn, so that nothing can be committed in between.
- * It has one method through which every join goes, and that method asks us first and tells us after. kafkajs
- * stands still at 2.2.4, which the workspace pins: the method can't move.
+ * kafkajs tells of a rebalance and joins again in the same turn, so that nothing can be committed in between;
+ * and once it is closed it goes on with a join that is under way, and is a member for good then. It has one
+ * method through which every join goes, the first or again; that method is ours to go through. kafkajs stands
+ * still at 2.2.4, which the workspace pins: the method can't move.
  */
-export interface JoinHooks {
-  /** Awaited before the group is joined, the first time or again. */
-  beforeJoin(): Promise<void>;
-  /** The partitions that are ours from now on, none of them fetched yet. */
-  afterJoin(partitions: readonly number[]): void;
+export type GoThrough = (join: GroupJoin) => Promise<void>;
+
+export interface GroupJoin {
+  /** Resolves to the partitions that are ours from now on, none of which is fetched yet. */
+  join(): Promise<readonly number[]>;
+  /** Whether or not there is something to leave. */
+  leave(): Promise<void>;
 }
 
 interface ConsumerGroup {
-  /** Made by our factory, so they carry our hooks. */
-  assigners: { hooks?: JoinHooks }[];
+  /** Made by our factory, so they carry ours. */
+  assigners: { goThrough?: GoThrough }[];
   assigned(): { topic: string; partitions: number[] }[];
   pause(of: { topic: string; partitions: number[] }[]): void;
+  leave(): Promise<void>;
 }
 
-type Join = (this: ConsumerGroup) => Promise<void>;
+type JoinAndSync = (this: ConsumerGroup) => Promise<void>;
 
 let isHooked = false;
 
-/** An assigner like `assigner` that carries the hooks to the consumer group it is made for. */
-export function withJoinHooks(assigner: PartitionAssigner, hooks: JoinHooks): PartitionAssigner {
+/** An assigner like `assigner`, for whose consumer group each join goes through ours. */
+export function withJoins(assigner: PartitionAssigner, goThrough: GoThrough): PartitionAssigner {
   hookOnce();
-  return (config) => Object.assign(assigner(config), { hooks });
+  return (config) => Object.assign(assigner(config), { goThrough });
 }
 
 function hookOnce(): void {
@@ -35,17 +39,19 @@ function hookOnce(): void {
   isHooked = true;
   const require = createRequire(import.meta.url);
   const { prototype } = require("kafkajs/src/consumer/consumerGroup") as {
-    prototype: { joinAndSync: Join };
+    prototype: { joinAndSync: JoinAndSync };
   };
   const joinAndSync = prototype.joinAndSync;
-  prototype.joinAndSync = async function (this: ConsumerGroup): Promise<void> {
-    const hooks = this.assigners.find((assigner) => assigner.hooks !== undefined)?.hooks;
-    await hooks?.beforeJoin();
-    await joinAndSync.call(this);
-    if (hooks === undefined) return;
-    const assigned = this.assigned();
-    // Until somebody says from where.
-    this.pause(assigned);
-    hooks.afterJoin(assigned.flatMap(({ partitions }) => partitions));
+  prototype.joinAndSync = function (this: ConsumerGroup): Promise<void> {
+    const join = async (): Promise<readonly number[]> => {
+      await joinAndSync.call(this);
+      const assigned = this.assigned();
+      // Until somebody says from where.
+      this.pause(assigned);
+      return assigned.flatMap(({ partitions }) => partitions);
+    };
+    const goThrough = this.assigners.find((assigner) => assigner.goThrough !== undefined)?.goThrough;
+    if (goThrough === undefined) return joinAndSync.call(this);
+    return goThrough({ join, leave: () => this.leave() });
   };
 }

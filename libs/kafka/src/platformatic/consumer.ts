@@ -1,15 +1,22 @@
 import { present } from "@millrace/errors";
-import { Consumer, type ConsumerGroupJoinPayload, ListOffsetTimestamps } from "@platformatic/kafka";
+import {
+  Consumer,
+  type ConsumerGroupJoinPayload,
+  ListOffsetTimestamps,
+  UserError,
+} from "@platformatic/kafka";
 import {
   defaultFetchBytesMax,
   defaultSessionTimeoutMs,
   fetchWaitMs,
   heartbeatMs,
+  joinWaitMs,
   type KafkaAssignment,
   type KafkaConsumer,
   type KafkaConsumerOptions,
   rebalanceTimeoutMs,
 } from "../consumer.js";
+import { createGate, type Gate } from "../gate.js";
 import { kafkaError } from "../kafka-error.js";
 import { overEpoch } from "../over-epoch.js";
 import { baseOptions } from "./connection.js";
@@ -34,6 +41,8 @@ class PlatformaticConsumer implements KafkaConsumer {
   readonly #member: GroupMember;
   readonly #fetcher: Consumer;
   readonly #sessionTimeoutMs: number;
+  /** Closed while a join is under way. */
+  readonly #joined: Gate;
   #clusterId = "";
   #epoch = 0;
   #assignment: KafkaAssignment | undefined;
@@ -52,9 +61,10 @@ class PlatformaticConsumer implements KafkaConsumer {
     const { connection, group, sessionTimeoutMs = defaultSessionTimeoutMs } = options;
     this.#options = options;
     this.#sessionTimeoutMs = sessionTimeoutMs;
+    this.#joined = createGate(options.clock);
     const client = { ...baseOptions(connection), groupId: group, autocommit: false };
     this.#fetcher = new Consumer(client);
-    this.#member = new GroupMember(client, { beforeJoin: () => this.#revoke() });
+    this.#member = new GroupMember(client, { beforeJoin: () => this.#beforeJoin() });
     this.#member.on("consumer:group:join", (payload) => this.#assign(payload));
     // It sends no heartbeat any more then.
     this.#member.on("consumer:heartbeat:error", ({ error }) => this.#end(error));
@@ -123,13 +133,21 @@ class PlatformaticConsumer implements KafkaConsumer {
   }
 
   async #close(): Promise<void> {
-    if (this.#isClosing) return;
+    this.#isClosing = true;
     await this.#revoke();
+    await this.#joined.opened(joinWaitMs);
     await this.#disconnect();
+  }
+
+  async #beforeJoin(): Promise<void> {
+    await this.#revoke();
+    if (this.#isClosing) throw new UserError("closed before it joined the group");
+    this.#joined.close();
   }
 
   async #disconnect(): Promise<void> {
     this.#isClosing = true;
+    this.#joined.open();
     await Promise.allSettled([this.#member.close(), this.#fetcher.close()]);
   }
 
@@ -152,6 +170,7 @@ class PlatformaticConsumer implements KafkaConsumer {
 
   #assign({ assignments }: ConsumerGroupJoinPayload): void {
     const { topic } = this.#options;
+    this.#joined.open();
     this.#epoch++;
     this.#isAssigned = true;
     this.#partitions = assignments?.find((of) => of.topic === topic)?.partitions ?? [];
@@ -272,6 +291,7 @@ class PlatformaticConsumer implements KafkaConsumer {
   }
 
   #end(caught: unknown): void {
+    this.#joined.open();
     if (this.#isClosing) return;
     this.#isAssigned = false;
     this.#assignment = undefined;

@@ -3,7 +3,7 @@ import { overEpoch } from "../over-epoch.js";
 import { withFailedAnswers } from "./failed-answers.js";
 
 export interface JoinHooks {
-  /** Awaited before the group is joined, the first time or again. */
+  /** Awaited before the group is joined, the first time or again; not joined where it rejects. */
   beforeJoin(): Promise<void>;
 }
 
@@ -36,7 +36,7 @@ export class GroupMember extends Consumer {
           );
       });
     };
-    if (name === "JoinGroup") void this.#hooks.beforeJoin().then(proceed, proceed);
+    if (name === "JoinGroup") void this.#hooks.beforeJoin().then(proceed, callback);
     else proceed();
   }
 }

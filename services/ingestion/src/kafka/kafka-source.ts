@@ -119,6 +119,7 @@ class KafkaSource implements SourceReader {
     const over = new AbortController();
     let ended: CodedError | undefined;
     const [connection, driver] = await Promise.all([connect(), loadDriver()]);
+    if (signal.aborted) return;
     const consumer = driver.createConsumer({
       connection,
       topic,
