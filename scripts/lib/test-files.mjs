@@ -1,7 +1,7 @@
 import { filesBelow, packageFolders } from "./packages.mjs";
 
 /** Outages to be waited out, disks to be filled and cut off, each service killed again and again. */
-const longFaults = ["broker", "disk", "kafka", "kill", "power-cut", "replicas", "stall"];
+const longFaults = ["broker", "disk", "kill", "power-cut", "replicas", "stall"];
 
 /**
  * The workspace's test files, relative to the checkout, in the two groups in which they run: those beside the

@@ -47,25 +47,47 @@ export function untilGroupsAreServed(bootstrap: string): Promise<void> {
   });
 }
 
-async function withAdmin(bootstrap: string, work: (admin: Admin) => Promise<void>): Promise<void> {
-  const kafka = new Kafka({ clientId: "millrace-test", brokers: [bootstrap], logLevel: logLevel.NOTHING });
-  const admin = kafka.admin({ retry: { retries: 0 } });
-  await admin.connect();
-  try {
-    await work(admin);
-  } finally {
-    await admin.disconnect();
-  }
+/** Records that a Kafka topic holds. */
+export function topicCount(bootstrap: string, kafkaTopic: string): Promise<number> {
+  return withAdmin(
+    bootstrap,
+    async (admin) => {
+      const offsets = await admin.fetchTopicOffsets(kafkaTopic);
+      return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
+    },
+    5,
+  );
 }
 
-/** Records that a Kafka topic holds. */
-export async function topicCount(bootstrap: string, kafkaTopic: string): Promise<number> {
+export interface GroupState {
+  /** Also of those that are silent, until their sessions end. */
+  members: number;
+  /** By partition: where the group is, -1 where it never committed, and where the partition ends. */
+  offsets: [committed: number, high: number][];
+}
+
+/** What a broker says of a group and a Kafka topic that it reads; nobody joins for that. */
+export function groupState(bootstrap: string, of: { group: string; topic: string }): Promise<GroupState> {
+  return withAdmin(bootstrap, async (admin) => {
+    const { groups } = await admin.describeGroups([of.group]);
+    const [found] = await admin.fetchOffsets({ groupId: of.group, topics: [of.topic] });
+    const committed = new Map(found?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
+    const ends = await admin.fetchTopicOffsets(of.topic);
+    return {
+      members: groups[0]?.members.length ?? 0,
+      offsets: ends
+        .toSorted((one, other) => one.partition - other.partition)
+        .map(({ partition, high }) => [committed.get(partition) ?? -1, Number(high)]),
+    };
+  });
+}
+
+async function withAdmin<T>(bootstrap: string, work: (admin: Admin) => Promise<T>, retries = 0): Promise<T> {
   const kafka = new Kafka({ clientId: "millrace-test", brokers: [bootstrap], logLevel: logLevel.NOTHING });
-  const admin = kafka.admin();
+  const admin = kafka.admin({ retry: { retries } });
   await admin.connect();
   try {
-    const offsets = await admin.fetchTopicOffsets(kafkaTopic);
-    return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
+    return await work(admin);
   } finally {
     await admin.disconnect();
   }
