@@ -34,6 +34,8 @@ class KafkajsConsumer implements KafkaConsumer {
   #epoch = 0;
   /** Undefined between two assignments, where nothing may be committed. */
   #partitions: readonly number[] | undefined;
+  /** Of them. What kafkajs hands out before is left over from an earlier assignment. */
+  #begun = new Set<number>();
   #assignment: KafkaAssignment | undefined;
   #isClosing = false;
   #closed: Promise<void> | undefined;
@@ -81,6 +83,7 @@ class KafkajsConsumer implements KafkaConsumer {
   begin(epoch: number, partition: number, offset: number): void {
     if (epoch !== this.#epoch || this.#partitions === undefined) return;
     const { topic } = this.#options;
+    this.#begun.add(partition);
     this.#consumer.seek({ topic, partition, offset: String(offset) });
     this.#consumer.resume([{ topic, partitions: [partition] }]);
   }
@@ -160,6 +163,7 @@ class KafkajsConsumer implements KafkaConsumer {
     this.#assignment = undefined;
     if (assignment !== undefined) await this.#options.onRevoked(assignment).catch(() => undefined);
     this.#partitions = undefined;
+    this.#begun = new Set();
   }
 
   /** Every partition is paused until `begin`; the group does not wait for what we ask the brokers. */
@@ -201,7 +205,7 @@ class KafkajsConsumer implements KafkaConsumer {
       await heartbeat();
     }
     // kafkajs counts it as read then; whoever has the partition next says from where anyway.
-    if (this.#isClosing || isStale() || epoch !== this.#epoch || this.#partitions === undefined) return;
+    if (this.#isClosing || isStale() || epoch !== this.#epoch || !this.#begun.has(batch.partition)) return;
     this.#options.onRecords(viewOf(batch, epoch));
   }
 

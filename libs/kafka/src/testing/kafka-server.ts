@@ -51,6 +51,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
   await writeFile(configFile, await brokerProperties({ dir, ports, users, authority }));
   const java = [...javaFlags, "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", join(jars, "*")];
   await format([...java, "kafka.tools.StorageTool", "format", "--standalone"], { configFile, users });
+  const address = (port: number): string => `127.0.0.1:${port}`;
   let child: ChildProcess | undefined;
 
   const start = async (): Promise<void> => {
@@ -72,6 +73,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
     if (running.exitCode !== null) {
       throw new Error(`Kafka did not start:\n${(await readFile(logFile, "utf8")).slice(-4_000)}`);
     }
+    await untilGroupsAreServed(address(ports.plaintext));
   };
   const kill = async (): Promise<void> => {
     const running = child;
@@ -83,8 +85,6 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
   };
 
   await start();
-  const address = (port: number): string => `127.0.0.1:${port}`;
-  await untilGroupsAreServed(address(ports.plaintext));
   return {
     bootstrap: address(ports.plaintext),
     sslBootstrap: address(ports.ssl),

@@ -68,10 +68,12 @@ export async function readTopic(driver: KafkaDriver, options: ReaderOptions): Pr
     revoked,
     ended,
     until: async (count) => {
-      await eventually(() => records.length >= count, {
+      await eventually(() => records.length >= count || ended.length > 0, {
         what: `${count} records are read`,
         deadlineMs: 30_000,
       });
+      // It reads no more.
+      if (records.length < count) throw ended[0];
       return records;
     },
   };
