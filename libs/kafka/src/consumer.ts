@@ -87,5 +87,5 @@ export const fetchWaitMs = 250;
 export const heartbeatMs = (sessionTimeoutMs: number): number => Math.floor(sessionTimeoutMs / 5);
 /** How long members have to give up what they hold. */
 export const rebalanceTimeoutMs = (sessionTimeoutMs: number): number => Math.max(sessionTimeoutMs, 30_000);
-/** How long closing waits for a join that is under way, to leave after it; beyond, the session ends by itself. */
+/** How long closing waits for a join, to leave after it; beyond, the member's session ends by itself. */
 export const joinWaitMs = 10_000;

@@ -48,7 +48,7 @@ const numbered = (count: number, from = 0): KafkaMessage[] =>
 // They wait more than they work.
 describe("a Kafka source", { concurrency: 5 }, () => {
   for (const driver of driverNames) {
-    test(`${driver}: keys are source ids, headers attributes; what can't be a message is refused`, async () => {
+    test(`${driver}: keys are source ids, headers attributes; what is no message is refused`, async () => {
       const topic = await newTopic();
       const value = Buffer.from("v");
       await send(topic, [
