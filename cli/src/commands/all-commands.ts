@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { World } from "./client.js";
 import { anonymizeCommand, contentsCommand } from "./contents.js";
 import { deadLettersCommand } from "./dead-letters.js";
+import { groupsCommand } from "./groups.js";
 import { modelsCommand } from "./models.js";
 import { publishCommand } from "./publish.js";
 import { replayCommand } from "./replay.js";
@@ -19,6 +20,7 @@ export const allCommands: readonly ((world: World) => Command)[] = [
   searchCommand,
   contentsCommand,
   anonymizeCommand,
+  groupsCommand,
   deadLettersCommand,
   triggersCommand,
   tapCommand,

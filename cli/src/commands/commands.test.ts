@@ -91,16 +91,36 @@ test("a status shows the conservation line and what waits", () => {
       waiting: ["gateway", "ingestion"],
       lags: [{ sink: "store", bytes: 2_000_000 }],
     },
+    groups: [
+      {
+        name: "handlers",
+        maySkip: false,
+        maxAttempts: 5,
+        waitingBatches: 2,
+        inHandBatches: 0,
+        waitingMessages: 70,
+        oldestWaiting: new Date(1_700_000_000_000),
+        members: 0,
+        isRead: false,
+        lastSettled: undefined,
+        holdsBack: true,
+      },
+    ],
   };
   assert.deepEqual(renderStatus(status), [
     "live: active, real_time, outputs results, search",
     "messages: in 5 = out 3 + dead 1 + dropped 0 + in flight 1: balanced",
     "buffer: 2000000 of 1048576 bytes, FULL: gateway and ingestion wait, since store lags by 2000000 bytes",
+    "group handlers of live HOLDS IT BACK: nobody works in it, 70 messages wait for it, and sources wait " +
+      "once the results are full. Start its application, or: millrace groups rm live handlers",
     "durability: synced, data path: mapped: in place",
     "worker threads: as each service is set",
     "",
     "STAGE    BATCHES WAITING",
     "privacy  2",
+    "",
+    "STREAM  GROUP     MODE          MEMBERS  WAITING  SINCE                     LAST SETTLED",
+    "live    handlers  must_deliver  0        70 in 2  2023-11-14T22:13:20.000Z  never",
   ]);
 });
 

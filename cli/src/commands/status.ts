@@ -1,6 +1,7 @@
 import type { StreamInfo, StreamStatus } from "@millrace/sdk";
 import { Command } from "commander";
 import { oneLine, renderTable } from "../output.js";
+import { heldBack, renderGroups } from "./groups.js";
 import { type ClientOptions, withClient, withClientOptions, type World } from "./client.js";
 
 /** `millrace status [stream]` */
@@ -21,7 +22,13 @@ export function statusCommand(world: World): Command {
       for await (const each of client.streams.list()) streams.push(each);
       if (options.json === true) for (const each of streams) await output.json(each);
       else if (streams.length === 0) output.notice("There are no streams yet.");
-      else for (const line of renderStreams(streams)) await output.line(line);
+      else {
+        for (const line of renderStreams(streams)) await output.line(line);
+        // Only what keeps results has groups.
+        for (const { name } of streams.filter(({ outputs }) => outputs.results !== undefined)) {
+          for (const line of heldBack(name, await client.streams.groups(name))) output.notice(line);
+        }
+      }
     });
   });
 }
@@ -48,6 +55,7 @@ export function renderStatus(status: StreamStatus): string[] {
     `messages: ${sum}: ${balanced ? "balanced" : "NOT BALANCED"}`,
     ...(reasons.length === 0 ? [] : [`dropped: ${reasons.join(", ")}`]),
     ...renderBuffer(status.buffer),
+    ...heldBack(stream.name, status.groups),
     `durability: ${status.durability}, data path: ${status.dataPath}`,
     `worker threads: ${stream.workerThreads || "as each service is set"}`,
     ...section(
@@ -67,6 +75,9 @@ export function renderStatus(status: StreamStatus): string[] {
       ["SINK", "MESSAGES"],
       status.sinks.map(({ sink, messages }) => [sink, String(messages)]),
     ),
+    ...(status.groups.length === 0
+      ? []
+      : ["", ...renderGroups(status.groups.map((group) => [stream.name, group] as const))]),
   ];
 }
 

@@ -68,6 +68,7 @@ export {
 } from "./group/group-consumer.js";
 export { groupDurable, type GroupOf } from "./group/group-keys.js";
 export { createGroupStore, type GroupStore, type GroupWatch, watchGroups } from "./group/group-store.js";
+export { waitingResults } from "./group/waiting-results.js";
 export { openPartlySettled, type PartlySettledStore } from "./group/partly-settled.js";
 export { createLaneTurns, type LaneTurns } from "./lanes/lane-turns.js";
 export { createTurnOrder, type TurnOrder } from "./lanes/turn-order.js";

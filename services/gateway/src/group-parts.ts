@@ -16,6 +16,7 @@ import type { Group } from "@millrace/proto/group";
 import { backoffMs, type Component, type Runtime } from "@millrace/runtime";
 import type { HubParts } from "./group/group-hub.js";
 import { createGroupHubs } from "./group/group-hubs.js";
+import { membersLastMs } from "./group/tell-members.js";
 import { type GroupParts, groupDeleted, removeGroups } from "./handlers/group/manage-groups.js";
 
 const tenant = defaultTenant;
@@ -25,13 +26,13 @@ const retries = { firstMs: 1_000, maxMs: 60_000 };
 
 export interface Groups {
   components: Component[];
-  parts: Pick<GroupParts, "groups" | "hubs" | "openConsumer" | "purgeGroup"> & {
+  parts: Pick<GroupParts, "groups" | "hubs" | "openConsumer" | "memberCount" | "purgeGroup"> & {
     removeGroups(stream: string): Promise<void>;
   };
 }
 
 /** What Consume needs of the broker. */
-export async function createGroups(broker: Broker, runtime: Runtime): Promise<Groups> {
+export async function createGroups(broker: Broker, runtime: Runtime, instance: string): Promise<Groups> {
   const { clock, random, log } = runtime;
   const watch = await watchGroups(broker);
   const groups = await createGroupStore(broker);
@@ -55,6 +56,7 @@ export async function createGroups(broker: Broker, runtime: Runtime): Promise<Gr
         write: (seq, entry) => partly.write(of, seq, entry),
         remove: (seq) => partly.remove(of, seq),
       },
+      tellMembers: (count) => partly.writeMembers(of, instance, count),
       readPlace: () => partly.readPlace(of),
       writePlace: (seq) => partly.writePlace(of, seq),
       sweep: (floorSeq) => partly.sweep(of, floorSeq),
@@ -72,7 +74,12 @@ export async function createGroups(broker: Broker, runtime: Runtime): Promise<Gr
   const hubs = createGroupHubs(partsOf);
   // Deleted through another gateway.
   watch.onRemoved((of) => void hubs.end(of, groupDeleted(of.group)));
-  const parts = { tenant, groups, hubs, openConsumer, purgeGroup: (of: GroupOf) => partly.purge(of) };
+  const memberCount = async (of: GroupOf): Promise<number> => {
+    const told = (await partly.readMembers(of)).filter(({ toldMs }) => clock.now() - toldMs < membersLastMs);
+    return told.reduce((sum, { count }) => sum + count, 0);
+  };
+  const purgeGroup = (of: GroupOf): Promise<void> => partly.purge(of);
+  const parts = { tenant, groups, hubs, openConsumer, memberCount, purgeGroup };
   return {
     components: [watch, hubs],
     parts: {

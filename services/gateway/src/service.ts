@@ -26,6 +26,7 @@ import {
   revisionForNew,
   stageFilters,
   storedNumbers,
+  waitingResults,
   streamBounds,
   subjects,
   tailStream,
@@ -105,7 +106,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     now: clock.monotonic,
     bytesMax: config.limits.resultBytesMax,
   });
-  const groups = await createGroups(broker, runtime);
+  const groups = await createGroups(broker, runtime, config.instance);
   const onTriggers = await triggersOnBroker(broker);
   const api: Api = {
     tenant,
@@ -213,6 +214,8 @@ function onBroker(broker: Broker, now: () => number) {
       countStored(broker, "RESULT", subjects.result(of.tenant, of.stream)),
     firstResultFrom: (of: { tenant: string; stream: string }, seq: number) =>
       firstStoredFrom(broker, { jetStream: "RESULT", filter: subjects.result(of.tenant, of.stream), seq }),
+    waitingResults: (of: { tenant: string; stream: string }, from: number) =>
+      waitingResults(broker, of, from),
     resultBounds: () => streamBounds(broker, "RESULT"),
     storedResults: () => storedNumbers(broker, "RESULT"),
     tailEvents: (of: { tenant: string; stream: string; type: string }, from: number, signal: AbortSignal) =>

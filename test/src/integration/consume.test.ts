@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { eventually } from "@millrace/runtime/testing";
 import { createStreamProcessor, connect, RetryLater } from "@millrace/sdk";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
+import { runToEnd } from "../system/run-program.js";
+import { workspace } from "../system/supplies.js";
 
 let system: TestSystem;
 
@@ -10,6 +13,15 @@ before(async () => {
   system = await startTestSystem();
 });
 after(() => system?.stop());
+
+/** All that the command prints. */
+async function millrace(...args: string[]): Promise<string> {
+  const address = ["--address", `127.0.0.1:${system.described.ports.grpc}`];
+  const program = join(workspace, "cli", "bin", "millrace.mjs");
+  const ended = await runToEnd({ args: [program, ...args, ...address], timeoutMs: 30_000 });
+  assert.equal(ended.code, 0, ended.stderr);
+  return ended.stdout + ended.stderr;
+}
 
 const plain = {
   enrichments: { embeddings: false, sentiment: false },
@@ -91,9 +103,23 @@ test("what a must-deliver group has not settled outlives the budget, and comes w
   await eventually(parked, { what: "its batches are parked", deadlineMs: 20_000 });
   const [group] = await client.streams.groups("kept");
   assert.deepEqual([group?.name, group?.isRead, group?.holdsBack], ["handlers", false, true]);
+  const { groups } = await later.status();
+  assert.deepEqual(groups, [group]);
+  assert.equal(group?.members, 0);
+  // As many as the results hold; each of them is a batch.
+  assert.ok(group !== undefined && group.waitingMessages >= 5 && group.waitingMessages < texts.length);
+  assert.ok((group.oldestWaiting?.getTime() ?? 0) > Date.now() - 60_000);
+  const remedy = "millrace groups rm kept handlers";
+  for (const args of [["status"], ["status", "kept"], ["groups", "ls"]])
+    assert.match(await millrace(...args), new RegExp(`HOLDS IT BACK: nobody .*${remedy}`));
   const seen = new Set<string>();
   later.onTextMessage(({ content }) => void seen.add(content));
   await eventually(() => seen.size === texts.length, { what: "all come", deadlineMs: 30_000 });
-  await client.streams.deleteGroup("kept", "handlers");
+  const isDone = async () => (await client.streams.groups("kept"))[0]?.waitingBatches === 0;
+  await eventually(isDone, { what: "nothing waits" });
+  const [done] = await client.streams.groups("kept");
+  assert.deepEqual([done?.members, done?.waitingMessages, done?.oldestWaiting], [1, 0, undefined]);
+  assert.match(await millrace("groups", "ls", "kept"), /^kept +handlers +must_deliver +1 +0 in 0 +- /m);
+  assert.match(await millrace("groups", "rm", "kept", "handlers"), /Group handlers of kept is deleted/);
   assert.deepEqual(await client.streams.groups("kept"), []);
 });

@@ -166,4 +166,59 @@ describe("services as several pods", () => {
     const { conservation } = await second.status();
     assert.deepEqual([conservation.in, conservation.out, conservation.balanced], [next, next, true]);
   });
+
+  it("two gateways share a group, and one that is killed leaves its work to the other", async () => {
+    const quiet = { ...plain, outputs: { ...outputs, storage: false }, onError: () => undefined };
+    await using first = await createStreamProcessor("grouped", clientAt(0), quiet);
+    await using second = await createStreamProcessor("grouped", clientAt(1), { onError: () => undefined });
+    const seen: string[][] = [[], []];
+    let held = Promise.resolve();
+    const handlers = [
+      first.onTextMessage(async ({ content }) => {
+        seen[0]?.push(content);
+        await held;
+      }),
+      second.onTextMessage(({ content }) => void seen[1]?.push(content)),
+    ];
+    await Promise.all(handlers.map(({ ready }) => ready));
+    let sent = 0;
+    const send = async (count: number): Promise<void> => {
+      await second.publish(Array.from({ length: count }, (_, at) => `${sent + at}`));
+      sent += count;
+    };
+    const isShared = async (): Promise<boolean> => {
+      if (seen.every((texts) => texts.length > 0)) return true;
+      await send(20);
+      return false;
+    };
+    await until(isShared, "both gateways' members are given some");
+    const groups = () => clientAt(1).streams.groups("grouped");
+    await until(async () => (await groups())[0]?.waitingBatches === 0, "all is settled");
+    assert.deepEqual(seen.flat().sort(), Array.from({ length: sent }, (_, at) => `${at}`).sort());
+    await until(async () => (await groups())[0]?.members === 2, "both are counted");
+
+    // What the first one has in hand when its gateway dies comes to the other, once.
+    const before = { first: seen[0]?.length ?? 0, second: seen[1]?.length ?? 0, sent };
+    let letGo = (): void => undefined;
+    held = new Promise((resolve) => {
+      letGo = resolve;
+    });
+    const isHeld = async (): Promise<boolean> => {
+      if ((seen[0]?.length ?? 0) > before.first) return true;
+      await send(20);
+      return false;
+    };
+    await until(isHeld, "the first one has some in hand");
+    await pod("gateway-0").kill("SIGKILL");
+    await send(20);
+    const later = (): string[] => seen[1]?.slice(before.second) ?? [];
+    await until(() => later().length >= sent - before.sent, "the other one has all", { timeoutMs: 60_000 });
+    assert.deepEqual(
+      later().sort(),
+      Array.from({ length: sent - before.sent }, (_, at) => `${before.sent + at}`).sort(),
+    );
+    await until(async () => (await groups())[0]?.waitingBatches === 0, "all is settled");
+    letGo();
+    await pod("gateway-0").start();
+  });
 });

@@ -10,7 +10,7 @@ export interface Outgoing {
   data: Uint8Array;
   /** Deterministic, so that a repeat within the window is recognised; see libs/envelope ids. */
   id: string;
-  /** Messages inside, for spans and metrics. */
+  /** Messages inside: for spans, metrics and whoever looks at the headers alone. */
   messageCount?: number;
   /** Removes the message after this long; only where the stream allows it. */
   ttlSeconds?: number;
@@ -49,10 +49,13 @@ const overPayload = /max_payload/;
 
 const alreadyThere: Published = { jetStream: "", seq: 0, duplicate: true };
 
+export const messagesHeader = "Millrace-Messages";
+
 export function createPublisher(broker: Broker): Publisher {
   const attempt = async (message: Outgoing): Promise<Published> => {
     const headers = tracedHeaders();
     if (message.ttlSeconds !== undefined) headers.set("Nats-TTL", `${message.ttlSeconds}s`);
+    if (message.messageCount !== undefined) headers.set(messagesHeader, String(message.messageCount));
     const expectLastSeq = message.keepsFirst === true ? 0 : message.expectLastSeq;
     const ack = await broker.js.publish(message.subject, message.data, {
       msgID: message.id,

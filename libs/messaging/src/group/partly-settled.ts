@@ -6,8 +6,9 @@ import { storedKeys } from "../state/tail.js";
 import type { GroupOf } from "./group-keys.js";
 
 /*
- * GROUPS: what is settled of frames that their group has settled in part, `<tenant>.<stream>.<group>.<seq>`,
- * and where may-skip groups are, `….place`.
+ * GROUPS: what is settled of frames that their group has settled in part,
+ * `<tenant>.<stream>.<group>.<seq>`, where may-skip groups are, `….place`, and who works in them,
+ * `….members.<gateway>`.
  *
  *   rows settled ─► written at most every 100 ms ─► all settled ─► frame acknowledged ─► entry removed
  *                        └─ gateway dies: whoever is given the frame next reads it, and goes on from there
@@ -23,6 +24,10 @@ export interface PartlySettledStore {
   /** Up to where a may-skip group has its results; 0: from its start. */
   readPlace(of: GroupOf): Promise<number>;
   writePlace(of: GroupOf, seq: number): Promise<void>;
+  /** How many members a gateway has; 0 removes what it told. */
+  writeMembers(of: GroupOf, gateway: string, count: number): Promise<void>;
+  /** What each gateway told, and when. */
+  readMembers(of: GroupOf): Promise<{ count: number; toldMs: number }[]>;
   /** What a crash left of frames up to that number, which the group has settled. */
   sweep(of: GroupOf, floorSeq: number): Promise<void>;
   /** All of a group. */
@@ -35,6 +40,7 @@ const prefixOf = ({ tenant, stream, group }: GroupOf): string => `${tenant}.${st
 export async function openPartlySettled(broker: Broker): Promise<PartlySettledStore> {
   const bucket = await broker.kv.open(buckets.groups, { allow_direct: true });
   const placeOf = (of: GroupOf): string => `${prefixOf(of)}.place`;
+  const membersOf = (of: GroupOf, gateway: string): string => `${prefixOf(of)}.members.${gateway}`;
   const keyOf = (of: GroupOf, seq: number): string => `${prefixOf(of)}.${seq}`;
   // Not deleted, which would leave a marker an entry.
   const purge = async (filter: string): Promise<void> => {
@@ -72,6 +78,24 @@ export async function openPartlySettled(broker: Broker): Promise<PartlySettledSt
       await bucket.put(placeOf(of), String(seq)).catch((cause: unknown) => {
         throw new CodedError("unavailable", "remember a group's place: no answer from the broker", { cause });
       });
+    },
+    writeMembers: async (of, gateway, count) => {
+      const key = membersOf(of, gateway);
+      if (count === 0) return purge(`$KV.${buckets.groups}.${key}`);
+      await bucket.put(key, String(count)).catch((cause: unknown) => {
+        throw new CodedError("unavailable", "tell members: no answer from the broker", { cause });
+      });
+    },
+    readMembers: async (of) => {
+      const keys = await storedKeys(broker, buckets.groups, membersOf(of, "*"));
+      const entries = await Promise.all(keys.map((key) => bucket.get(key))).catch((cause: unknown) => {
+        throw new CodedError("unavailable", "read members: no answer from the broker", { cause });
+      });
+      return entries.flatMap((entry) =>
+        entry?.operation === "PUT"
+          ? [{ count: Number(entry.string()), toldMs: entry.created.getTime() }]
+          : [],
+      );
     },
     remove: (of, seq) => purge(`$KV.${buckets.groups}.${keyOf(of, seq)}`),
     sweep: async (of, floorSeq) => {

@@ -1,7 +1,9 @@
 import { CodedError } from "@millrace/errors";
+import { DeliverPolicy } from "@nats-io/jetstream";
 import type { Broker } from "../broker/broker.js";
 import { buckets } from "../broker/streams.js";
 import { subjects } from "../broker/subjects.js";
+import { messagesHeader } from "../delivery/publisher.js";
 import { countStored } from "./tail.js";
 
 interface StreamOf {
@@ -84,6 +86,8 @@ export async function storedNumbers(broker: Broker, jetStream: string): Promise<
 export interface StoredSize {
   seq: number;
   bytes: number;
+  /** Inside. */
+  messages: number;
   /** When it was stored. */
   timeMs: number;
 }
@@ -95,9 +99,14 @@ const silenceMs = 1_000;
 
 /**
  * Number, size and age of each stored message of a subject, in order; what is in them stays with the
- * broker.
+ * broker. Of one that is stored on, if `from` says so, and no more than `countMax`.
  */
-export async function storedSizes(broker: Broker, jetStream: string, subject: string): Promise<StoredSize[]> {
+export async function storedSizes(
+  broker: Broker,
+  jetStream: string,
+  subject: string,
+  { from, countMax = Number.POSITIVE_INFINITY }: { from?: number; countMax?: number } = {},
+): Promise<StoredSize[]> {
   const sizes: StoredSize[] = [];
   try {
     const count = await countStored(broker, jetStream, subject);
@@ -105,13 +114,17 @@ export async function storedSizes(broker: Broker, jetStream: string, subject: st
     const consumer = await broker.js.consumers.get(jetStream, {
       filter_subjects: subject,
       headers_only: true,
+      ...(from !== undefined && { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from }),
     });
-    for (let isMore = true; isMore; ) {
-      const messages = await consumer.fetch({ max_messages: fetchMax, expires: silenceMs });
+    for (let isMore = true; isMore && sizes.length < countMax; ) {
+      const max = Math.min(fetchMax, countMax - sizes.length);
+      const messages = await consumer.fetch({ max_messages: max, expires: silenceMs });
       isMore = false;
       for await (const message of messages) {
         const bytes = Number(message.headers?.get("Nats-Msg-Size") ?? 0);
-        sizes.push({ seq: message.seq, bytes, timeMs: Date.parse(message.timestamp) });
+        const inside = Number(message.headers?.get(messagesHeader) || 1);
+        const timeMs = Date.parse(message.timestamp);
+        sizes.push({ seq: message.seq, bytes, messages: inside, timeMs });
         isMore = message.info.pending > 0;
         if (!isMore) break;
       }

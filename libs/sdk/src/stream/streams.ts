@@ -1,6 +1,6 @@
 import { StreamServiceService } from "@millrace/proto/stream";
 import type { Channel } from "../rpc/channel.js";
-import { deleteGroup, type GroupStatus, listGroups } from "../consume/group-status.js";
+import { deleteGroup, type GroupStatus, listGroups, toGroupStatus } from "../consume/group-status.js";
 import { checkName } from "./options.js";
 import { type StreamInfo, toStreamInfo } from "./settings.js";
 
@@ -23,6 +23,8 @@ export interface StreamStatus {
   sinks: readonly { sink: string; messages: number }[];
   /** What it holds from accept until every output has it; undefined where buffer does not answer. */
   buffer: BufferStatus | undefined;
+  /** Who shares the work on its results; one that `holdsBack` stops the stream in the end. */
+  groups: readonly GroupStatus[];
   /** `synced`, or `unverified` where the broker can't be asked. */
   durability: string;
   /** `mapped`, `read` or `unknown`: how bulk bytes are read, then why, and what each stage read so far. */
@@ -113,7 +115,7 @@ async function* listStreams(channel: Channel): AsyncGenerator<StreamInfo, void, 
 
 async function getStatus(channel: Channel, name: string, call: { attempted: string }): Promise<StreamStatus> {
   const status = await channel.unary(StreamServiceService.getStreamStatus, { name }, call);
-  const { conservation, stages, sources, sinks, buffer, durability, dataPath } = status;
+  const { conservation, stages, sources, sinks, buffer, groups, durability, dataPath } = status;
   return {
     stream: toStreamInfo(status.stream),
     conservation: {
@@ -129,6 +131,7 @@ async function getStatus(channel: Channel, name: string, call: { attempted: stri
     sources,
     sinks,
     buffer,
+    groups: groups.map(toGroupStatus),
     durability,
     dataPath,
   };

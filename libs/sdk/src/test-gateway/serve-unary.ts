@@ -209,6 +209,7 @@ function streamService({ state }: Served, answer: Answer): StreamServiceServer {
       durability: "synced",
       dataPath: "MAPPED",
       buffer: { liveBytes: 7, quotaBytes: 9, waiting: ["gateway"], lags: [{ sink: "store", bytes: 7 }] },
+      groups: [],
     })),
   };
 }

@@ -6,10 +6,11 @@ import { GapReason } from "@millrace/proto/message";
 import { createGapWatch } from "./gap-watch.js";
 import { createMember, type Member, type MemberOptions, type OnFailed } from "./group-member.js";
 import { type HeldFrame, holdFrame } from "./held-frame.js";
+import { createMemberTeller, type TellMembersParts } from "./tell-members.js";
 import { createHeldFrames, type HeldFrames, type HeldFramesParts } from "./held-frames.js";
 
 /** What a hub needs of the world. */
-export interface HubParts extends Omit<HeldFramesParts, "forget" | "sleep"> {
+export interface HubParts extends Omit<HeldFramesParts, "forget" | "sleep">, TellMembersParts {
   pull(max: number, take: (frame: GroupFrame) => void): Promise<void>;
   endPull(): Promise<void>;
   progress(): Promise<GroupProgress | undefined>;
@@ -203,7 +204,9 @@ function wantsMore({ members, frames }: Hub): boolean {
 
 async function keepTicking(hub: Hub): Promise<void> {
   const { parts, signal, frames, members } = hub;
+  const teller = createMemberTeller(parts);
   while (!signal.aborted) {
+    await teller.tell(members.size);
     await parts.sleep(flushMs, signal);
     for (const member of members) member.expire(parts.now());
     dispatch(hub);
@@ -211,6 +214,7 @@ async function keepTicking(hub: Hub): Promise<void> {
     for (const held of frames.all()) returnIdle(hub, held);
     await frames.flush();
   }
+  await teller.tell(0);
 }
 
 /** Rows to members in turns, each an equal share of what is ready; what is settled or doomed leaves. */

@@ -11,6 +11,7 @@ import type {
 import type { GroupHubs } from "../../group/group-hubs.js";
 import { checkGroupName } from "../../group/group-settings.js";
 import { type FindStream, requireStream } from "../../stream/stream-name.js";
+import { type DurationOf, wireTime } from "../../stream/wire-duration.js";
 
 export interface GroupParts {
   tenant: string;
@@ -18,36 +19,57 @@ export interface GroupParts {
   groups: GroupStore;
   hubs: GroupHubs;
   openConsumer(group: Group): GroupConsumer;
+  /** Members at all gateways. */
+  memberCount(of: GroupOf): Promise<number>;
+  /** What a stream's results are from a number on; undefined where there are none. */
+  waitingResults(
+    of: { tenant: string; stream: string },
+    from: number,
+  ): Promise<{ messagesPerBatch: number; oldestMs: number } | undefined>;
   /** Removes what is remembered of partly settled results. */
   purgeGroup(of: GroupOf): Promise<void>;
 }
+
+export type GroupStatusParts = Omit<GroupParts, "find" | "purgeGroup">;
 
 export const listGroups =
   (parts: GroupParts) =>
   async ({ stream }: ListGroupsRequest): Promise<ListGroupsResponse> => {
     await requireStream(parts.find, { tenant: parts.tenant, name: stream });
-    const groups = await parts.groups.list(parts.tenant, stream);
-    return { groups: await Promise.all(groups.map((group) => statusOf(parts, group))) };
+    return { groups: await groupsOf(parts, stream) };
   };
 
-async function statusOf({ tenant, openConsumer, hubs }: GroupParts, group: Group): Promise<GroupStatus> {
-  const progress = await openConsumer(group).progress();
+/** How each group of a stream is doing. */
+export async function groupsOf(parts: GroupStatusParts, stream: string): Promise<GroupStatus[]> {
+  const groups = await parts.groups.list(parts.tenant, stream);
+  return Promise.all(groups.map((group) => statusOf(parts, group)));
+}
+
+async function statusOf(
+  { tenant, openConsumer, hubs, memberCount, waitingResults }: GroupStatusParts,
+  group: Group,
+): Promise<GroupStatus> {
   const of = { tenant, stream: group.stream, group: group.name };
+  const [progress, members] = await Promise.all([openConsumer(group).progress(), memberCount(of)]);
   const waitingBatches = (progress?.pending ?? 0) + (progress?.inHand ?? 0);
-  const isRead = progress?.isAsked === true || hubs.memberCount(of) > 0;
-  const settledMs = progress?.lastSettledMs;
+  const isRead = progress?.isAsked === true || members > 0 || hubs.memberCount(of) > 0;
+  const from = Math.max(progress?.floorSeq ?? 0, group.startSeq - 1) + 1;
+  const waiting = waitingBatches === 0 ? undefined : await waitingResults(of, from);
   return {
     group,
     waitingBatches,
     inHandBatches: progress?.inHand ?? 0,
     isRead,
-    lastSettled:
-      settledMs === undefined
-        ? undefined
-        : { seconds: Math.floor(settledMs / 1000), nanos: (settledMs % 1000) * 1e6 },
+    lastSettled: timeOf(progress?.lastSettledMs),
     holdsBack: !group.maySkip && !isRead && waitingBatches > 0,
+    waitingMessages: waiting === undefined ? 0 : Math.round(waiting.messagesPerBatch * waitingBatches),
+    oldestWaiting: timeOf(waiting?.oldestMs),
+    members: Math.max(members, hubs.memberCount(of)),
   };
 }
+
+const timeOf = (ms: number | undefined): DurationOf | undefined =>
+  ms === undefined ? undefined : wireTime(ms);
 
 export const deleteGroup =
   (parts: GroupParts) =>
@@ -66,14 +88,16 @@ export const deleteGroup =
     return {};
   };
 
+export type RemoveParts = Omit<GroupParts, "find" | "waitingResults" | "memberCount">;
+
 /** All groups of a stream that is deleted. */
-export async function removeGroups(parts: Omit<GroupParts, "find">, stream: string): Promise<void> {
+export async function removeGroups(parts: RemoveParts, stream: string): Promise<void> {
   for (const group of await parts.groups.list(parts.tenant, stream)) {
     await removeGroup(parts, { tenant: parts.tenant, stream, group: group.name }, group);
   }
 }
 
-async function removeGroup(parts: Omit<GroupParts, "find">, of: GroupOf, group: Group): Promise<void> {
+async function removeGroup(parts: RemoveParts, of: GroupOf, group: Group): Promise<void> {
   // First what others go by: results are not kept for it any more, and its calls end everywhere.
   await parts.groups.remove(of);
   await parts.hubs.end(of, groupDeleted(of.group));

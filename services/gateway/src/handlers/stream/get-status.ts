@@ -14,11 +14,11 @@ import {
   sinksOf,
   sourceStatuses,
 } from "../../stream/conservation.js";
+import { type GroupStatusParts, groupsOf } from "../group/manage-groups.js";
 import { describeDataPath } from "../../stream/data-path.js";
 import { type FindStream, requireStream } from "../../stream/stream-name.js";
 
-export interface StatusParts {
-  tenant: string;
+export interface StatusParts extends GroupStatusParts {
   find: FindStream;
   readLedger(of: { tenant: string; stream: string }): Promise<LedgerEntry[]>;
   readReports(of: { tenant: string; stream: string }): Promise<SourceReport[]>;
@@ -57,11 +57,12 @@ async function readStatus(parts: StatusParts, stream: Stream): Promise<GetStream
   const stages = await parts.countBatches(of);
   // Nothing of an exempt stream passes privacy.
   const readers = readingStages.filter((stage) => stage !== "privacy" || stream.privacy?.exempt !== true);
-  const [entries, reports, readings, buffer] = await Promise.all([
+  const [entries, reports, readings, buffer, groups] = await Promise.all([
     parts.readLedger(of),
     parts.readReports(of),
     Promise.all(readers.map(async (stage) => ({ stage, reading: await parts.askReading(stage, of) }))),
     parts.bufferUsage(of),
+    groupsOf(parts, stream.name),
   ]);
   const stored = stages.reduce((total, { batches }) => total + batches, 0);
   const failing = reports
@@ -76,5 +77,6 @@ async function readStatus(parts: StatusParts, stream: Stream): Promise<GetStream
     durability: parts.durability,
     dataPath: describeDataPath(stream, readings),
     buffer,
+    groups,
   };
 }

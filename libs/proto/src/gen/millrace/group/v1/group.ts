@@ -151,6 +151,17 @@ export interface GroupStatus {
     | undefined;
   /** It is must-deliver, nobody reads it and batches wait: once the stream's results budget is full, its sources wait. */
   holdsBack: boolean;
+  /**
+   * In the batches that wait, those included that the group does not want or has settled in part; of many batches
+   * reckoned from the first 2,000.
+   */
+  waitingMessages: number;
+  /** When the oldest of these batches came out of the stream; absent: none waits. */
+  oldestWaiting:
+    | Timestamp
+    | undefined;
+  /** At all gateways. A gateway that was killed is counted for 30 s more. */
+  members: number;
 }
 
 export interface ListGroupsRequest {
@@ -1090,6 +1101,9 @@ function createBaseGroupStatus(): GroupStatus {
     isRead: false,
     lastSettled: undefined,
     holdsBack: false,
+    waitingMessages: 0,
+    oldestWaiting: undefined,
+    members: 0,
   };
 }
 
@@ -1112,6 +1126,15 @@ export const GroupStatus: MessageFns<GroupStatus> = {
     }
     if (message.holdsBack !== false) {
       writer.uint32(48).bool(message.holdsBack);
+    }
+    if (message.waitingMessages !== 0) {
+      writer.uint32(56).uint64(message.waitingMessages);
+    }
+    if (message.oldestWaiting !== undefined) {
+      Timestamp.encode(message.oldestWaiting, writer.uint32(66).fork()).join();
+    }
+    if (message.members !== 0) {
+      writer.uint32(72).uint32(message.members);
     }
     return writer;
   },
@@ -1177,6 +1200,30 @@ export const GroupStatus: MessageFns<GroupStatus> = {
             message.holdsBack = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.waitingMessages = longToNumber(reader.uint64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.oldestWaiting = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.members = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1202,6 +1249,11 @@ export const GroupStatus: MessageFns<GroupStatus> = {
       ? Timestamp.fromPartial(object.lastSettled)
       : undefined;
     message.holdsBack = object.holdsBack ?? false;
+    message.waitingMessages = object.waitingMessages ?? 0;
+    message.oldestWaiting = (object.oldestWaiting !== undefined && object.oldestWaiting !== null)
+      ? Timestamp.fromPartial(object.oldestWaiting)
+      : undefined;
+    message.members = object.members ?? 0;
     return message;
   },
 };

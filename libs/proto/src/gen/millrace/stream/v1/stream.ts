@@ -19,6 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Duration } from "../../../google/protobuf/duration.js";
+import { GroupStatus } from "../../group/v1/group.js";
 import { Connection } from "../../kafka/v1/kafka.js";
 
 export enum ProcessingMode {
@@ -276,7 +277,14 @@ export interface GetStreamStatusResponse {
   /** `mapped`, `read` or `unknown`, then why: how bodies above 64 KiB are read, and what each stage read so far. */
   dataPath: string;
   /** Absent where buffer does not answer. */
-  buffer: BufferUsage | undefined;
+  buffer:
+    | BufferUsage
+    | undefined;
+  /**
+   * Who shares the work on its results. One that `holds_back` stops the stream in the end: let its members work, or
+   * delete it with GroupService/DeleteGroup.
+   */
+  groups: GroupStatus[];
 }
 
 /** What a stream holds of its buffer_bytes. */
@@ -2038,6 +2046,7 @@ function createBaseGetStreamStatusResponse(): GetStreamStatusResponse {
     durability: "",
     dataPath: "",
     buffer: undefined,
+    groups: [],
   };
 }
 
@@ -2066,6 +2075,9 @@ export const GetStreamStatusResponse: MessageFns<GetStreamStatusResponse> = {
     }
     if (message.buffer !== undefined) {
       BufferUsage.encode(message.buffer, writer.uint32(98).fork()).join();
+    }
+    for (const v of message.groups) {
+      GroupStatus.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -2147,6 +2159,14 @@ export const GetStreamStatusResponse: MessageFns<GetStreamStatusResponse> = {
             message.buffer = BufferUsage.decode(reader, reader.uint32());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.groups.push(GroupStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2178,6 +2198,7 @@ export const GetStreamStatusResponse: MessageFns<GetStreamStatusResponse> = {
     message.buffer = (object.buffer !== undefined && object.buffer !== null)
       ? BufferUsage.fromPartial(object.buffer)
       : undefined;
+    message.groups = object.groups?.map((e) => GroupStatus.fromPartial(e)) || [];
     return message;
   },
 };
