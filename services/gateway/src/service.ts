@@ -104,6 +104,7 @@ export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
     bounds: reads.resultBounds,
     tail: reads.tailResults,
     now: clock.monotonic,
+    sleep: clock.sleep,
     bytesMax: config.limits.resultBytesMax,
   });
   const groups = await createGroups(broker, runtime, config.instance);

@@ -9,6 +9,8 @@ export interface ResponseWriter<R> {
    * Resolves when there is room for the next one: a slow reader slows its own call, and memory stays bounded.
    */
   write(response: R): Promise<void>;
+  /** Writes at once; false, and nothing is written, where there is no room. */
+  offer(response: R): boolean;
   /** Aborted when the caller has gone, or with the CodedError that it is told. */
   signal: AbortSignal;
 }
@@ -55,6 +57,11 @@ function writerOf<Q, R>(call: ServerWritableStream<Q, R>, ending: AbortSignal): 
     write: async (response) => {
       if (signal.aborted) return;
       if (!call.write(response)) await drained(call, signal);
+    },
+    offer: (response) => {
+      if (signal.aborted || call.writableNeedDrain) return false;
+      call.write(response);
+      return true;
     },
   };
 }

@@ -2,8 +2,8 @@
 export const heartbeatMs = 15_000;
 
 export interface Followed<Item> {
-  /** Begins to read; ends when its signal is aborted. */
-  open(signal: AbortSignal): AsyncGenerator<Item>;
+  /** Begins to read; ends when its signal is aborted. `heard` says that something was told past `onItem`. */
+  open(signal: AbortSignal, heard: () => void): AsyncGenerator<Item>;
   sleep(ms: number, signal: AbortSignal): Promise<void>;
   now(): number;
   signal: AbortSignal;
@@ -39,13 +39,14 @@ export async function followTail<Item>(followed: Followed<Item>): Promise<void> 
   const watching = tellSilence().finally(() => ended.abort());
   watching.catch(() => undefined);
   try {
-    for await (const item of followed.open(signal)) {
+    const heard = (): void => void (state.heardAt = followed.now());
+    for await (const item of followed.open(signal, heard)) {
       if (telling !== undefined) await telling.catch(() => undefined);
       if (signal.aborted) return;
       state.isBusy = true;
       await followed.onItem(item);
       state.isBusy = false;
-      state.heardAt = followed.now();
+      heard();
     }
   } finally {
     ended.abort();

@@ -5,7 +5,7 @@ import type { Tailed } from "@millrace/messaging";
 import { Batch } from "@millrace/proto/batch";
 import { GapReason, SlowConsumer } from "@millrace/proto/message";
 import { type FeedItem, readFeed } from "./read-feed.js";
-import { createResultEntry } from "./result-entry.js";
+import { createResultEntry, type ResultEntry } from "./result-entry.js";
 import { createResultFeeds, type ResultFeed } from "./result-feed.js";
 
 const of = { tenant: "default", stream: "live" };
@@ -15,6 +15,7 @@ function createStored(bytesMax = 1024 * 1024) {
   const results: Tailed[] = [];
   const woken = new Set<() => void>();
   const clock = { ms: 0 };
+  const pauses: { ms: number; resolve: () => void }[] = [];
   let readers = 0;
   async function* tail(_: unknown, from: number, signal: AbortSignal): AsyncGenerator<Tailed> {
     readers += 1;
@@ -37,6 +38,7 @@ function createStored(bytesMax = 1024 * 1024) {
     bounds: async () => ({ last: results.at(-1)?.seq ?? 0 }),
     tail,
     now: () => clock.ms,
+    sleep: (ms) => new Promise((resolve) => pauses.push({ ms, resolve })),
     bytesMax,
   });
   /** Numbers have holes: results of other streams lie between. */
@@ -48,7 +50,11 @@ function createStored(bytesMax = 1024 * 1024) {
     woken.clear();
     for (let turn = 0; turn < 20; turn++) await Promise.resolve();
   };
-  const subscribe = async (slowConsumer = SlowConsumer.SLOW_CONSUMER_BLOCK, from?: number) => {
+  const subscribe = async (
+    slowConsumer = SlowConsumer.SLOW_CONSUMER_BLOCK,
+    from?: number,
+    tellNow?: (texts: unknown[]) => boolean,
+  ) => {
     const feed = await feeds.open(of);
     const ending = new AbortController();
     const items = readFeed({
@@ -61,15 +67,19 @@ function createStored(bytesMax = 1024 * 1024) {
       },
       now: () => clock.ms,
       signal: ending.signal,
+      ...(tellNow && { tellNow: (entries) => tellNow(textsOf(entries)) }),
     });
     return { feed, items, end: () => ending.abort(), next: async () => told((await items.next()).value) };
   };
-  return { feeds, store, subscribe, clock, readers: () => readers };
+  return { feeds, store, subscribe, clock, pauses, readers: () => readers };
+}
+
+function textsOf(entries: readonly ResultEntry[]): unknown[] {
+  return entries.flatMap((entry) => entry.messages().map(({ content }) => content?.value));
 }
 
 function told(item: FeedItem | undefined): { texts: unknown[]; skipped: FeedItem["skipped"] } {
-  const texts = item?.entries.flatMap((entry) => entry.messages().map(({ content }) => content?.value));
-  return { texts: texts ?? [], skipped: item?.skipped };
+  return { texts: textsOf(item?.entries ?? []), skipped: item?.skipped };
 }
 
 const settle = async (feed: ResultFeed): Promise<void> => {
@@ -102,6 +112,28 @@ test("who blocks gets everything in order, though the feed has long let go of it
   assert.deepEqual(read, texts);
 });
 
+test("what waits is told together, as much as fits a response", async () => {
+  const { subscribe, store } = createStored();
+  const slow = await subscribe();
+  for (const text of ["a", "b", "x".repeat(200 * 1024), "y".repeat(100 * 1024), "c"]) await store(text);
+  const sizes = [await slow.next(), await slow.next()].map(({ texts }) =>
+    texts.map((text) => String(text).length),
+  );
+  assert.deepEqual(sizes, [
+    [1, 1, 200 * 1024],
+    [100 * 1024, 1],
+  ]);
+});
+
+test("who conflates reads history in full", async () => {
+  const { subscribe, store } = createStored();
+  await subscribe();
+  for (const text of ["a", "b", "c"]) await store(text);
+  const { items } = await subscribe(SlowConsumer.SLOW_CONSUMER_CONFLATE, 1);
+  const item = (await items.next()).value as FeedItem;
+  assert.deepEqual([told(item).texts, item.isConflated], [["a", "b", "c"], false]);
+});
+
 test("a place in the middle of history is read from there, then live", async () => {
   const { subscribe, store } = createStored();
   for (const text of ["a", "b", "c"]) await store(text);
@@ -122,8 +154,7 @@ test("who drops misses what waited for more than a second, and is told how much 
   clock.ms += 1_500;
   for (const text of ["d", "e"]) await store(text);
   const skipped = { batches: 2, messages: 2, reason: GapReason.GAP_REASON_DROPPED };
-  assert.deepEqual(await slow.next(), { texts: ["d"], skipped });
-  assert.deepEqual(await slow.next(), { texts: ["e"], skipped: undefined });
+  assert.deepEqual(await slow.next(), { texts: ["d", "e"], skipped });
 });
 
 test("who drops and fell behind all that is kept goes on with what there is, told of the rest", async () => {
@@ -149,6 +180,38 @@ test("who conflates is given all that waits at once", async () => {
   assert.deepEqual(await slow.next(), { texts: ["b", "c", "d"], skipped: undefined });
 });
 
+test("who waits is told at once, and in its turn from where that can't be on", async () => {
+  const { subscribe, store } = createStored();
+  const told: unknown[] = [];
+  const isTold = (texts: unknown[]): boolean => {
+    if (texts.includes("c")) return false;
+    told.push(...texts);
+    return true;
+  };
+  const one = await subscribe(SlowConsumer.SLOW_CONSUMER_BLOCK, undefined, isTold);
+  const next = one.next();
+  for (const text of ["a", "b", "c", "d"]) await store(text);
+  assert.deepEqual(told, ["a", "b"]);
+  assert.deepEqual((await next).texts, ["c"]);
+  assert.deepEqual((await one.next()).texts, ["d"]);
+});
+
+test("many subscribers are told what came in a pause together", async () => {
+  const { subscribe, store, pauses } = createStored();
+  const told = Array.from({ length: 20 }, (): unknown[][] => []);
+  for (const responses of told) {
+    const tellNow = (texts: unknown[]): boolean => responses.push(texts) > 0;
+    void (await subscribe(SlowConsumer.SLOW_CONSUMER_BLOCK, undefined, tellNow)).next();
+  }
+  for (const text of ["a", "b", "c"]) await store(text);
+  assert.deepEqual(told, Array(20).fill([["a"]]));
+  const [pause] = pauses;
+  assert.equal(pause?.ms, 4);
+  pause.resolve();
+  await Promise.resolve();
+  assert.deepEqual(told, Array(20).fill([["a"], ["b", "c"]]));
+});
+
 test("a reader that fails ends its subscribers, and the next one begins anew", async () => {
   let fails = true;
   const feeds = createResultFeeds({
@@ -159,6 +222,7 @@ test("a reader that fails ends its subscribers, and the next one begins anew", a
       yield* [];
     },
     now: () => 0,
+    sleep: async () => undefined,
     bytesMax: 1_000,
   });
   const feed = await feeds.open(of);

@@ -16,6 +16,8 @@ export interface ResultEntry {
   messages(): readonly Message[];
   /** What a subscriber who reads all of it is told: the same objects to everybody. */
   whole(createdMs: number): readonly SubscribeResponse[];
+  /** The same of several in a row that end with this one, as one response. */
+  joined(entries: readonly ResultEntry[], createdMs: number): SubscribeResponse;
   /** Forgets what can be made again from the bytes that it came as. */
   shrink(): void;
 }
@@ -25,6 +27,8 @@ export function createResultEntry({ seq, data }: Tailed, receivedMs: number): Re
   const count = batch.header?.count ?? 0;
   let decoded: readonly Message[] | undefined;
   let responses: { createdMs: number; parts: readonly SubscribeResponse[] } | undefined;
+  // By the number of the first one: those who are told several together mostly wait for the same ones.
+  const joints = new Map<string, SubscribeResponse>();
   const decode = (): readonly Message[] => {
     const open = openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
     return Array.from({ length: open.header.count }, (_, row) => row).map(messageViews(open));
@@ -47,9 +51,22 @@ export function createResultEntry({ seq, data }: Tailed, receivedMs: number): Re
       }
       return responses.parts;
     },
+    joined: (entries, createdMs) => {
+      const key = `${entries[0]?.seq} ${createdMs}`;
+      const known = joints.get(key);
+      if (known !== undefined) return known;
+      const response = {
+        messages: entries.flatMap((entry) => entry.messages()),
+        resumeToken: formatToken({ seq, index: "end" }, createdMs),
+        gap: undefined,
+      };
+      joints.set(key, response);
+      return response;
+    },
     shrink: () => {
       decoded = undefined;
       responses = undefined;
+      joints.clear();
     },
   };
 }

@@ -25,6 +25,8 @@ export interface ResultReaderOptions {
   stored(): Promise<StoredNumbers>;
   /** Resolves when the subscriber has room for the next one. */
   write(response: SubscribeResponse): Promise<void>;
+  /** Writes at once; false, and nothing is written, where there is no room. */
+  offer(response: SubscribeResponse): boolean;
   signal: AbortSignal;
   /** Told each gap that the subscriber is told. */
   onGap(gap: Gap): void;
@@ -35,6 +37,8 @@ export interface ResultReader {
   /** Answers at once, so that the subscriber knows from where on it will hear everything. */
   begin(): Promise<{ from: number }>;
   onItem(item: FeedItem): Promise<void>;
+  /** Tells all of these at once; false where that can't be, and nothing of them is told. */
+  tellNow(entries: readonly ResultEntry[]): boolean;
   onSilence(): Promise<void>;
 }
 
@@ -54,23 +58,33 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
     const batches = missingBatches(place, next ?? numbers.last + 1, numbers);
     if (batches > 0) await say({ gap: { batches, messages: 0, reason: GapReason.GAP_REASON_DISCARDED } });
   };
-  const tellMessages = async (seq: number, all: readonly Message[], afterIndex: number): Promise<void> => {
-    for (const { messages, lastIndex } of partsOf(all, { afterIndex, isWanted })) {
-      place = { seq, index: lastIndex };
-      await say({ messages });
-      if (signal.aborted) return;
-    }
-  };
-  const tellEntry = async (entry: ResultEntry): Promise<void> => {
+  const tellWanted = async (entry: ResultEntry): Promise<void> => {
     const { seq } = entry;
     const afterIndex = typeof place.index === "number" && seq === place.seq ? place.index : -1;
-    if (isWanted !== undefined || afterIndex >= 0) await tellMessages(seq, entry.messages(), afterIndex);
+    for (const { messages, lastIndex } of partsOf(entry.messages(), { afterIndex, isWanted })) {
+      if (signal.aborted) return;
+      place = { seq, index: lastIndex };
+      await say({ messages });
+    }
+    place = { seq, index: "end" };
+  };
+  /** What all are told who read all of these from their beginning; none where this subscriber does not. */
+  const common = (entries: readonly ResultEntry[]): readonly SubscribeResponse[] | undefined => {
+    const [first] = entries;
+    const last = entries.at(-1);
+    const isWithin = typeof place.index === "number" && first?.seq === place.seq;
+    if (first === undefined || last === undefined || isWanted !== undefined || isWithin) return undefined;
+    return first === last ? first.whole(stream.createdMs) : [last.joined(entries, stream.createdMs)];
+  };
+  const tellAll = async (entries: readonly ResultEntry[], seq: number): Promise<void> => {
+    const responses = common(entries);
+    if (responses === undefined) for (const entry of entries) await tellWanted(entry);
     else
-      for (const response of entry.whole(stream.createdMs)) {
+      for (const response of responses) {
         await options.write(response);
         if (signal.aborted) return;
       }
-    place = { seq, index: "end" };
+    if (!signal.aborted) place = { seq, index: "end" };
   };
   /** Of each source id the last message, in the order of these. */
   const tellLatest = async (entries: readonly ResultEntry[], seq: number): Promise<void> => {
@@ -115,7 +129,7 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
       await say({});
       return { from: seqFrom(place) };
     },
-    onItem: async ({ entries, skipped, isDoubtful }) => {
+    onItem: async ({ entries, isConflated, skipped, isDoubtful }) => {
       const [first] = entries;
       const last = entries.at(-1);
       if (first === undefined || last === undefined) return;
@@ -123,8 +137,17 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
       isResumed = false;
       if (mayHaveGap && first.seq !== seqFrom(place)) await tellGap(first.seq);
       if (skipped !== undefined) await say({ gap: skipped });
-      if (entries.length === 1) await tellEntry(first);
-      else await tellLatest(entries, last.seq);
+      if (isConflated && entries.length > 1) await tellLatest(entries, last.seq);
+      else await tellAll(entries, last.seq);
+    },
+    tellNow: (entries) => {
+      const responses = isResumed ? undefined : common(entries);
+      const [only] = responses ?? [];
+      const last = entries.at(-1);
+      if (only === undefined || last === undefined || responses?.length !== 1) return false;
+      if (!options.offer(only)) return false;
+      place = { seq: last.seq, index: "end" };
+      return true;
     },
     onSilence: async () => {
       if (isResumed) await tellGap(undefined);

@@ -1,7 +1,8 @@
-import { Client, type ClientReadableStream, credentials } from "@grpc/grpc-js";
-import { type SubscribeResponse, SubscribeRequest, SubscribeServiceService } from "@millrace/proto/message";
+import { Client, credentials } from "@grpc/grpc-js";
+import { SubscribeRequest, type SubscribeResponse, SubscribeServiceService } from "@millrace/proto/message";
 import { summarise } from "../percentiles.js";
 import type { AudienceAsked, AudienceReport, AudienceToOpen } from "./audience.js";
+import { connectLight, subscribeLight } from "./light-call.js";
 
 // Subscribers in a process of their own, told by its parent what to do.
 
@@ -19,7 +20,6 @@ interface Heard {
   latencies: number[];
 }
 
-const clients: Client[] = [];
 let heard: Heard | undefined;
 
 process.on("message", (asked: AudienceAsked) => {
@@ -37,34 +37,18 @@ async function open({ of, subscribers }: { of: AudienceToOpen; subscribers: numb
   const next = new Int32Array(subscribers).fill(-1);
   const state: Heard = { next, missed: 0, repeated: 0, gaps: 0, sequences: [], latencies: [] };
   heard = state;
+  let session = connectLight(of.address);
   const opened = Array.from({ length: subscribers }, (_, subscriber) => {
-    const call = subscribe(clientFor(of, subscriber), of.stream);
+    if (subscriber > 0 && subscriber % callsPerConnection === 0) session = connectLight(of.address);
     return new Promise<void>((resolve) => {
-      call.on("data", (response: SubscribeResponse) => {
+      subscribeLight(session, of.stream, (response) => {
         resolve();
         hear(state, subscriber, response);
-      });
-      call.on("error", (error: Error) => {
-        throw error;
       });
     });
   });
   await Promise.all(opened);
   send({ kind: "opened" });
-}
-
-function clientFor({ address }: AudienceToOpen, subscriber: number): Client {
-  const index = Math.floor(subscriber / callsPerConnection);
-  clients[index] ??= new Client(address, credentials.createInsecure(), {
-    "grpc.use_local_subchannel_pool": 1,
-  });
-  return clients[index];
-}
-
-function subscribe(client: Client, stream: string): ClientReadableStream<SubscribeResponse> {
-  const { path, requestSerialize, responseDeserialize } = SubscribeServiceService.subscribe;
-  const request = SubscribeRequest.fromPartial({ stream });
-  return client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
 }
 
 /** Texts begin with their number and the moment at which they should have been sent, ms since the epoch. */
@@ -89,9 +73,13 @@ function stall({ address, stream }: AudienceToOpen): void {
     "grpc.use_local_subchannel_pool": 1,
     "grpc-node.flow_control_window": 65_535,
   });
-  subscribe(client, stream).on("error", (error: Error) => {
-    throw error;
-  });
+  const { path, requestSerialize, responseDeserialize } = SubscribeServiceService.subscribe;
+  const request = SubscribeRequest.fromPartial({ stream });
+  client
+    .makeServerStreamRequest(path, requestSerialize, responseDeserialize, request)
+    .on("error", (error) => {
+      throw error;
+    });
 }
 
 function reportOf(from: number, to: number): AudienceReport {
@@ -107,5 +95,6 @@ function reportOf(from: number, to: number): AudienceReport {
     repeated,
     gaps,
     behind: next.filter((at) => at < to).length,
+    cpuSeconds: (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
   };
 }

@@ -23,6 +23,8 @@ export interface AudienceReport {
   gaps: number;
   /** Subscribers that have not heard the last message of the range. */
   behind: number;
+  /** Of its process, since it began. */
+  cpuSeconds: number;
 }
 
 /** Subscribers of one stream, in a process of their own. */

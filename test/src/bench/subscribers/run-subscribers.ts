@@ -72,10 +72,12 @@ export async function runSubscribers(context: BenchContext): Promise<void> {
     ]),
   ]);
   line("");
-  for (const { subscribers, use } of outcomes) {
-    const gateway = use.get("gateway");
-    const cores = (gateway?.cpuSeconds ?? 0) / (2 * seconds + stallSeconds);
-    line(`gateway: ${subscribers} subscribers, ${rounded(cores, 2)} cores, RssAnon ${rssOf(use)} MB`);
+  for (const { subscribers, beside, use } of outcomes) {
+    const measured = 2 * seconds + stallSeconds;
+    const gateway = rounded((use.get("gateway")?.cpuSeconds ?? 0) / measured, 2);
+    const audience = rounded(beside.cpuSeconds / (warmUpSeconds + measured), 2);
+    line(`${subscribers} subscribers: gateway ${gateway} cores, RssAnon ${rssOf(use)} MB`);
+    line(`  the subscribers themselves: ${audience} cores`);
   }
   const result = Object.fromEntries(
     outcomes.flatMap(({ subscribers, alone, beside, use }) => [

@@ -35,7 +35,7 @@ export const subscribeResults =
   (parts: SubscribeParts) =>
   async (request: SubscribeRequest, responses: ResponseWriter<SubscribeResponse>): Promise<void> => {
     const { tenant, find, bounds, stored, now, sleep } = parts;
-    const { write, signal } = responses;
+    const { write, offer, signal } = responses;
     const stream = await requireStream(find, { tenant, name: request.stream });
     checkRequest(request, stream);
     const { slowConsumer } = request;
@@ -47,6 +47,7 @@ export const subscribeResults =
       bounds,
       stored,
       write,
+      offer,
       signal,
       onGap: ({ reason, batches }) => parts.countMissed(reasons[reason] ?? "discarded", batches),
     });
@@ -54,7 +55,7 @@ export const subscribeResults =
     try {
       const { from } = await reader.begin();
       await followTail({
-        open: (reading) =>
+        open: (reading, heard) =>
           readFeed({
             feed,
             from,
@@ -62,6 +63,11 @@ export const subscribeResults =
             catchUp: (range) => catchUp(parts, of, { ...range, signal: reading }),
             now,
             signal: reading,
+            tellNow: (entries) => {
+              const isTold = reader.tellNow(entries);
+              if (isTold) heard();
+              return isTold;
+            },
           }),
         sleep,
         now,
