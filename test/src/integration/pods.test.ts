@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text as textOf } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { prepareState } from "@millrace/cli/local";
 import type { ServiceUser } from "@millrace/messaging";
+import { createAuthority, type TestAuthority } from "@millrace/runtime/testing";
 import { connect, createStreamProcessor, type MillraceClient, type StreamProcessor } from "@millrace/sdk";
 import { freePort, type NatsServer, type ServiceProcess, startNats, startService } from "@millrace/testkit";
 import { describeSystem } from "../system/describe-system.js";
@@ -24,6 +28,7 @@ describe("services as several pods", () => {
   let stateDir: string;
   let nats: NatsServer;
   let clients: MillraceClient[];
+  let authority: TestAuthority;
   const pods = new Map<string, ServiceProcess>();
   const nodes: Record<string, string> = {
     "buffer-0": "127.0.0.11",
@@ -36,6 +41,8 @@ describe("services as several pods", () => {
 
   before(async () => {
     stateDir = await mkdtemp(join(tmpdir(), "millrace-pods-"));
+    authority = await createAuthority(stateDir);
+    const { caFile } = authority;
     nats = await startNats();
     const { described } = await describeSystem(stateDir);
     const { url: natsUrl, monitorUrl: natsMonitorUrl, keysDir } = nats;
@@ -72,7 +79,7 @@ describe("services as several pods", () => {
     const addresses = ["buffer-0", "buffer-1"].map((name) => `${nodes[name]}:${append}`).join(",");
     const ports = [await freePort(), await freePort()];
     for (const at of [0, 1]) {
-      await start("output", at, () => readClean);
+      await start("output", at, () => ({ ...readClean, egress: { allowPrivate: ["localhost"], caFile } }));
       await start("gateway", at, () => ({
         grpc: { host: "127.0.0.1", port: ports[at] },
         buffer: { address: `ipv4:${addresses}` },
@@ -136,6 +143,58 @@ describe("services as several pods", () => {
       await stored("drained"),
       Array.from({ length: 12 }, (_, n) => n),
     );
+  });
+
+  it("outputs share a trigger's events: each comes under one id, also when one is killed", async (t) => {
+    const { certFile, keyFile } = await authority.issue("hook", { dns: ["localhost"] });
+    const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
+    /** What came, by the messages that it tells of. */
+    const ids = new Map<string, string[]>();
+    let posts = 0;
+    const target = createServer({ cert, key }, async (request, reply) => {
+      const { data } = JSON.parse(await textOf(request)) as { data: { messages: { messageId: string }[] } };
+      posts++;
+      for (const { messageId } of data.messages) {
+        ids.set(messageId, [...(ids.get(messageId) ?? []), String(request.headers["webhook-id"])]);
+      }
+      // Long enough that there is always something in hand.
+      setTimeout(() => reply.end(), 20);
+    });
+    await new Promise<void>((resolve) => target.listen(0, "localhost", resolve));
+    t.after(() => {
+      target.closeAllConnections();
+      target.close();
+    });
+    const url = `https://localhost:${(target.address() as AddressInfo).port}/`;
+    const telling = { ...plain, outputs: { ...outputs, storage: false, events: true } };
+    await using processor = await createStreamProcessor("told", clientAt(0), telling);
+    const { triggers } = clientAt(1);
+    await triggers.create({ id: "hook", stream: "told", on: ["new_data"], webhook: { url } });
+    let sent = 0;
+    const send = async (count: number): Promise<void> => {
+      for (const to = sent + count; sent < to; sent++) await processor.publish({ text: `${sent}` });
+    };
+    const done = /^millrace_trigger_tries_total\{[^}]*outcome="done"[^}]*\} [1-9]/m;
+    const hasPart = async (name: string): Promise<boolean> =>
+      done.test(await (await fetch(`${pod(name).httpUrl}/metrics`)).text());
+    const haveBoth = async (): Promise<boolean> => {
+      await send(4);
+      return (await hasPart("output-0")) && (await hasPart("output-1"));
+    };
+    await until(haveBoth, "both have had their part");
+    await until(() => ids.size === sent, "all are told");
+    const isSettled = async () => (await triggers.get({ id: "hook", stream: "told" })).waiting === 0;
+    await until(isSettled, "all are settled");
+    assert.equal(posts, sent, "each once");
+    const killed = send(40);
+    await pod("output-0").kill("SIGKILL");
+    await killed;
+    await until(() => ids.size === sent, "all are told over the kill");
+    await until(isSettled, "all are settled over the kill");
+    for (const [message, under] of ids) assert.equal(new Set(under).size, 1, message);
+    assert.equal(new Set([...ids.values()].flat()).size, new Set(ids.keys()).size, "an id an event");
+    await triggers.delete({ id: "hook", stream: "told" });
+    await pod("output-0").start();
   });
 
   it("any one may end or be killed: nothing is lost, nothing stored twice", async () => {
