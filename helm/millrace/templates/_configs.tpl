@@ -138,6 +138,9 @@ segments: { cleanDir: /data/clean }
 
 {{- define "millrace.config.output" -}}
 {{ include "millrace.secretsDir" . }}
+{{- with .Values.output.egress.webhooks }}
+egress: { allowPrivate: [{{ range $at, $one := . }}{{ if $at }}, {{ end }}{{ $one.cidr | quote }}{{ end }}] }
+{{- end }}
 segments: { cleanDir: /data/clean }
 storage: { root: /data/output }
 {{ include "millrace.readerConfig" (dict "root" . "port" 7075) }}

@@ -100,9 +100,36 @@ podSelector:
     {{- end }}
     {{- end }}
 {{- end }}
+{{- if eq .service "output" }}
+{{ include "millrace.outputEgress" $values.output.egress }}
+{{- end }}
 {{- if eq .service "metrics-adapter" }}
 # The API server, which is no pod: settings and reviews.
 - ports: [{ port: 443, protocol: TCP }, { port: 6443, protocol: TCP }]
+{{- end }}
+{{- end -}}
+
+{{/* (values): where output goes at a user's wish: webhooks of triggers, brokers of Kafka. */}}
+{{- define "millrace.outputEgress" -}}
+{{- with .publicPorts }}
+- to:
+    - ipBlock:
+        cidr: 0.0.0.0/0
+        except: [10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]
+    # The public part of IPv6.
+    - ipBlock: { cidr: "2000::/3" }
+  ports: {{- include "millrace.tcpPorts" . | nindent 4 }}
+{{- end }}
+{{- range concat .webhooks .kafka }}
+- to:
+    - ipBlock: { cidr: {{ .cidr | quote }} }
+  ports: {{- include "millrace.tcpPorts" .ports | nindent 4 }}
+{{- end }}
+{{- end -}}
+
+{{- define "millrace.tcpPorts" -}}
+{{- range . }}
+- { port: {{ int . }}, protocol: TCP }
 {{- end }}
 {{- end -}}
 

@@ -15,6 +15,19 @@ const selecting = "^(app\\.kubernetes\\.io/(name|instance|component)|millrace/.*
 const labels = { ...texts, patternProperties: { [selecting]: { not: {} } } };
 const duration = { type: "string", pattern: "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$" };
 const objects = { type: "array", items: { type: "object" } };
+const port = { type: "integer", minimum: 1, maximum: 65_535 };
+const networks = {
+  type: "array",
+  items: {
+    type: "object",
+    properties: {
+      cidr: { type: "string", pattern: "^[0-9a-fA-F.:]+/[0-9]{1,3}$" },
+      ports: { type: "array", items: port, minItems: 1 },
+    },
+    required: ["cidr", "ports"],
+    additionalProperties: false,
+  },
+};
 /** @param {string} service */
 const settingsOf = (service) => ({ allOf: [{ $ref: `#/definitions/${service}` }] });
 
@@ -30,6 +43,9 @@ export const valueRules = {
   "semanticSearch.config": settingsOf("semantic-search"),
   "output.config": settingsOf("output"),
   "metricsAdapter.config": settingsOf("metrics-adapter"),
+  "output.egress.publicPorts": { items: port },
+  "output.egress.webhooks": networks,
+  "output.egress.kafka": networks,
   userId: { minimum: 1 },
   preStopSeconds: { minimum: 0, maximum: 300 },
   graceExtraSeconds: { minimum: 1, maximum: 600 },

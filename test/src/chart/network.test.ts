@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { isAllowed, type Party, type Port } from "./network.js";
 import { type KubeObject, ofKind, podsOf } from "./objects.js";
+import { configOf } from "./policies/grace.js";
 import { namespace, render, type Rendering, twoAtATime } from "./render.js";
 
 const ports: Port[] = [
@@ -35,6 +36,7 @@ const others: Party[] = [
   { name: "keda", namespace: "keda", labels: { app: "keda-operator" } },
   { name: "dns", namespace: "kube-system", labels: { "k8s-app": "kube-dns" } },
   { name: "outside", address: "203.0.113.9" },
+  { name: "intranet", address: "10.1.2.3" },
 ];
 
 function labelsOf(service: string, instance: string): Record<string, string> {
@@ -110,6 +112,8 @@ function matrix({ isShared, mode, brokers }: Choices): string[] {
       : []),
     ...(brokers > 1 ? ["nats → nats 6222"] : []),
     ...(mode === "keda" && brokers > 0 ? ["keda → nats 8222"] : []),
+    // Webhooks: to public addresses, and to no private one.
+    "output → outside 443",
     ...(mode === "hpa" ? adapter() : []),
   ];
 }
@@ -209,8 +213,32 @@ test("a broker outside is reached at its port, and nothing else outside is", asy
     const reaches = (port: number): boolean =>
       isAllowed(objects, { from, to: outside, port: { port }, namespace });
     assert.equal(reaches(4333), true, from.name);
-    assert.equal(reaches(4222) || reaches(443), false, from.name);
+    assert.equal(reaches(4222), false, from.name);
+    assert.equal(reaches(443), from.name === "output", from.name);
   }
+});
+
+test("webhooks and Kafka's brokers are reached where the values say, by output alone", async () => {
+  const webhooks = [{ cidr: "10.1.0.0/16", ports: [443] }];
+  const kafka = [{ cidr: "10.2.0.0/16", ports: [9092, 9093] }];
+  const objects = await render({ values: { output: { egress: { publicPorts: [], webhooks, kafka } } } });
+  const tried = [443, 9092, 9093].flatMap((port) =>
+    ["10.1.2.3", "10.2.0.7", "10.3.0.1", "203.0.113.9"].map((address) => ({ port, address })),
+  );
+  for (const from of partiesOf(objects)) {
+    const reached = tried
+      .filter(({ port, address }) =>
+        isAllowed(objects, { from, to: { name: "to", address }, port: { port }, namespace }),
+      )
+      .map(({ port, address }) => `${address}:${port}`);
+    const wanted = from.name === "output" ? ["10.1.2.3:443", "10.2.0.7:9092", "10.2.0.7:9093"] : [];
+    // It asks the API server, wherever that is.
+    if (from.name !== "metrics-adapter") assert.deepEqual(reached, wanted, from.name);
+  }
+  const output = podsOf(objects).find(({ service }) => service === "output");
+  assert.ok(output !== undefined);
+  const { egress } = configOf(objects, output) as { egress?: object };
+  assert.deepEqual(egress, { allowPrivate: ["10.1.0.0/16"] });
 });
 
 test("who else may call gateway is said by allowFrom", async () => {

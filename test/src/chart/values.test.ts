@@ -39,6 +39,9 @@ const refused: [values: Record<string, unknown>, named: RegExp][] = [
   [{ privacy: { config: { inFlightMax: 0 } } }, /privacy.config.inFlightMax/],
   [{ privacy: { config: { filter: { thread: 2 } } } }, /thread\b/],
   [{ output: { config: { storage: { commitIntervalMs: 5000 } } } }, /output.config.storage.commitIntervalMs/],
+  [{ output: { egress: { publicPorts: [0] } } }, /output.egress.publicPorts/],
+  [{ output: { egress: { webhooks: [{ cidr: "10.0.0.0", ports: [443] }] } } }, /output.egress.webhooks/],
+  [{ output: { egress: { kafka: [{ cidr: "10.0.0.0/8" }] } } }, /output.egress.kafka/],
   // What the chart makes itself, from its volumes, ports and certificates.
   [{ output: { config: { storage: { root: "/x" } } } }, /root\b/],
   [{ buffer: { config: { http: { port: 80 } } } }, /http\b/],
