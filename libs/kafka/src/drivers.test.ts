@@ -62,7 +62,7 @@ const sendBy =
 
 // They wait more than they work, for sessions and for what is silent.
 describe("both drivers", { concurrency: driverNames.length }, () => {
-  for (const name of driverNames) describe(name, { concurrency: 4 }, () => contract(name));
+  for (const name of driverNames) describe(name, { concurrency: 3 }, () => contract(name));
 });
 
 function contract(name: DriverName): void {
@@ -134,7 +134,7 @@ function contract(name: DriverName): void {
 
   test("paused, nothing is handed out and the group keeps us; resumed, nothing is missing", async () => {
     const { topic, group } = await newTopic();
-    const reader = await readTopic(driver, { connection: plain(), topic, group, sessionTimeoutMs: 1_500 });
+    const reader = await readTopic(driver, { connection: plain(), topic, group, sessionTimeoutMs: 4_000 });
     await send(topic, numbered(5));
     await reader.until(5);
     reader.consumer.pause();
@@ -144,7 +144,7 @@ function contract(name: DriverName): void {
     const before = reader.records.length;
     await send(topic, numbered(20, 6));
     // Longer than a session.
-    await systemClock.sleep(2_000);
+    await systemClock.sleep(4_500);
     assert.equal(reader.records.length, before);
     reader.consumer.resume();
     await reader.until(26);
@@ -334,7 +334,7 @@ test("a broker that goes away ends the readers; new ones go on when it is back",
       const of = await newTopic();
       await send(of.topic, numbered(5));
       // Who comes back waits until its session is over.
-      const sessionTimeoutMs = 1_500;
+      const sessionTimeoutMs = 3_000;
       const reader = await readTopic(kafkaDrivers[name], { connection: plain(), ...of, sessionTimeoutMs });
       await reader.until(5);
       await reader.consumer.commit(reader.assignments[0]?.epoch ?? 0, new Map([[0, 5]]));

@@ -43,7 +43,7 @@ export async function brokerProperties(settings: BrokerSettings): Promise<string
   return [
     "process.roles=broker,controller",
     "node.id=1",
-    `controller.quorum.bootstrap.servers=${host}:${ports.controller}`,
+    `controller.quorum.voters=1@${host}:${ports.controller}`,
     "controller.listener.names=CONTROLLER",
     `listeners=${addresses}`,
     `advertised.listeners=${addresses}`,
@@ -101,14 +101,4 @@ function saslProperties(users: readonly KafkaUser[]): string[] {
       `${at}.scram-sha-512.${module("scram.Scram")};`,
     ];
   });
-}
-
-/** Users of SCRAM are part of the cluster's first state. */
-export function scramArguments(users: readonly KafkaUser[]): string[] {
-  return users.flatMap(({ username, password }) =>
-    ["SCRAM-SHA-256", "SCRAM-SHA-512"].flatMap((mechanism) => [
-      "--add-scram",
-      `${mechanism}=[name=${username},password=${password}]`,
-    ]),
-  );
 }
