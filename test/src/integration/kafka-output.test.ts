@@ -1,22 +1,35 @@
 import assert from "node:assert/strict";
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { kafkaDrivers } from "@millrace/kafka";
 import { type KafkaServer, type ReadRecord, readTopic, startKafka } from "@millrace/kafka/testing";
+import { createAuthority } from "@millrace/runtime/testing";
 import { createStreamProcessor, type KafkaOutput, type StreamProcessor } from "@millrace/sdk";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
 import { until } from "../system/observe.js";
 
+const user = { username: "alice", password: "a-good-password" };
 const byNumber = (one: number, other: number): number => one - other;
 
 describe("a stream with a Kafka topic as its output", () => {
   let system: TestSystem;
   let kafka: KafkaServer;
+  let dir: string;
   before(async () => {
-    [system, kafka] = await Promise.all([startTestSystem({}), startKafka()]);
+    dir = await mkdtemp(join(tmpdir(), "kafka-output-"));
+    const authority = await createAuthority(dir);
+    [system, kafka] = await Promise.all([startTestSystem({}), startKafka({ authority, users: [user] })]);
+    const secrets = join(system.inputDir, "secrets");
+    await mkdir(secrets, { recursive: true });
+    await copyFile(authority.caFile, join(secrets, "kafka-ca"));
+    await writeFile(join(secrets, "kafka-password"), `${user.password}\n`);
   });
   after(async () => {
     await system.stop();
     await kafka.stop();
+    await rm(dir, { recursive: true, force: true });
   });
 
   const open = (name: string, more: Partial<KafkaOutput> = {}): Promise<StreamProcessor> =>
@@ -136,8 +149,14 @@ describe("a stream with a Kafka topic as its output", () => {
       stream: "telling",
       kafka: { bootstrapServers, topic },
     });
-    const made = await triggers.create(of("told", "told"));
-    assert.deepEqual(made.kafka, { bootstrapServers, topic: "told" });
+    const secured = {
+      bootstrapServers: [kafka.saslSslBootstrap],
+      topic: "told",
+      tls: { caSecret: "kafka-ca" },
+      sasl: { mechanism: "scram-sha-512", username: "alice", passwordSecret: "kafka-password" },
+    } as const;
+    const made = await triggers.create({ ...of("told", "told"), kafka: secured });
+    assert.deepEqual(made.kafka, secured);
     await triggers.create(of("later", "told-later"));
     await stream.publish({ text: "a", sourceId: "ann@example.com" });
     const [record] = await read("told", 1);
