@@ -7,6 +7,8 @@ import { runTests } from "./lib/test-run.mjs";
 
 const unitTimeoutMs = 240_000;
 const wholeTimeoutMs = 600_000;
+/** How many of the slowest files are told. */
+const slowestTold = 20;
 /** Of the full fault lane, which waits through long outages and repeats power cuts. */
 const fullTimeoutMs = 3_600_000;
 
@@ -39,6 +41,8 @@ await runMain(async () => {
   if (passed + failures.length === 0) {
     console.log(filters.length > 0 ? `no test file matches ${filters.join(" or ")}` : "no test was found");
   }
+  const slowest = [...first.times, ...second.times].sort((a, b) => b.ms - a.ms).slice(0, slowestTold);
+  if (slowest.length === slowestTold) for (const { file, ms } of slowest) say(`test: ${seconds(ms)} ${file}`);
   say(`test: done in ${seconds(performance.now() - started)}`);
   const notRun = first.notRun.length + second.notRun.length;
   console.log(`${passed} passed, ${failures.length} failed${notRun > 0 ? `, ${notRun} skipped` : ""}`);

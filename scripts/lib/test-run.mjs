@@ -13,6 +13,7 @@ import { root } from "./places.mjs";
  * @property {string[]} notRun tests that said why they cannot run here
  * @property {string[]} notes what tests told of their run: seeds, figures, what a longer lane adds
  * @property {Failure[]} failures
+ * @property {{ file: string, ms: number }[]} times
  */
 
 /** The last of what a file printed on stderr: enough for a crash's stack. */
@@ -32,11 +33,14 @@ export async function runTests(files, options) {
     notRun: /** @type {string[]} */ ([]),
     notes: /** @type {string[]} */ ([]),
     failures: /** @type {Failure[]} */ ([]),
+    times: /** @type {{ file: string, ms: number }[]} */ ([]),
   };
   const waiting = [...files];
   const work = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const startedMs = performance.now();
       await runFile(resolve(root, file), options.timeoutMs, count);
+      count.times.push({ file, ms: performance.now() - startedMs });
     }
   };
   await Promise.all(Array.from({ length: options.concurrency }, work));

@@ -84,5 +84,10 @@ async function count(t, body, timeoutMs = 60_000) {
   writeFileSync(file, `import test, { describe, it } from "node:test";\n${body}\n`);
   // node:test runs no runner inside a runner; the variable marks the inner one.
   delete process.env.NODE_TEST_CONTEXT;
-  return await runTests([file], { concurrency: 1, timeoutMs });
+  const { times, ...counted } = await runTests([file], { concurrency: 1, timeoutMs });
+  assert.deepEqual(
+    times.map((each) => each.file),
+    [file],
+  );
+  return counted;
 }
