@@ -37,7 +37,8 @@ export type {
   FindingCounts,
   StreamEvent,
 } from "./receive/event-types.js";
-export type { Gap, ResultFilter, SubscribeOptions, Subscription } from "./receive/subscription.js";
+export type { ResultFilter } from "./receive/result-filter.js";
+export type { Gap, SubscribeOptions, Subscription } from "./receive/subscription.js";
 export type { Logger } from "./rpc/environment.js";
 export { MillraceError } from "./rpc/millrace-error.js";
 export type {

@@ -1,5 +1,6 @@
 import type { Delivery, Open } from "@millrace/proto/group";
 import { StartAt } from "@millrace/proto/message";
+import { toFilter } from "../receive/result-filter.js";
 import type { Handler, OnError } from "../receive/runner.js";
 import type { Slots } from "../receive/slots.js";
 import type { Environment, Logger } from "../rpc/environment.js";
@@ -176,7 +177,8 @@ function openOf({ stream, settings }: GroupRunnerOptions, registrations: Readonl
     group: settings.group,
     credits: Math.min(creditsMax, inHand),
     kinds: kinds.length < all.length ? [] : [...new Set(kinds)],
-    sourceIds: [],
+    sourceIds: [...settings.sourceIds],
+    filter: toFilter(settings.filter),
     startAt: settings.from === "earliest" ? StartAt.START_AT_EARLIEST : StartAt.START_AT_UNSPECIFIED,
     maySkip: settings.maySkip,
     maxAttempts: settings.maxAttempts,

@@ -1,4 +1,5 @@
-import { checkBoolean, checkCount, checkKeys, checkOneOf, checkText } from "../units/checks.js";
+import { checkFilter, type ResultFilter } from "../receive/result-filter.js";
+import { checkBoolean, checkCount, checkKeys, checkOneOf, checkText, checkTexts } from "../units/checks.js";
 import { type Duration, parseDuration } from "../units/duration.js";
 
 /** The group whose members the handlers of this process are. */
@@ -15,6 +16,10 @@ export interface GroupOptions {
    * Default false: they are kept, and the stream's sources wait where they fill it.
    */
   maySkip?: boolean;
+  /** Only messages of these source ids reach the group; others are settled unseen. Default: all. */
+  sourceIds?: readonly string[];
+  /** Only messages that fit each part that is named reach the group. Default: all. */
+  filter?: ResultFilter;
   /** Failed attempts after which a message is dead-lettered, 1 to 100. Default 5. */
   maxAttempts?: number;
   /** How long a process may be silent before what it has goes to another. Default `"30s"`. */
@@ -28,9 +33,11 @@ export interface GroupSettings {
   /** 0: as the group has. */
   maxAttempts: number;
   ackWaitMs: number;
+  sourceIds: readonly string[];
+  filter: ResultFilter | undefined;
 }
 
-const keys = ["name", "from", "maySkip", "maxAttempts", "ackWait"] as const;
+const keys = ["name", "from", "maySkip", "maxAttempts", "ackWait", "sourceIds", "filter"] as const;
 
 /** `field` is the option's place. */
 export function toGroupSettings(given: string | GroupOptions = {}, field = "group"): GroupSettings {
@@ -41,5 +48,9 @@ export function toGroupSettings(given: string | GroupOptions = {}, field = "grou
   checkOneOf(from, `${field}.from`, ["now", "earliest"]);
   checkBoolean(maySkip, `${field}.maySkip`);
   if (options.maxAttempts !== undefined) checkCount(maxAttempts, `${field}.maxAttempts`, [1, 100]);
-  return { group: name, from, maySkip, maxAttempts, ackWaitMs: parseDuration(ackWait, `${field}.ackWait`) };
+  const { sourceIds = [], filter } = options;
+  checkTexts(sourceIds, `${field}.sourceIds`);
+  if (filter !== undefined) checkFilter(filter, `${field}.filter`);
+  const ackWaitMs = parseDuration(ackWait, `${field}.ackWait`);
+  return { group: name, from, maySkip, maxAttempts, ackWaitMs, sourceIds, filter };
 }

@@ -1,16 +1,15 @@
 import {
   type Gap as WireGap,
   GapReason,
-  Priority,
   SlowConsumer,
   StartAt,
-  type SubscribeRequest,
   SubscribeServiceService,
 } from "@millrace/proto/message";
 import type { Channel } from "../rpc/channel.js";
 import { follow } from "../rpc/follow.js";
 import { checkKeys, checkOneOf, checkText, checkTexts } from "../units/checks.js";
 import { formatPlace, type Place, parsePlace, unread } from "./place.js";
+import { checkFilter, type ResultFilter, toFilter } from "./result-filter.js";
 import { type ReceivedMessage, toReceived } from "./received-message.js";
 
 export interface SubscribeOptions {
@@ -34,16 +33,6 @@ export interface SubscribeOptions {
   signal?: AbortSignal;
 }
 
-export interface ResultFilter {
-  /** At most 64 names, with the values that they must have. */
-  attributes?: Readonly<Record<string, string>>;
-  kinds?: readonly ("text" | "data" | "image")[];
-  priority?: "high" | "batch";
-  /** Types of personal data that were replaced in the message, such as `EMAIL`: one of them. */
-  findingTypes?: readonly string[];
-  sentiments?: readonly ("negative" | "neutral" | "positive")[];
-}
-
 export interface Gap {
   /** Batches of results of which messages were missed. */
   batches: number;
@@ -61,7 +50,6 @@ export interface SubscriptionHooks {
 }
 
 const keys = ["from", "resumeToken", "sourceIds", "filter", "slowConsumer", "onGap", "signal"] as const;
-const filterKeys = ["attributes", "kinds", "priority", "findingTypes", "sentiments"] as const;
 
 const policies = {
   block: SlowConsumer.SLOW_CONSUMER_BLOCK,
@@ -96,33 +84,8 @@ function checkSubscribeOptions(options: SubscribeOptions): void {
   if (options.sourceIds !== undefined) checkTexts(options.sourceIds, "sourceIds");
   if (options.slowConsumer !== undefined)
     checkOneOf(options.slowConsumer, "slowConsumer", ["block", "conflate", "drop"]);
-  if (options.filter !== undefined) checkFilter(options.filter);
+  if (options.filter !== undefined) checkFilter(options.filter, "filter");
 }
-
-function checkFilter(filter: ResultFilter): void {
-  checkKeys(filter, filterKeys, "filter");
-  const { attributes = {}, kinds, priority, findingTypes, sentiments } = filter;
-  checkTexts(Object.values(attributes), "filter.attributes");
-  if (kinds !== undefined) checkTexts(kinds, "filter.kinds");
-  if (findingTypes !== undefined) checkTexts(findingTypes, "filter.findingTypes");
-  if (sentiments !== undefined) checkTexts(sentiments, "filter.sentiments");
-  if (priority !== undefined) checkOneOf(priority, "filter.priority", ["high", "batch"]);
-}
-
-function toFilter(filter: ResultFilter | undefined): SubscribeRequest["filter"] {
-  if (filter === undefined) return undefined;
-  const { attributes = {}, kinds = [], priority, findingTypes = [], sentiments = [] } = filter;
-  return {
-    attributes: { ...attributes },
-    kinds: [...kinds],
-    priority: priority === undefined ? Priority.PRIORITY_UNSPECIFIED : toWirePriority(priority),
-    findingTypes: [...findingTypes],
-    sentiments: [...sentiments],
-  };
-}
-
-const toWirePriority = (priority: "high" | "batch"): Priority =>
-  priority === "batch" ? Priority.PRIORITY_BATCH : Priority.PRIORITY_HIGH;
 
 async function* read(
   channel: Channel,

@@ -145,8 +145,8 @@ function settleItems({ items, open }: MemoryMember, settle: Settle, nowMs: numbe
   }
 }
 
-function groupOf({ stream, group, kinds, sourceIds, maySkip, maxAttempts }: Open) {
-  const of = { stream, name: group, kinds, sourceIds, maySkip, maxAttempts };
+function groupOf({ stream, group, kinds, sourceIds, maySkip, maxAttempts, filter }: Open) {
+  const of = { stream, name: group, kinds, sourceIds, maySkip, maxAttempts, filter };
   return { ...of, createdMs: 0, streamCreatedMs: 0, startSeq: 0 };
 }
 

@@ -124,3 +124,10 @@ test("a loop is done with a message when it asks for the next, and gives back wh
     ["a"],
   );
 });
+
+test("what only the gateway heeds of a group is refused by name", () => {
+  const filter = { kinds: ["text" as const] };
+  assert.throws(() => testStream({ group: { filter } }), { code: "invalid_argument", field: "group.filter" });
+  const bad = { kinds: "text" as unknown as ["text"] };
+  assert.throws(() => testStream({ group: { filter: bad } }), { field: "group.filter.kinds" });
+});

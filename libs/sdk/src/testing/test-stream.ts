@@ -1,11 +1,12 @@
 import { Message, Priority } from "@millrace/proto/message";
 import { type DerivedCalls, derivedCalls } from "../consume/derived.js";
-import { type GroupOptions, toGroupSettings } from "../consume/group-settings.js";
+import { type GroupOptions, type GroupSettings, toGroupSettings } from "../consume/group-settings.js";
 import { derivedAttribute } from "../consume/handled-message.js";
 import { createMessageHandlers, type MessageHandlers } from "../consume/message-handlers.js";
 import { type OutgoingMessage, toOutgoing } from "../publish/outgoing.js";
 import type { Published } from "../publish/publish-all.js";
 import { type StoredMessage, toStored } from "../receive/received-message.js";
+import { invalidArgument } from "../rpc/millrace-error.js";
 import { createSlots } from "../receive/slots.js";
 import { type Environment, type Logger, systemEnvironment, warningLogger } from "../rpc/environment.js";
 import { type Duration, parseDuration } from "../units/duration.js";
@@ -79,7 +80,7 @@ export function testStream(options: TestStreamOptions = {}): TestStream {
   const { parallelism = 4, onError, logger = warningLogger } = options;
   const handlers = createMessageHandlers({
     stream,
-    settings: toGroupSettings(options.group),
+    settings: unfiltered(toGroupSettings(options.group)),
     transport: group.transport,
     environment,
     logger,
@@ -209,4 +210,12 @@ function toMessage(sent: Sent, { offset, nowMs }: { offset: number; nowMs: numbe
 
 function isList(given: OutgoingMessage | readonly OutgoingMessage[]): given is readonly OutgoingMessage[] {
   return Array.isArray(given);
+}
+
+/** Which messages a group wants is for the gateway to tell: here all that is published is. */
+function unfiltered(settings: GroupSettings): GroupSettings {
+  if (settings.filter === undefined && settings.sourceIds.length === 0) return settings;
+  const field = settings.filter === undefined ? "group.sourceIds" : "group.filter";
+  const remedy = "Leave it out, and publish what the handlers are to be given.";
+  throw invalidArgument(field, "is heeded by the gateway, and not in memory", remedy);
 }

@@ -4,6 +4,7 @@ import { StartAt } from "@millrace/proto/message";
 import type { Stream } from "@millrace/proto/stream";
 import { checkStreamName } from "../stream/stream-name.js";
 import { millisecondsOf } from "../stream/wire-duration.js";
+import { ordered, wantedBy } from "../subscribe/result-filter.js";
 import type { MessageKind } from "./held-frame.js";
 
 /** What a member says of itself; the rest of what it says is its group's. */
@@ -15,7 +16,6 @@ export interface MemberSettings {
 }
 
 const kindNames: readonly MessageKind[] = ["text", "data", "image"];
-const sourceIdsMax = 1_000;
 const creditsDefault = 100;
 const creditsMax = 8_192;
 const attemptsDefault = 5;
@@ -34,9 +34,7 @@ export function checkOpen(open: Open, stream: Stream): MemberSettings {
   const unknown = open.kinds.find((kind) => !(kindNames as readonly string[]).includes(kind));
   if (unknown !== undefined)
     throw invalid("kinds", "is no kind of message", `Use ${kindNames.join(" or ")}.`);
-  if (open.sourceIds.length > sourceIdsMax) {
-    throw invalid("source_ids", "has too many entries", `Name at most ${sourceIdsMax}, or none for all.`);
-  }
+  wantedBy(open, { call: "consume", within: "open." });
   if (open.startAt !== StartAt.START_AT_UNSPECIFIED && open.startAt !== StartAt.START_AT_EARLIEST) {
     throw invalid("start_at", "is no known start", "Use START_AT_EARLIEST, or leave it out to begin now.");
   }
@@ -74,6 +72,7 @@ export function newGroup(open: Open, stream: Stream, of: { nowMs: number; startS
     createdMs: Math.round(of.nowMs),
     streamCreatedMs: stream.createdMs,
     startSeq: of.startSeq,
+    filter: ordered(open.filter),
   };
 }
 
@@ -90,6 +89,9 @@ export function joined(group: Group, open: Open): Group {
   }
   if (JSON.stringify([...new Set(open.sourceIds)].sort()) !== JSON.stringify(group.sourceIds)) {
     throw differs(group, "source_ids", "is of other source ids");
+  }
+  if (JSON.stringify(ordered(open.filter)) !== JSON.stringify(ordered(group.filter))) {
+    throw differs(group, "filter", "has another filter");
   }
   if (group.kinds.length === 0) return group;
   const kinds = open.kinds.length === 0 ? [] : [...new Set([...group.kinds, ...open.kinds])].sort();

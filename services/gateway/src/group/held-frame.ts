@@ -2,6 +2,7 @@ import { messageViews, type OpenBatch } from "@millrace/envelope";
 import type { GroupFrame } from "@millrace/messaging";
 import type { Group, PartlySettled } from "@millrace/proto/group";
 import type { Message } from "@millrace/proto/message";
+import { type IsWanted, wantedBy } from "../subscribe/result-filter.js";
 import { createFrameRows, type FrameRows } from "./frame-rows.js";
 
 /** A frame of results while a gateway holds it for the members of a group. */
@@ -45,7 +46,7 @@ export function holdFrame({ frame, open, group, nowMs, heldAt, stored }: FrameTo
   const view = messageViews(open);
   const messages = Array.from({ length: count }, (_, row) => view(row));
   const rows = createFrameRows({ count, nowMs, stored: stored?.state });
-  const wants = wantedBy(group);
+  const wants = wantedOf(group);
   for (const [row, message] of messages.entries()) if (!wants(message)) rows.settle(row);
   const kinds = messages.map(kindOf);
   return {
@@ -64,10 +65,11 @@ export function holdFrame({ frame, open, group, nowMs, heldAt, stored }: FrameTo
 
 const kindOf = ({ content }: Message): MessageKind => content?.$case ?? "text";
 
-function wantedBy({ kinds, sourceIds }: Group): (message: Message) => boolean {
-  const sources = new Set(sourceIds);
+function wantedOf(group: Group): IsWanted {
+  const { kinds } = group;
+  const isWanted = wantedBy(group, { call: "consume" });
   return (message) =>
     message.attributes[derivedAttribute] === undefined &&
     (kinds.length === 0 || kinds.includes(kindOf(message))) &&
-    (sources.size === 0 || sources.has(message.sourceId));
+    (isWanted === undefined || isWanted(message));
 }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import test, { after, before } from "node:test";
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
-import { buildBatch, inlineBatch } from "@millrace/envelope/testing";
+import { type BatchToBuild, buildBatch, inlineBatch } from "@millrace/envelope/testing";
 import { createPublisher, subjects } from "@millrace/messaging";
-import { Batch, DeadLetter } from "@millrace/proto/batch";
+import { Batch, DeadLetter, Lane } from "@millrace/proto/batch";
 import {
   ConsumeRequest,
   type ConsumeResponse,
@@ -13,7 +13,7 @@ import {
   Open,
   Settle,
 } from "@millrace/proto/group";
-import { StartAt } from "@millrace/proto/message";
+import { Priority, StartAt } from "@millrace/proto/message";
 import { fromStatus } from "@millrace/runtime";
 import { eventually } from "@millrace/runtime/testing";
 import { answer, insecure, type RunningGateway, startGateway } from "../../testing.js";
@@ -31,10 +31,13 @@ after(async () => {
   await running?.stop();
 });
 
-async function storeResult(stream: string, texts: string[], from = 0): Promise<number> {
-  const open = buildBatch({ stream, texts, from });
+const storeResult = (stream: string, texts: string[], from = 0): Promise<number> =>
+  storeBatch({ stream, texts, from });
+
+async function storeBatch(of: BatchToBuild): Promise<number> {
+  const open = buildBatch(of);
   const { seq } = await createPublisher(running.output).publish({
-    subject: subjects.result("default", stream),
+    subject: subjects.result("default", open.header.stream),
     data: Batch.encode(inlineBatch(open)).finish(),
     id: Buffer.from(open.header.id).toString("hex"),
   });
@@ -163,6 +166,38 @@ test("members share the work, each by its kinds and credits", async () => {
   for (const member of members) member.call.cancel();
 });
 
+test("a group with a filter is given what fits, and the rest is settled for it", async () => {
+  await running.create("picked");
+  const filter = {
+    attributes: { colour: "red" },
+    kinds: ["text", "data"],
+    priority: Priority.PRIORITY_BATCH,
+  };
+  const asked = { stream: "picked", group: "g", sourceIds: ["a", "b"] };
+  const settle = ({ item }: Delivery, member: Member): void => member.settle({ done: [item] });
+  const member = join({ ...asked, filter }, settle);
+  await opened(member);
+  await storeBatch({
+    stream: "picked",
+    texts: ["0", "1", "2", "3"],
+    sourceIds: ["a", "a", "b", "c"],
+    attributes: [{ colour: "blue" }, { colour: "red" }, { colour: "red" }, { colour: "red" }],
+  });
+  const high = { from: 4, lane: Lane.LANE_HIGH, attributes: [{ colour: "red" }] };
+  await storeBatch({ stream: "picked", texts: ["4"], ...high });
+  await eventually(async () => (await list("picked")).groups[0]?.waitingBatches === 0, {
+    what: "all is settled",
+  });
+  assert.deepEqual(member.texts(), ["1", "2"]);
+  // Said in another order it is the same group, and with less it is not.
+  const again = join({ ...asked, filter: { ...filter, kinds: ["data", "text", "data"] } });
+  await opened(again);
+  const other = join(asked);
+  const error = fromStatus(await eventually(() => other.error(), { what: "it is refused" }), "consume");
+  assert.deepEqual([error.code, error.field], ["failed_precondition", "open.filter"]);
+  for (const each of [member, again]) each.call.cancel();
+});
+
 test("a message that is not settled in time goes to another member", async () => {
   await running.create("silent");
   const silent = join({ stream: "silent", group: "g", ackWait: { seconds: 1, nanos: 0 } });
@@ -243,6 +278,8 @@ test("bad openings are refused by field", async () => {
     [{ stream: "strict", group: "g", maxAttempts: 3 }, "failed_precondition", "open.max_attempts"],
     [{ stream: "strict", group: "g", maySkip: true }, "failed_precondition", "open.may_skip"],
     [{ stream: "strict", group: "g", sourceIds: ["x"] }, "failed_precondition", "open.source_ids"],
+    [{ stream: "strict", group: "g", filter: { kinds: ["text"] } }, "failed_precondition", "open.filter"],
+    [{ stream: "strict", group: "h", filter: { kinds: ["film"] } }, "invalid_argument", "open.filter.kinds"],
     [
       { stream: "strict", group: "g", ackWait: { seconds: 0, nanos: 5 } },
       "invalid_argument",

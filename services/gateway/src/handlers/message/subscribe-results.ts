@@ -43,7 +43,7 @@ export const subscribeResults =
     const reader = createResultReader({
       request,
       stream,
-      isWanted: wantedBy(request),
+      isWanted: wantedBy(request, { call: "subscribe" }),
       bounds,
       stored,
       write,

@@ -22,7 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { Duration } from "../../../google/protobuf/duration.js";
 import { Timestamp } from "../../../google/protobuf/timestamp.js";
-import { Gap, Message, StartAt } from "../../message/v1/message.js";
+import { Gap, Message, ResultFilter, StartAt } from "../../message/v1/message.js";
 
 export interface ConsumeRequest {
   kind:
@@ -63,7 +63,11 @@ export interface Open {
    * A message that is not settled within it, nor told to be worked on, is taken from the member: a failed attempt.
    * 1 s to 1 h. Absent: 30 s.
    */
-  ackWait: Duration | undefined;
+  ackWait:
+    | Duration
+    | undefined;
+  /** Only messages that fit; others are settled unseen. Absent: all. */
+  filter: ResultFilter | undefined;
 }
 
 /** What became of messages, by the number that they were delivered under. Numbers that are not in hand are left out. */
@@ -134,6 +138,7 @@ export interface Group {
   streamCreatedMs: number;
   /** Number of the first result that is the group's. */
   startSeq: number;
+  filter: ResultFilter | undefined;
 }
 
 export interface GroupStatus {
@@ -289,6 +294,7 @@ function createBaseOpen(): Open {
     maySkip: false,
     maxAttempts: 0,
     ackWait: undefined,
+    filter: undefined,
   };
 }
 
@@ -320,6 +326,9 @@ export const Open: MessageFns<Open> = {
     }
     if (message.ackWait !== undefined) {
       Duration.encode(message.ackWait, writer.uint32(74).fork()).join();
+    }
+    if (message.filter !== undefined) {
+      ResultFilter.encode(message.filter, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -409,6 +418,14 @@ export const Open: MessageFns<Open> = {
             message.ackWait = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.filter = ResultFilter.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -436,6 +453,9 @@ export const Open: MessageFns<Open> = {
     message.maxAttempts = object.maxAttempts ?? 0;
     message.ackWait = (object.ackWait !== undefined && object.ackWait !== null)
       ? Duration.fromPartial(object.ackWait)
+      : undefined;
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? ResultFilter.fromPartial(object.filter)
       : undefined;
     return message;
   },
@@ -943,6 +963,7 @@ function createBaseGroup(): Group {
     createdMs: 0,
     streamCreatedMs: 0,
     startSeq: 0,
+    filter: undefined,
   };
 }
 
@@ -974,6 +995,9 @@ export const Group: MessageFns<Group> = {
     }
     if (message.startSeq !== 0) {
       writer.uint32(72).uint64(message.startSeq);
+    }
+    if (message.filter !== undefined) {
+      ResultFilter.encode(message.filter, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1063,6 +1087,14 @@ export const Group: MessageFns<Group> = {
             message.startSeq = longToNumber(reader.uint64());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.filter = ResultFilter.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1089,6 +1121,9 @@ export const Group: MessageFns<Group> = {
     message.createdMs = object.createdMs ?? 0;
     message.streamCreatedMs = object.streamCreatedMs ?? 0;
     message.startSeq = object.startSeq ?? 0;
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? ResultFilter.fromPartial(object.filter)
+      : undefined;
     return message;
   },
 };
