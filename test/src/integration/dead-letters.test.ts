@@ -156,7 +156,11 @@ describe("dead letters", () => {
       const texts: string[] = [];
       for await (const { messages } of system.client.tap("lines", { stage, signal: stop.signal })) {
         if (messages.length === 0) await stream.publish(`tapped at ${stage} by ${canary}`);
-        for (const message of messages) texts.push(message.kind === "text" ? message.text : "");
+        // What was sent for the stage before may still be on its way to this one.
+        for (const message of messages) {
+          const text = message.kind === "text" ? message.text : "";
+          if (!text.startsWith("tapped at") || text.includes(stage)) texts.push(text);
+        }
         if (texts.length > 0) stop.abort();
       }
       assert.deepEqual(texts, [`tapped at ${stage} by [EMAIL]`]);
