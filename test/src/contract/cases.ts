@@ -1,4 +1,5 @@
 import type { TestContext } from "node:test";
+import type { MillraceClient } from "@millrace/sdk";
 
 /** What every source and every sink is asked; see docs/reliability.md. */
 export type CaseName =
@@ -37,4 +38,11 @@ export interface BadItem {
   told: "dead letter" | "caller" | "status" | "passed";
   words: RegExp;
   give(): Promise<unknown>;
+}
+
+/** Reasons of all dead letters of a stream. */
+export async function lettersOf(client: MillraceClient, stream: string): Promise<string[]> {
+  const reasons: string[] = [];
+  for await (const { reason } of client.deadLetters.list({ stream })) reasons.push(reason);
+  return reasons;
 }

@@ -73,7 +73,8 @@ export async function startContractSystem(): Promise<ContractSystem> {
         Object.assign(config, { egress: egress(), kafka: { sessionTimeoutMs: 6_000 } });
       },
       output: (config) => {
-        Object.assign(config, { egress: egress() });
+        const retryDelaysMs = [300, 600, 1_200, 2_400, 4_800];
+        Object.assign(config, { egress: egress(), triggers: { retryDelaysMs } });
       },
     },
   });

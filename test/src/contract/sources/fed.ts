@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { systemClock } from "@millrace/runtime";
 import { createStreamProcessor, type StreamEvent, type StreamProcessor } from "@millrace/sdk";
 import { storedLines, until } from "../../system/observe.js";
-import type { BadItem } from "../cases.js";
+import { type BadItem, lettersOf } from "../cases.js";
 import type { ContractSystem } from "../contract-system.js";
 import type { OpenSource, SourceToOpen, SourceUnderTest } from "./source-under-test.js";
 
@@ -177,12 +177,8 @@ class FedStream implements Fed {
     await this.#system.client.streams.delete(this.stream.name);
   }
 
-  async #letters(): Promise<string[]> {
-    const reasons: string[] = [];
-    for await (const { reason } of this.#system.client.deadLetters.list({ stream: this.stream.name })) {
-      reasons.push(reason);
-    }
-    return reasons;
+  #letters(): Promise<string[]> {
+    return lettersOf(this.#system.client, this.stream.name);
   }
 
   async #untilSettled(): Promise<void> {
