@@ -1,5 +1,6 @@
 import {
   type Broker,
+  createGroupStore,
   inspectStored,
   parkedStream,
   type Publisher,
@@ -50,6 +51,7 @@ export async function openQuota(parts: QuotaParts): Promise<OpenQuota> {
   );
   const bytesMax = shared.flatMap((of) => (of.bytesMax > 0 ? [of.bytesMax * sharedPart] : []));
   const refusals = createRefusals(clock.monotonic);
+  const groups = await createGroupStore(broker);
   const quota = createQuota({
     dir: parts.dir,
     untilComparable: parts.untilComparable,
@@ -61,6 +63,10 @@ export async function openQuota(parts: QuotaParts): Promise<OpenQuota> {
     publish: publisher.publish,
     placesOf,
     inspect: ({ jetStream, filter }) => inspectStored(broker, jetStream, filter),
+    groupsOf: async ({ tenant, stream }) => {
+      const found = await groups.list(tenant, stream).catch(() => []);
+      return found.filter(({ maySkip }) => !maySkip).map(({ name }) => name);
+    },
     countStored: async (jetStream, filter) => (await inspectStored(broker, jetStream, filter)).count,
     onUsage: ({ stream }, usage) => {
       if (usage === undefined) for (const gauge of [live, most]) gauge.remove({ stream });

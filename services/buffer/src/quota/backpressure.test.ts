@@ -7,7 +7,7 @@ const of = { tenant: "t", stream: "s" };
 const full = { liveBytes: 9, quotaBytes: 8, waiting: ["ingestion"] };
 const free = { liveBytes: 0, quotaBytes: 8, waiting: [] };
 
-function setUp(stored: Record<string, number> = {}) {
+function setUp(stored: Record<string, number> = {}, sink = "store") {
   const told: Payload[] = [];
   let nowMs = 0;
   const backpressure = createBackpressure({
@@ -17,7 +17,8 @@ function setUp(stored: Record<string, number> = {}) {
       if (payload?.$case === "backpressure") told.push(payload.value);
     },
     countStored: async (jetStream) => stored[jetStream] ?? 0,
-    lags: () => [{ sink: "store", bytes: 7 }],
+    lags: () => [{ sink, bytes: 7 }],
+    groupsOf: async () => ["billing", "handlers"],
     now: () => nowMs,
   });
   return { told, backpressure, pass: (ms: number) => (nowMs += ms) };
@@ -58,4 +59,15 @@ test("a stage before the sinks with more to do than they have is the cause", asy
   const { told, backpressure } = setUp({ RAW: 2, CLEAN: 5, ENRICHED: 3 });
   await backpressure.watch(of, full);
   assert.equal(told[0]?.because, "inference lags by 5 batches");
+});
+
+test("where results lag the groups are named that they may wait for", async () => {
+  for (const [stored, because] of [
+    [{}, "results lags by 7 bytes; must-deliver groups: billing, handlers"],
+    [{ PARKED: 4 }, "parked lags by 4 batches; must-deliver groups: billing, handlers"],
+  ] as const) {
+    const { told, backpressure } = setUp(stored, "results");
+    await backpressure.watch(of, full);
+    assert.equal(told[0]?.because, because);
+  }
 });

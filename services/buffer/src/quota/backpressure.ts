@@ -19,6 +19,8 @@ export interface BackpressureOptions {
   /** Messages of a stream that the bus stores. */
   countStored(jetStream: string, filter: string): Promise<number>;
   lags(of: StreamId): readonly SinkLag[];
+  /** Names of the stream's must-deliver groups. */
+  groupsOf(of: StreamId): Promise<readonly string[]>;
   now(): number;
 }
 
@@ -76,7 +78,10 @@ async function causeOf(options: BackpressureOptions, of: StreamId): Promise<stri
   );
   const [most] = counts.sort((one, other) => other.batches - one.batches);
   const [sink] = options.lags(of);
+  // Results may wait for what a group has not settled: whoever reads this looks whether its members work.
+  const groups = sink?.sink === "results" ? await options.groupsOf(of) : [];
+  const named = groups.length === 0 ? "" : `; must-deliver groups: ${groups.join(", ")}`;
   if (most !== undefined && most.batches > 0 && most.stage !== "sinks")
-    return `${most.stage} lags by ${most.batches} batches`;
-  return sink === undefined ? "its outputs lag" : `${sink.sink} lags by ${sink.bytes} bytes`;
+    return `${most.stage} lags by ${most.batches} batches${named}`;
+  return sink === undefined ? "its outputs lag" : `${sink.sink} lags by ${sink.bytes} bytes${named}`;
 }
