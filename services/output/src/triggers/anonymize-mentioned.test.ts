@@ -50,6 +50,17 @@ test("each content that an event names is cleaned, some at a time; others are co
   assert.ok(asked.every(({ targets, stream }) => targets.length <= 100 && stream === "s"));
 });
 
+test("a notification leads to the contents that it was made from", async () => {
+  const value = { channel: "privacy-team", messages: [{ messageId: "m1" }, { messageId: "m2" }] };
+  const notice = Event.fromPartial({ stream: "s", payload: { $case: "notification", value } });
+  const { outcome, asked } = await run(notice);
+  assert.deepEqual(outcome, { kind: "done", unnamed: 0 });
+  assert.deepEqual(
+    asked.flatMap(({ targets }) => targets.map(({ contentId }) => contentId)),
+    ["m1", "m2"],
+  );
+});
+
 test("what is not there may come, unless nothing is kept or nothing is named", async () => {
   assert.deepEqual((await run(violation(3), { missing: "m1" })).outcome, {
     kind: "absent",

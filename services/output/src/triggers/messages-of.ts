@@ -11,6 +11,8 @@ export function messagesOf(payload: Event["payload"]): NewMessage[] {
       return payload.value.pairs.flatMap(({ content }) =>
         content === undefined ? [] : [{ messageId: content.contentId, sourceId: content.sourceId }],
       );
+    case "notification":
+      return payload.value.messages;
     default:
       return [];
   }
