@@ -9,6 +9,7 @@ import type { ResultBudget } from "../results/result-budget.js";
 import { type Clean, type Cleaned, cleanMessage } from "./clean-messages.js";
 import { commitContent, type CommitParts } from "./commit-content.js";
 import { matchResult, type ResultMatch, type Wanted } from "./result-matches.js";
+import { renameArtifact } from "./rename-artifact.js";
 import { rewriteResult } from "./rewrite-result.js";
 
 export interface RewriteParts {
@@ -158,6 +159,7 @@ async function rewriteContent(
   };
   const next = { ...cleaned.message, passport: [...message.passport, hop] };
   const name = { tenant, stream: stream.name, artifact, content: message.id };
+  await renameArtifact(contents, name, { from: message.sourceId, to: next.sourceId });
   await commitContent(contents, name, { ...stored, message: next });
   each.content = true;
 }
