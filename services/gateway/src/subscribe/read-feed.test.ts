@@ -5,7 +5,7 @@ import type { Tailed } from "@millrace/messaging";
 import { Batch } from "@millrace/proto/batch";
 import { GapReason, SlowConsumer } from "@millrace/proto/message";
 import { type FeedItem, readFeed } from "./read-feed.js";
-import { createResultEntry, type ResultEntry } from "./result-entry.js";
+import { createResultEntry, type Joints, type ResultEntry } from "./result-entry.js";
 import { createResultFeeds, type ResultFeed } from "./result-feed.js";
 
 const of = { tenant: "default", stream: "live" };
@@ -210,6 +210,38 @@ test("many subscribers are told what came in a pause together", async () => {
   pause.resolve();
   await Promise.resolve();
   assert.deepEqual(told, Array(20).fill([["a"], ["b", "c"]]));
+});
+
+test("one who fails while all are told ends alone, told or in a pause", async () => {
+  const { subscribe, store, pauses } = createStored();
+  const fail = (): never => assert.fail("not to be told");
+  const failing = await subscribe(SlowConsumer.SLOW_CONSUMER_BLOCK, undefined, fail);
+  const failed = failing.next();
+  const told = Array.from({ length: 9 }, (): unknown[] => []);
+  for (const texts of told) {
+    const tellNow = (more: unknown[]): boolean => texts.push(...more) > 0;
+    void (await subscribe(SlowConsumer.SLOW_CONSUMER_BLOCK, undefined, tellNow)).next();
+  }
+  await store("a");
+  assert.deepEqual((await failed).texts, ["a"]);
+  void failing.next();
+  await store("b");
+  pauses[0]?.resolve();
+  await Promise.resolve();
+  assert.deepEqual(told, Array(9).fill(["a", "b"]));
+});
+
+test("responses that are joined are shared, and of many that differ the latest are kept", () => {
+  const joints: Joints = new Map();
+  const bytes = Batch.encode(inlineBatch(buildBatch({ texts: ["a"], sourceIds: ["s"] }))).finish();
+  const entry = (seq: number): ResultEntry =>
+    createResultEntry({ seq, subject: "", data: bytes, pending: 0 }, 0, joints);
+  const [last, ...firsts] = Array.from({ length: 100 }, (_, at) => entry(100 - at));
+  const joined = (first: ResultEntry | undefined) => last?.joined(first && last ? [first, last] : [], 1);
+  const early = joined(firsts[0]);
+  assert.equal(joined(firsts[0]), early);
+  for (const first of firsts) joined(first);
+  assert.equal(joints.size, 32);
 });
 
 test("a reader that fails ends its subscribers, and the next one begins anew", async () => {

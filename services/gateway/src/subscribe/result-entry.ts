@@ -22,13 +22,21 @@ export interface ResultEntry {
   shrink(): void;
 }
 
-export function createResultEntry({ seq, data }: Tailed, receivedMs: number): ResultEntry {
+/** Responses of several results, for those who wait for the same ones; the latest that were made. */
+export type Joints = Map<string, SubscribeResponse>;
+
+/** Each is encoded once and kept so, up to 256 KiB: subscribers who lag behind may each want others. */
+const jointsMax = 32;
+
+export function createResultEntry(
+  { seq, data }: Tailed,
+  receivedMs: number,
+  joints: Joints = new Map(),
+): ResultEntry {
   const batch = decodeBatch(data);
   const count = batch.header?.count ?? 0;
   let decoded: readonly Message[] | undefined;
   let responses: { createdMs: number; parts: readonly SubscribeResponse[] } | undefined;
-  // By the number of the first one: those who are told several together mostly wait for the same ones.
-  const joints = new Map<string, SubscribeResponse>();
   const decode = (): readonly Message[] => {
     const open = openBatch(batch, batch.body?.$case === "inline" ? batch.body.value : new Uint8Array());
     return Array.from({ length: open.header.count }, (_, row) => row).map(messageViews(open));
@@ -52,7 +60,7 @@ export function createResultEntry({ seq, data }: Tailed, receivedMs: number): Re
       return responses.parts;
     },
     joined: (entries, createdMs) => {
-      const key = `${entries[0]?.seq} ${createdMs}`;
+      const key = `${entries[0]?.seq} ${seq} ${createdMs}`;
       const known = joints.get(key);
       if (known !== undefined) return known;
       const response = {
@@ -61,12 +69,15 @@ export function createResultEntry({ seq, data }: Tailed, receivedMs: number): Re
         gap: undefined,
       };
       joints.set(key, response);
+      for (const oldest of joints.keys()) {
+        if (joints.size <= jointsMax) break;
+        joints.delete(oldest);
+      }
       return response;
     },
     shrink: () => {
       decoded = undefined;
       responses = undefined;
-      joints.clear();
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { Tailed } from "@millrace/messaging";
-import { createResultEntry, type ResultEntry } from "./result-entry.js";
+import { createResultEntry, type Joints, type ResultEntry } from "./result-entry.js";
 
 /*
  * One reader of a stream's results for all its subscribers on this gateway. It keeps the latest ones, as many
@@ -71,8 +71,9 @@ export function createResultFeeds(options: ResultFeedsOptions): ResultFeeds {
   function begin(key: string, of: { tenant: string; stream: string }): Shared {
     const ending = new AbortController();
     const read = async (ring: Ring, from: number): Promise<void> => {
+      const joints: Joints = new Map();
       for await (const tailed of options.tail(of, from, ending.signal))
-        ring.push(createResultEntry(tailed, options.now()));
+        ring.push(createResultEntry(tailed, options.now(), joints));
     };
     const start = async (): Promise<Ring> => {
       const { last } = await options.bounds();
@@ -127,6 +128,15 @@ interface Waiting {
   settle(): void;
 }
 
+/** What a subscriber throws, it throws again in its own turn, and ends nobody but itself. */
+function isTaken(take: Waiting["take"]): boolean {
+  try {
+    return take?.() === true;
+  } catch {
+    return false;
+  }
+}
+
 function createRing(
   start: number,
   { bytesMax, pause }: { bytesMax: () => number; pause(ms: number): Promise<void> },
@@ -146,7 +156,7 @@ function createRing(
   let isPausing = false;
   const wake = (): void => {
     for (const [signal, { take, settle }] of waiting) {
-      if (failure === undefined && take?.() === true) continue;
+      if (failure === undefined && isTaken(take)) continue;
       waiting.delete(signal);
       settle();
     }
