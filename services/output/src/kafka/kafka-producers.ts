@@ -1,3 +1,4 @@
+import { CodedError } from "@millrace/errors";
 import {
   type Compression,
   defaultProducerDriver,
@@ -17,7 +18,10 @@ export interface ProducerSettings {
 
 /** A producer for each key, kept while it works and its settings stay. */
 export interface KafkaProducers extends Component {
-  /** After an error it is made anew at the next use, with the secrets as they are then. */
+  /**
+   * After an error it is made anew at the next use, with the secrets as they are then; not so where only what
+   * was sent is refused.
+   */
   use<T>(key: string, settings: ProducerSettings, work: (producer: KafkaProducer) => Promise<T>): Promise<T>;
   drop(key: string): void;
 }
@@ -75,10 +79,15 @@ export function createKafkaProducers(options: KafkaProducersOptions): KafkaProdu
     },
     use: async (key, settings, work) => {
       const entry = entryOf(key, settings);
+      let isStarted = false;
       try {
-        return await work(await entry.producer);
+        const producer = await entry.producer;
+        isStarted = true;
+        return await work(producer);
       } catch (caught) {
-        drop(key, entry);
+        // What the brokers refuse is no fault of the producer, which others may have sends under way on.
+        const isRefused = isStarted && CodedError.from(caught, "kafka").code === "invalid_argument";
+        if (!isRefused) drop(key, entry);
         throw caught;
       }
     },
