@@ -1,12 +1,11 @@
-import type { Message } from "@millrace/proto/message";
+import type { Message, SubscribeResponse } from "@millrace/proto/message";
 
-// A place behind one message of a response:
+// A place behind one message of a result:
 //
-//   <token>                the gateway's token: behind the last message of a response
-//   <token>~<message id>   behind that message of the response that follows the token
+//   <token>                the gateway's token: behind the last message of a result
+//   <token>~<message id>   behind that message of the result that follows the token
 //
-// The gateway names places between responses only. Read on from the token before, the response comes again,
-// and
+// The gateway names places between results only. Read on from the token before, the result comes again, and
 // what stands up to the message is left out of it. Were it gone by then (a gap), all that is left is new.
 
 export interface Place {
@@ -34,4 +33,24 @@ export function unread(messages: Message[], lastId: string | undefined): Message
   if (lastId === undefined) return messages;
   const last = messages.findIndex((message) => message.id === lastId);
   return messages.slice(last + 1);
+}
+
+/** The place behind each message of a response that follows a token. */
+export function placesOf(
+  { messages, resumeToken, places }: Pick<SubscribeResponse, "messages" | "resumeToken" | "places">,
+  before: string,
+): Place[] {
+  const results = places.length === 0 ? [{ messages: messages.length, resumeToken }] : places;
+  let [at, token] = [0, before];
+  return results.flatMap((result) => {
+    const ofResult = messages.slice(at, at + result.messages);
+    const behind = token;
+    at += result.messages;
+    token = result.resumeToken;
+    return ofResult.map(({ id }, index) =>
+      index === ofResult.length - 1
+        ? { token: result.resumeToken, lastId: undefined }
+        : { token: behind, lastId: id },
+    );
+  });
 }

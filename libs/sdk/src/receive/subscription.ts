@@ -8,7 +8,7 @@ import {
 import type { Channel } from "../rpc/channel.js";
 import { follow } from "../rpc/follow.js";
 import { checkKeys, checkOneOf, checkText, checkTexts } from "../units/checks.js";
-import { formatPlace, type Place, parsePlace, unread } from "./place.js";
+import { formatPlace, type Place, parsePlace, placesOf, unread } from "./place.js";
 import { checkFilter, type ResultFilter, toFilter } from "./result-filter.js";
 import { type ReceivedMessage, toReceived } from "./received-message.js";
 
@@ -112,7 +112,8 @@ async function* read(
     ...(onOpen !== undefined && { onOpen }),
     signal: signal === undefined ? channel.closed : AbortSignal.any([signal, channel.closed]),
   });
-  for await (const { messages, resumeToken: token, gap } of responses) {
+  for await (const response of responses) {
+    const { messages, resumeToken: token, gap } = response;
     if (gap !== undefined) reportGap(channel, stream, { gap, onGap });
     if (messages.length === 0) {
       // A heartbeat names the place that was reached; before its first response, what was read in it still
@@ -121,12 +122,11 @@ async function* read(
       continue;
     }
     const fresh = unread(messages, place.lastId);
-    const before = place.token;
+    const behind = placesOf(response, place.token).slice(messages.length - fresh.length);
     place.token = token;
     place.lastId = undefined;
     for (const [index, message] of fresh.entries()) {
-      const isLast = index === fresh.length - 1;
-      yield toReceived(message, isLast ? token : formatPlace({ token: before, lastId: message.id }));
+      yield toReceived(message, formatPlace(behind[index] ?? place));
       if (signal?.aborted === true) return;
     }
   }

@@ -79,7 +79,7 @@ export function subscribe(
   state.resumedFrom.push(resumeToken);
   serve(served, call, {
     method: "subscribe",
-    heartbeat: () => ({ messages: [], resumeToken: `r${next}`, gap: undefined }),
+    heartbeat: () => ({ messages: [], resumeToken: `r${next}`, gap: undefined, places: [] }),
     pull: () => {
       if (next >= state.results.length) return undefined;
       const lost = Math.max(state.resultsFrom - next, 0);
@@ -91,6 +91,7 @@ export function subscribe(
         messages,
         resumeToken: `r${next}`,
         gap: lost === 0 ? undefined : { batches: lost, messages: 0, reason: GapReason.GAP_REASON_DISCARDED },
+        places: [],
       };
     },
   });

@@ -240,6 +240,8 @@ test("responses that are joined are shared, and of many that differ the latest a
   const joined = (first: ResultEntry | undefined) => last?.joined(first && last ? [first, last] : [], 1);
   const early = joined(firsts[0]);
   assert.equal(joined(firsts[0]), early);
+  assert.deepEqual(early?.places.at(-1), { messages: 1, resumeToken: early?.resumeToken });
+  assert.notEqual(early?.places[0]?.resumeToken, early?.resumeToken);
   for (const first of firsts) joined(first);
   assert.equal(joints.size, 32);
 });

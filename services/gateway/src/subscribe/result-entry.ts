@@ -54,6 +54,7 @@ export function createResultEntry(
           messages: part.messages,
           resumeToken: formatToken({ seq, index: part.lastIndex }, createdMs),
           gap: undefined,
+          places: [],
         }));
         responses = { createdMs, parts };
       }
@@ -67,6 +68,10 @@ export function createResultEntry(
         messages: entries.flatMap((entry) => entry.messages()),
         resumeToken: formatToken({ seq, index: "end" }, createdMs),
         gap: undefined,
+        places: entries.map((entry) => ({
+          messages: entry.messages().length,
+          resumeToken: formatToken({ seq: entry.seq, index: "end" }, createdMs),
+        })),
       };
       joints.set(key, response);
       for (const oldest of joints.keys()) {

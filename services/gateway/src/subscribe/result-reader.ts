@@ -51,7 +51,7 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
   const say = (more: Partial<SubscribeResponse>): Promise<void> => {
     const resumeToken = formatToken(place, stream.createdMs);
     if (more.gap !== undefined) options.onGap(more.gap);
-    return options.write({ messages: [], resumeToken, gap: undefined, ...more });
+    return options.write({ messages: [], resumeToken, gap: undefined, places: [], ...more });
   };
   const tellGap = async (next: number | undefined): Promise<void> => {
     const numbers = await options.stored();

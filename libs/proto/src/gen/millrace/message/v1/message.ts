@@ -238,7 +238,18 @@ export interface SubscribeResponse {
   /** Names the place behind the last message of this response. */
   resumeToken: string;
   /** Set when this subscriber does not get all results: what is counted was missed before the messages beside it. */
-  gap: Gap | undefined;
+  gap:
+    | Gap
+    | undefined;
+  /** The results that the messages are of, in their order, where they are of several: read again, these may come apart. */
+  places: ResultPlace[];
+}
+
+export interface ResultPlace {
+  /** How many of the response's messages are of this result. */
+  messages: number;
+  /** Names the place behind them. */
+  resumeToken: string;
 }
 
 export interface Gap {
@@ -2199,7 +2210,7 @@ export const ResultFilter_AttributesEntry: MessageFns<ResultFilter_AttributesEnt
 };
 
 function createBaseSubscribeResponse(): SubscribeResponse {
-  return { messages: [], resumeToken: "", gap: undefined };
+  return { messages: [], resumeToken: "", gap: undefined, places: [] };
 }
 
 export const SubscribeResponse: MessageFns<SubscribeResponse> = {
@@ -2212,6 +2223,9 @@ export const SubscribeResponse: MessageFns<SubscribeResponse> = {
     }
     if (message.gap !== undefined) {
       Gap.encode(message.gap, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.places) {
+      ResultPlace.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2253,6 +2267,14 @@ export const SubscribeResponse: MessageFns<SubscribeResponse> = {
             message.gap = Gap.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.places.push(ResultPlace.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2273,6 +2295,74 @@ export const SubscribeResponse: MessageFns<SubscribeResponse> = {
     message.messages = object.messages?.map((e) => Message.fromPartial(e)) || [];
     message.resumeToken = object.resumeToken ?? "";
     message.gap = (object.gap !== undefined && object.gap !== null) ? Gap.fromPartial(object.gap) : undefined;
+    message.places = object.places?.map((e) => ResultPlace.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseResultPlace(): ResultPlace {
+  return { messages: 0, resumeToken: "" };
+}
+
+export const ResultPlace: MessageFns<ResultPlace> = {
+  encode(message: ResultPlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.messages !== 0) {
+      writer.uint32(8).uint32(message.messages);
+    }
+    if (message.resumeToken !== "") {
+      writer.uint32(18).string(message.resumeToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResultPlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResultPlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.messages = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resumeToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResultPlace>): ResultPlace {
+    return ResultPlace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResultPlace>): ResultPlace {
+    const message = createBaseResultPlace();
+    message.messages = object.messages ?? 0;
+    message.resumeToken = object.resumeToken ?? "";
     return message;
   },
 };
