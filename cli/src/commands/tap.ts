@@ -18,11 +18,13 @@ export function tapCommand(world: World): Command {
   return withClientOptions(command).action(async (stream: string, flags: TapFlags) => {
     const { output, signal } = world;
     await withClient(flags, world, async (client) => {
-      for await (const { messages, dropped, unseen } of client.tap(stream, { stage: flags.stage, signal })) {
+      for await (const tapped of client.tap(stream, { stage: flags.stage, signal })) {
+        const { messages, dropped, unseen, gone } = tapped;
         for (const message of messages)
           await (flags.json === true ? output.json(message) : output.line(renderMessage(message)));
         if (dropped > 0) output.notice(`${dropped} left out: they come faster than they are shown.`);
-        if (unseen > 0) output.notice(`${unseen} not shown: too large for a tap at ${flags.stage}.`);
+        if (unseen > 0) output.notice(`${unseen} not shown: too large, or output could not read them.`);
+        if (gone > 0) output.notice(`${gone} not shown: their bytes were gone before they were read.`);
       }
     });
   });

@@ -109,6 +109,7 @@ export {
   redriveEndpoint,
   redriveLettersEndpoint,
   replaceVectorEndpoint,
+  showBatchEndpoint,
   showLetterEndpoint,
 } from "./state/endpoints.js";
 export { batchShelf } from "./letters/batch-shelf.js";
@@ -154,6 +155,7 @@ export {
   type Stored,
   type StoredPage,
 } from "./state/stored.js";
+export { showRows } from "./tap/show-rows.js";
 export { tapBatches, type TapStage, tapStages } from "./tap/tap.js";
 export { untilSettled } from "./state/until-settled.js";
 export { createStoredTracker, type StoredTracker } from "./state/stored-tracker.js";

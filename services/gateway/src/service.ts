@@ -24,6 +24,7 @@ import {
   readingEndpoint,
   readReports,
   revisionForNew,
+  showBatchEndpoint,
   stageFilters,
   storedNumbers,
   waitingResults,
@@ -35,6 +36,7 @@ import {
 } from "@millrace/messaging";
 import { descriptorImage } from "@millrace/proto";
 import { Event } from "@millrace/proto/event";
+import type { ShowBatchRequest } from "@millrace/proto/work";
 import {
   backoffMs,
   type BuildService,
@@ -67,6 +69,8 @@ const tenant = defaultTenant;
 
 /** A status does not wait long for what it can do without. */
 const readingTimeoutMs = 1_000;
+/** A body may come from another node. */
+const showingTimeoutMs = 10_000;
 
 /** The public API: streams and sources, publish, subscribe, events, artifacts, search. */
 export const gateway: BuildService<GatewayConfig> = async (config, runtime) => {
@@ -188,6 +192,7 @@ function onBroker(broker: Broker, now: () => number) {
       of: { tenant: string; stream: string; stage: TapStage },
       onBatch: (data: Uint8Array) => void,
     ) => tapBatches(broker, of, onBatch),
+    showBatch: (request: ShowBatchRequest) => ask(broker, showBatchEndpoint, request, showingTimeoutMs),
     purge: (of: { tenant: string; stream: string }) => purgeKept(broker, of),
     readLedger: (of: { tenant: string; stream: string }) => readLedger(broker, of),
     readReports: (of: { tenant: string; stream: string }) => readReports(broker, of, now()),

@@ -38,6 +38,7 @@ import { createResults } from "./result-parts.js";
 import { cleanShelf } from "./clean-shelf.js";
 import { openTriggers } from "./open-triggers.js";
 import { createStores } from "./store/stores.js";
+import { tapRequests } from "./tap-requests.js";
 
 interface Sink {
   ledger: Ledger;
@@ -138,6 +139,7 @@ export const output: BuildService<OutputConfig> = async (config, runtime) => {
     ...components,
     serveRequests(broker, runtime, readingEndpoint("output"), tellReading(reader)),
     ...contentRequests(kept),
+    ...tapRequests(config, { broker, runtime, registry, ranges }),
     ...stage("results", toResults),
     ...stage("store", toStore),
     ...stage("kafka", toKafka),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -13,7 +14,7 @@ import {
   createPublisher,
   seedFile,
 } from "@millrace/messaging";
-import { Framing } from "@millrace/proto/batch";
+import { Batch, Framing } from "@millrace/proto/batch";
 import { AppendRequest, Sender } from "@millrace/proto/buffer";
 import { silentLogger } from "@millrace/runtime";
 import { testRuntime } from "@millrace/runtime/testing";
@@ -57,6 +58,13 @@ describe("dead letters", () => {
       enrichments: { embeddings: false, sentiment: false },
       outputs: storage(format),
       update,
+    });
+
+  const openWide = (name: string, sentiment = false): Promise<StreamProcessor> =>
+    createStreamProcessor(name, system.client, {
+      processingMode: "batch",
+      enrichments: { embeddings: false, sentiment },
+      outputs: { search: false },
     });
 
   const dlq = (...args: string[]): Promise<ProgramEnd> =>
@@ -170,6 +178,78 @@ describe("dead letters", () => {
     const { code } = await rpc.unary("/millrace.tap.v1.TapService/Tap", TapRequest.encode(raw).finish());
     rpc.close();
     assert.equal(code, "INVALID_ARGUMENT");
+  });
+
+  it("a tap shows bodies that lie in segments at each stage, and `millrace tap` does", async () => {
+    await using wide = await openWide("wide", true);
+    const text = `${"wide ".repeat(20_000)}${canary}`;
+    for (const stage of ["privacy", "inference", "results"] as const) {
+      const stop = new AbortController();
+      let shown: string | undefined;
+      for await (const tapped of system.client.tap("wide", { stage, signal: stop.signal })) {
+        const { messages, dropped, unseen, gone } = tapped;
+        assert.deepEqual([dropped, unseen, gone], [0, 0, 0]);
+        const [message] = messages;
+        if (message === undefined) await wide.publish(text);
+        else shown = message.kind === "text" ? message.text : "";
+        if (shown !== undefined) stop.abort();
+      }
+      assert.equal(shown, `${"wide ".repeat(20_000)}[EMAIL]`);
+    }
+    const tap = spawn(process.execPath, [millrace, "tap", "wide", "--stage", "inference"], {
+      env: { ...process.env, MILLRACE_ADDRESS: system.client.address },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let printed = "";
+    tap.stdout.setEncoding("utf8").on("data", (some: string) => (printed += some));
+    try {
+      await until(async () => {
+        await wide.publish(text);
+        return printed.includes("wide [EMAIL]");
+      }, "what the command shows");
+      assert.ok(!printed.includes(canary));
+    } finally {
+      tap.kill("SIGKILL");
+    }
+  });
+
+  it("a tap tells of bodies that are gone, and shows none", async () => {
+    await using _wide = await openWide("recycled");
+    const output = await connectAs("output");
+    const value = { node: "local", log: "clean/privacy-0", segment: 999, offset: 64, length: 9, crc32: 1 };
+    const inline = inlineBatch(buildBatch({ texts: ["gone", "away."], stream: "recycled" }));
+    const batch = Batch.fromPartial({ ...inline, body: { $case: "range", value } });
+    const stop = new AbortController();
+    const seen: number[] = [];
+    for await (const { messages, gone } of system.client.tap("recycled", { signal: stop.signal })) {
+      seen.push(messages.length, gone);
+      if (gone > 0) stop.abort();
+      else output.connection.publish("result.default.recycled", Batch.encode(batch).finish());
+    }
+    await output.connection.close();
+    assert.deepEqual(seen, [0, 0, 0, 2]);
+  });
+
+  it("what a slow tap misses is counted, and nothing waits for it", async () => {
+    await using slow = await openWide("slow");
+    const text = "slow ".repeat(40_000);
+    let missed = 0;
+    // A reader's own buffers hold some: how many messages, goes by how fast they come.
+    for (let sent = 80, out = 0; missed === 0 && sent <= 640; sent *= 2) {
+      const stop = new AbortController();
+      let told = 0;
+      for await (const tapped of system.client.tap("slow", { stage: "privacy", signal: stop.signal })) {
+        const { messages, dropped, unseen, gone } = tapped;
+        told += messages.length + dropped + unseen + gone;
+        missed += dropped;
+        if (told >= sent) stop.abort();
+        if (told > 0) continue;
+        await Promise.all(Array.from({ length: sent }, () => slow.publish(text)));
+        out += sent;
+        await until(async () => (await slow.status()).conservation.out === out, "all are out");
+      }
+    }
+    assert.ok(missed > 0);
   });
 
   it("what was planted is in no answer, file or log, and bad requests are refused by name", async () => {

@@ -158,7 +158,7 @@ const grants: Record<BrokerUser, readonly Grant[]> = {
     inspect("DLQ"),
     publishTo("event.*.*.privacy_exempted", "event.*.*.notification"),
     ask("privacy.clean", "privacy.reading", "output.reading", "inference.embed", "semantic-search.find"),
-    ask("output.erase", "output.anonymize"),
+    ask("output.erase", "output.anonymize", "output.show-batch"),
     // Taps look at what passes, never at RAW.
     { subscribe: ["clean.>", "enriched.>", "result.>"] },
     askLetters("privacy"),

@@ -1,3 +1,4 @@
+import { TapResponse } from "@millrace/proto/tap";
 import {
   AnonymizeRequest,
   AnonymizeResponse,
@@ -20,6 +21,7 @@ import {
   RedriveResponse,
   ReplaceVectorRequest,
   ReplaceVectorResponse,
+  ShowBatchRequest,
   ShowLetterRequest,
   ShowLetterResponse,
 } from "@millrace/proto/work";
@@ -78,6 +80,14 @@ export const anonymizeEndpoint: Endpoint<AnonymizeRequest, AnonymizeResponse> = 
   verb: "anonymize",
   request: AnonymizeRequest,
   response: AnonymizeResponse,
+};
+
+/** What a tap shows of a batch whose body lies in a segment: gateway has no way to those. */
+export const showBatchEndpoint: Endpoint<ShowBatchRequest, TapResponse> = {
+  service: "output",
+  verb: "show-batch",
+  request: ShowBatchRequest,
+  response: TapResponse,
 };
 
 /** Privacy keeps the letters of the raw side, output those of the clean one. */

@@ -14,8 +14,10 @@ export interface Tapped {
   messages: readonly StoredMessage[];
   /** Left out, as this reader was slow. */
   dropped: number;
-  /** Above 1 MiB, or on their way in a segment: `stage: "results"` shows the latter. */
+  /** Above 1 MiB, or in a segment (batches above 64 KiB) that nobody could read. */
   unseen: number;
+  /** In a segment that was deleted or used again before it was read. */
+  gone: number;
 }
 
 /** The first one is empty: from then on all that passes is seen. */
@@ -31,8 +33,8 @@ export async function* tap(
   const cancel = (): void => call.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
   try {
-    for await (const { messages, dropped, unseen } of call)
-      yield { messages: messages.map(toStored), dropped, unseen };
+    for await (const { messages, dropped, unseen, gone } of call)
+      yield { messages: messages.map(toStored), dropped, unseen, gone };
   } catch (caught) {
     if (!isAborted()) throw MillraceError.from(caught, `tap ${stream}`);
   } finally {

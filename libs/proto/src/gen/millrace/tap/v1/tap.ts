@@ -30,11 +30,10 @@ export interface TapResponse {
   messages: Message[];
   /** Messages that were left out since the response before, as the caller was slow. */
   dropped: number;
-  /**
-   * Messages that can't be shown here: above 1 MiB, or on their way in a segment (batches above 64 KiB). At the stage
-   * results these are seen as well.
-   */
+  /** Messages that can't be shown here: above 1 MiB, or in a segment (batches above 64 KiB) that nobody could read. */
   unseen: number;
+  /** Messages whose segment was deleted or used again before it was read: a tap holds none back. */
+  gone: number;
 }
 
 function createBaseTapRequest(): TapRequest {
@@ -105,7 +104,7 @@ export const TapRequest: MessageFns<TapRequest> = {
 };
 
 function createBaseTapResponse(): TapResponse {
-  return { messages: [], dropped: 0, unseen: 0 };
+  return { messages: [], dropped: 0, unseen: 0, gone: 0 };
 }
 
 export const TapResponse: MessageFns<TapResponse> = {
@@ -118,6 +117,9 @@ export const TapResponse: MessageFns<TapResponse> = {
     }
     if (message.unseen !== 0) {
       writer.uint32(24).uint64(message.unseen);
+    }
+    if (message.gone !== 0) {
+      writer.uint32(32).uint64(message.gone);
     }
     return writer;
   },
@@ -159,6 +161,14 @@ export const TapResponse: MessageFns<TapResponse> = {
             message.unseen = longToNumber(reader.uint64());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.gone = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -179,6 +189,7 @@ export const TapResponse: MessageFns<TapResponse> = {
     message.messages = object.messages?.map((e) => Message.fromPartial(e)) || [];
     message.dropped = object.dropped ?? 0;
     message.unseen = object.unseen ?? 0;
+    message.gone = object.gone ?? 0;
     return message;
   },
 };

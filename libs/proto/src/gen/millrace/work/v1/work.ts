@@ -241,6 +241,15 @@ export interface RedriveRequest {
 export interface RedriveResponse {
 }
 
+/** What a tap shows of a batch whose body lies in a segment; the answer is a millrace.tap.v1.TapResponse. */
+export interface ShowBatchRequest {
+  /** A millrace.batch.v1.Batch of the clean side. */
+  batch: Uint8Array;
+  /** Room that the tap has; messages beyond it are counted as dropped. */
+  countMax: number;
+  bytesMax: number;
+}
+
 export interface Found {
   contentId: string;
   artifact: string;
@@ -2679,6 +2688,85 @@ export const RedriveResponse: MessageFns<RedriveResponse> = {
   },
   fromPartial(_: DeepPartial<RedriveResponse>): RedriveResponse {
     const message = createBaseRedriveResponse();
+    return message;
+  },
+};
+
+function createBaseShowBatchRequest(): ShowBatchRequest {
+  return { batch: new Uint8Array(0), countMax: 0, bytesMax: 0 };
+}
+
+export const ShowBatchRequest: MessageFns<ShowBatchRequest> = {
+  encode(message: ShowBatchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.batch.length !== 0) {
+      writer.uint32(10).bytes(message.batch);
+    }
+    if (message.countMax !== 0) {
+      writer.uint32(16).uint32(message.countMax);
+    }
+    if (message.bytesMax !== 0) {
+      writer.uint32(24).uint32(message.bytesMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ShowBatchRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShowBatchRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.batch = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.countMax = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytesMax = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ShowBatchRequest>): ShowBatchRequest {
+    return ShowBatchRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ShowBatchRequest>): ShowBatchRequest {
+    const message = createBaseShowBatchRequest();
+    message.batch = object.batch ?? new Uint8Array(0);
+    message.countMax = object.countMax ?? 0;
+    message.bytesMax = object.bytesMax ?? 0;
     return message;
   },
 };
