@@ -1,7 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { cacheDir, manifestPath, resolveImageModels, resolveTextModel } from "../models/index.js";
+import { cacheDir, manifestPath, pullModels, resolveImageModels, resolveTextModel } from "../models/index.js";
 import type { World } from "./client.js";
 
 const workspace = resolve(dirname(fileURLToPath(import.meta.url)), "../../..");
@@ -11,14 +11,19 @@ export function modelsCommand({ output, signal }: World): Command {
   command
     .command("pull")
     .description("fetch the models for text and images, or check those that are there")
-    .action(async () => {
+    .option("--only <names...>", "these models of the manifest; those that are opt-in only come so")
+    .action(async ({ only }: { only?: string[] }) => {
       const request = {
         manifestPath: manifestPath(workspace),
         cacheDir: cacheDir(workspace, process.env),
         log: output.notice,
         signal,
       };
-      for (const model of [await resolveTextModel(request), ...(await resolveImageModels(request))]) {
+      const models =
+        only === undefined
+          ? [await resolveTextModel(request), ...(await resolveImageModels(request))]
+          : await pullModels({ ...request, only });
+      for (const model of models) {
         await output.line(`${model.state}  ${model.name}  ${model.directory}`);
       }
     });

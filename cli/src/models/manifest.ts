@@ -38,6 +38,8 @@ export interface ModelEntry {
   task: string;
   licence: Record<string, string>;
   attribution: string;
+  /** Fetched only where it is named: whoever runs it decides about its licence. */
+  optIn: boolean;
   source: PackageSource;
   files: ModelFile[];
 }
@@ -71,6 +73,7 @@ function modelEntry(json: unknown, path: string, at: string): ModelEntry {
       Object.entries(licence).map(([part, value]) => [part, text(value, `licence.${part}`)]),
     ),
     attribution: text(entry["attribution"], "attribution"),
+    optIn: flag(entry["optIn"], { path, field: `${at}.optIn` }),
     source: {
       registry: text(source["registry"], "source.registry", /^(maven|npm|pypi)$/) as Registry,
       // What goes to a client's command line: nothing that could be read as an option.
@@ -127,6 +130,11 @@ function list(json: unknown, path: string, at: string): unknown[] {
 function matching(value: unknown, pattern: RegExp, { path, field }: { path: string; field: string }): string {
   if (typeof value === "string" && pattern.test(value)) return value;
   throw refused(path, `${field} is ${value === undefined ? "missing" : JSON.stringify(value)}`);
+}
+
+function flag(json: unknown, { path, field }: { path: string; field: string }): boolean {
+  if (json === undefined || typeof json === "boolean") return json ?? false;
+  throw refused(path, `${field} is ${JSON.stringify(json)}, not true or false`);
 }
 
 function refused(path: string, what: string, cause?: unknown): CodedError {

@@ -10,7 +10,7 @@ export interface PullOptions {
   manifestPath: string;
   /** Models go to `<cacheDir>/models/<name>/`. */
   cacheDir: string;
-  /** Names of the models to have; without it, all of the manifest. */
+  /** Names of the models to have; without it, all of the manifest but those that are opt-in. */
   only?: readonly string[];
   /** Gets one line a try. */
   log: (line: string) => void;
@@ -60,7 +60,7 @@ export async function pullModels(options: PullOptions): Promise<PulledModel[]> {
 }
 
 function chosen(entries: ModelEntry[], only: readonly string[] | undefined): ModelEntry[] {
-  if (only === undefined) return entries;
+  if (only === undefined) return entries.filter(({ optIn }) => !optIn);
   return only.map((name) => {
     const entry = entries.find((candidate) => candidate.name === name);
     if (entry !== undefined) return entry;

@@ -4,7 +4,7 @@ import { type PulledModel, type PullOptions, pullModel } from "./pull.js";
 
 /**
  * The first model of a task that can be had, or undefined: for what an installation may go without. Each try
- * is logged, and what needs the model says so when it is asked.
+ * is logged, and what needs the model says so when it is asked. None that is opt-in.
  *
  * @throws CodedError canceled, or where the manifest cannot be read.
  */
@@ -13,7 +13,7 @@ export async function resolveModel(
   options: Omit<PullOptions, "only">,
 ): Promise<PulledModel | undefined> {
   for (const entry of await readManifest(options.manifestPath)) {
-    if (entry.task !== task) continue;
+    if (entry.task !== task || entry.optIn) continue;
     try {
       return await pullModel(entry, options);
     } catch (caught) {

@@ -13,7 +13,9 @@ import { type PulledModel, type PullOptions, pullModel } from "./pull.js";
  * @throws CodedError failed_precondition, or canceled.
  */
 export async function resolveTextModel(options: Omit<PullOptions, "only">): Promise<PulledModel> {
-  const entries = (await readManifest(options.manifestPath)).filter(({ task }) => task === "text-embedding");
+  const entries = (await readManifest(options.manifestPath)).filter(
+    ({ task, optIn }) => task === "text-embedding" && !optIn,
+  );
   const tries: string[] = [];
   for (const entry of await cachedFirst(entries, options.cacheDir)) {
     try {

@@ -13,7 +13,8 @@ export const inferenceConfig = z.strictObject({
     text: z.string(),
     /**
      * The model that finds objects in images, by its name in the manifest. It is loaded when the first image
-     * asks for it; where that can't be done, the images that ask wait.
+     * asks for it; where that can't be done, the images that ask wait. One that is opt-in has to be there at
+     * the start.
      */
     objects: z.string().default("ssd-mobilenetv2-oidv4"),
     /** … that says what they show as a whole. */

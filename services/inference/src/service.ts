@@ -38,6 +38,7 @@ import { analyseBatch } from "./handlers/analyse-batch.js";
 import { embedTexts } from "./handlers/embed-texts.js";
 import { imageModelsOf } from "./image/image-entry.js";
 import { imagePool } from "./image/image-pool.js";
+import { checkObjectModel } from "./image/image-weights.js";
 import { type ModelPool, modelPool } from "./model/model-pool.js";
 
 /** Runs models over clean batches, and the text model over the texts of requests. */
@@ -46,6 +47,7 @@ export const inference: BuildService<InferenceConfig> = async (config, runtime) 
   // Threads inherit it, so before the model's are made.
   if (config.niceness > 0) setPriority(config.niceness);
   const { manifestPath, directory, text, workers, queuedTextsMax } = config.models;
+  await checkObjectModel(imageModelsOf(config));
   const pool = await modelPool({
     location: { manifestPath, modelsDirectory: directory, name: text },
     workers,

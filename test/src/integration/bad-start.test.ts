@@ -97,6 +97,12 @@ describe("a program that can't start says why and ends", () => {
     assert.equal(unknown.code, 1);
     assert.match(failureOf(unknown).error, /model no-such-model is not in .*manifest\.json/);
     assert.match(failureOf(unknown).remedy, new RegExp(`Name one of: .*${model.name}`));
+
+    const objects = "centernet-mobilenetv3-coco";
+    const optIn = await start("inference", { ...config, models: { ...models, objects } });
+    assert.equal(optIn.code, 1, optIn.stdout);
+    assert.match(failureOf(optIn).error, /centernet-mobilenetv3-coco\/model\.onnx .*could not be read/);
+    assert.equal(failureOf(optIn).remedy, `Run: npx millrace models pull --only ${objects}`);
   });
 
   it("a gateway whose ports somebody else has", async () => {

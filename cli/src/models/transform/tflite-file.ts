@@ -109,7 +109,7 @@ function floatsOf(bytes: Buffer, type: number): Float32Array | undefined {
 }
 
 /** IEEE binary16. */
-function widened(half: number): number {
+export function widened(half: number): number {
   const sign = half >> 15 === 0 ? 1 : -1;
   const exponent = (half >> 10) & 31;
   const fraction = half & 1023;

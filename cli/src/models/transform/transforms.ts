@@ -1,6 +1,7 @@
 import { present } from "@millrace/errors";
 import { efficientNetLite0 } from "./efficientnet-lite0.js";
 import { onnxShapes } from "./onnx-shapes.js";
+import { tfjsOnnx } from "./tfjs-onnx.js";
 import { tfliteOnnx } from "./tflite-onnx.js";
 
 /**
@@ -19,6 +20,7 @@ export type MakeFile = (
 export const transforms: Readonly<Record<string, MakeFile>> = {
   "onnx-shapes": ([model = new Uint8Array()], settings) => onnxShapes(model, settings),
   "tflite-onnx": ([model = new Uint8Array()], settings) => tfliteOnnx(model, settings),
+  "tfjs-onnx": tfjsOnnx,
   "efficientnet-lite0": ([weights = new Uint8Array()]) => efficientNetLite0(weights),
 };
 

@@ -23,11 +23,20 @@ const io = {
 export const objectEntry = z.object({
   ...common,
   task: z.literal("object-detection"),
-  io: z.object({
-    ...io,
-    kind: z.literal("ssd"),
-    outputs: z.object({ boxes: z.string(), scores: z.string() }),
-  }),
+  /** Fetched only where it is named. */
+  optIn: z.boolean().default(false),
+  io: z.discriminatedUnion("kind", [
+    z.object({
+      ...io,
+      kind: z.literal("ssd"),
+      outputs: z.object({ boxes: z.string(), scores: z.string() }),
+    }),
+    z.object({
+      ...io,
+      kind: z.literal("centernet"),
+      outputs: z.object({ centres: z.string(), sides: z.string() }),
+    }),
+  ]),
 });
 
 export const sceneEntry = z.object({

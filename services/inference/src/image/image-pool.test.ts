@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { CodedError } from "@millrace/errors";
-import { catPhoto, coffeePhoto, facePhoto } from "@millrace/images/testing";
+import { catPhoto, coffeePhoto, facePhoto, framedPhoto } from "@millrace/images/testing";
 import { fixtureModel } from "../model/fixture-model.js";
 import type { ImageModelsLocation } from "./image-entry.js";
 import { imagePool } from "./image-pool.js";
@@ -45,6 +45,28 @@ test("things and scenes are known, and nothing is told of how people look", asyn
   assert.equal(person.scene, undefined);
   const withFace = await look(await catPhoto(), { scene: true, hasFace: true });
   assert.deepEqual([withFace.objects, withFace.scene], [undefined, undefined]);
+});
+
+test("the opt-in model sees people, in pictures of any shape, with the box where they are", async (t) => {
+  const { name } = await fixtureModel("centernet-mobilenetv3-coco");
+  const { look } = poolFor(t, { ...(await located()), objects: name });
+  for (const [width, height] of [
+    [512, 512],
+    [1024, 512],
+    [512, 1024],
+  ] as const) {
+    // In the photo, which lies in the middle, the person takes the height and the left two thirds.
+    const { objects } = await look(await framedPhoto({ width, height, photo: 512 }), { objects: true });
+    assert.equal(objects?.model.name, name);
+    const [found] = objects.found;
+    assert.equal(found?.label, "person", `${width} × ${height}`);
+    const [left, top] = [found.x - (width - 512) / 2, found.y - (height - 512) / 2];
+    assert.ok(Math.abs(left - 15) < 30 && Math.abs(top - 15) < 30, `${width} × ${height}: ${left}, ${top}`);
+    const [right, bottom] = [left + found.width, top + found.height];
+    assert.ok(Math.abs(right - 355) < 30 && Math.abs(bottom - 505) < 30, `${right}, ${bottom}`);
+    assert.ok(found.x >= 0 && found.y >= 0);
+    assert.ok(found.x + found.width <= width && found.y + found.height <= height);
+  }
 });
 
 test("a bad image is refused, and the next one is looked at", async (t) => {

@@ -3,24 +3,8 @@ import { CodedError, present } from "@millrace/errors";
 import { InferenceSession } from "onnxruntime-node";
 import type { z } from "zod";
 import { readVerifiedFile } from "@millrace/files";
-import type { ImageModelInfo, ImageModelsLocation, ObjectEntry, SceneEntry } from "./image-entry.js";
-
-type Entry = ObjectEntry | SceneEntry;
-
-/** Name and hash of a model, as passports hold them. */
-export function infoOf({ name, files, io }: Entry): ImageModelInfo {
-  const file = present(
-    files.find(({ to }) => to === io.model),
-    `file ${io.model} of model ${name}`,
-  );
-  return { name, sha256: file.sha256 };
-}
-
-/** The bytes of a model's file. Errors: `failed_precondition`, with the command that fetches it. */
-export function readWeights(entry: Entry, { modelsDirectory }: ImageModelsLocation): Promise<Uint8Array> {
-  const path = join(modelsDirectory, entry.name, entry.io.model);
-  return readVerifiedFile(path, infoOf(entry).sha256);
-}
+import type { ImageModelsLocation } from "./image-entry.js";
+import { type Entry, readWeights } from "./image-weights.js";
 
 export async function readLabels<Labels>(
   schema: z.ZodType<Labels>,

@@ -1,6 +1,7 @@
 import { type Pixels, toTensor } from "@millrace/images";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { readEntry } from "../model/manifest-entry.js";
+import { centredThings } from "./centernet.js";
 import {
   type ImageModelInfo,
   type ImageModelsLocation,
@@ -8,7 +9,8 @@ import {
   objectEntry,
   objectLabels,
 } from "./image-entry.js";
-import { infoOf, numbersOf, openSession, readLabels } from "./image-session.js";
+import { numbersOf, openSession, readLabels } from "./image-session.js";
+import { infoOf } from "./image-weights.js";
 import { type Anchor, anchorsOf } from "./ssd-anchors.js";
 
 /** A thing and the box around it, in pixels of the image. */
@@ -23,7 +25,7 @@ export interface FoundObject {
 
 export interface ObjectModel {
   readonly info: ImageModelInfo;
-  /** The likeliest first. Blocks its thread while the model runs, about 20 ms. */
+  /** The likeliest first. Blocks its thread while the model runs, 20 to 50 ms. */
   find(pixels: Pixels): Promise<FoundObject[]>;
   close(): Promise<void>;
 }
@@ -39,35 +41,77 @@ export async function loadObjectModel(location: ImageModelsLocation, name: strin
   const entry = await readEntry(objectEntry, location.manifestPath, name);
   const { labels } = await readLabels(objectLabels, entry, location);
   const session = await openSession(entry, location, Object.values(entry.io.outputs));
-  const anchors = anchorsOf(entry.io.size);
+  const decode = decoderOf(entry.io, labels);
   return {
     info: infoOf(entry),
-    find: (pixels) => find(pixels, { entry, labels, session, anchors }),
+    find: async (pixels) => distinct(await find(pixels, { entry, session, decode })).slice(0, objectsMax),
     close: () => session.release(),
   };
 }
 
+/** What the outputs tell; boxes as parts of the image. */
+type Decode = (
+  output: (name: string) => Float32Array,
+  /** Of the tensor, as parts of the image along each side. */
+  part: { x: number; y: number },
+) => { label: string; score: number; box: Anchor }[];
+
 interface Loaded {
   entry: ObjectEntry;
-  labels: readonly string[];
   session: InferenceSession;
-  anchors: readonly Anchor[];
+  decode: Decode;
 }
 
-async function find(pixels: Pixels, { entry, labels, session, anchors }: Loaded): Promise<FoundObject[]> {
-  const { size, mean, deviation, threshold, input, outputs } = entry.io;
-  // Stretched, as it was trained.
+async function find(pixels: Pixels, { entry, session, decode }: Loaded): Promise<FoundObject[]> {
+  const { kind, size, mean, deviation, input } = entry.io;
   const tensor = await toTensor(pixels, {
     width: size,
     height: size,
     layout: "nchw",
-    fit: "stretch",
+    // As each was trained.
+    fit: kind === "ssd" ? "stretch" : "letterbox",
     mean,
     deviation,
   });
   const answer = await session.run({ [input]: new Tensor("float32", tensor.data, tensor.shape) });
-  const [boxes, scores] = [numbersOf(answer, outputs.boxes), numbersOf(answer, outputs.scores)];
-  const found: FoundObject[] = [];
+  const part = { x: tensor.perPixel.x / pixels.width, y: tensor.perPixel.y / pixels.height };
+  return decode((name) => numbersOf(answer, name), part)
+    .map(({ label, score, box }) => ({ label, score, ...inPixels(box, pixels) }))
+    .filter(({ width, height }) => width > 0 && height > 0);
+}
+
+function decoderOf(io: ObjectEntry["io"], labels: readonly string[]): Decode {
+  const { size, threshold } = io;
+  if (io.kind === "ssd") {
+    const anchors = anchorsOf(size);
+    return (output) =>
+      aroundAnchors({ boxes: output(io.outputs.boxes), scores: output(io.outputs.scores) }, anchors, {
+        labels,
+        threshold,
+      });
+  }
+  return (output, part) =>
+    centredThings(
+      { centres: output(io.outputs.centres), sides: output(io.outputs.sides) },
+      { size, threshold },
+    ).map(({ kind, score, left, top, right, bottom }) => ({
+      label: labels[kind + 1] ?? "",
+      score,
+      box: {
+        x: ((left + right) / 2) * part.x,
+        y: ((top + bottom) / 2) * part.y,
+        width: (right - left) * part.x,
+        height: (bottom - top) * part.y,
+      },
+    }));
+}
+
+function aroundAnchors(
+  { boxes, scores }: { boxes: Float32Array; scores: Float32Array },
+  anchors: readonly Anchor[],
+  { labels, threshold }: { labels: readonly string[]; threshold: number },
+): ReturnType<Decode> {
+  const found: ReturnType<Decode> = [];
   // A score is a logit: compared as such, most of them cost no exponential.
   const least = Math.log(threshold / (1 - threshold));
   for (const [at, anchor] of anchors.entries()) {
@@ -75,11 +119,10 @@ async function find(pixels: Pixels, { entry, labels, session, anchors }: Loaded)
       const logit = scores[at * labels.length + kind] ?? Number.NEGATIVE_INFINITY;
       if (logit < least) continue;
       const box = boxAt(boxes.subarray(4 * at, 4 * at + 4), anchor);
-      const score = 1 / (1 + Math.exp(-logit));
-      found.push({ label: labels[kind] ?? "", score, ...inPixels(box, pixels) });
+      found.push({ label: labels[kind] ?? "", score: 1 / (1 + Math.exp(-logit)), box });
     }
   }
-  return distinct(found).slice(0, objectsMax);
+  return found;
 }
 
 function boxAt(code: Float32Array, anchor: Anchor): Anchor {

@@ -8,7 +8,8 @@ import {
   sceneEntry,
   sceneLabels,
 } from "./image-entry.js";
-import { infoOf, numbersOf, openSession, readLabels } from "./image-session.js";
+import { numbersOf, openSession, readLabels } from "./image-session.js";
+import { infoOf } from "./image-weights.js";
 
 /** What an image shows as a whole. */
 export interface SeenScene {

@@ -8,15 +8,15 @@ const located = z.object({ name: z.string(), modelsDirectory: z.string(), manife
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
 
 /**
- * The real text model, or that of another task, for tests: fetched when the cache has none. A service may not
+ * The real text model, or that of another task or name, for tests: fetched when the cache has none. A service may not
  * import the CLI, so this runs the CLI's program, which alone knows where the cache is; it needs `cli` to be
  * built.
  */
-export async function fixtureModel(...task: [string?]): Promise<TextModelLocation> {
+export async function fixtureModel(...wanted: [string?]): Promise<TextModelLocation> {
   const program = `${root}/cli/dist/models/pull-main.js`;
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [program, ...task.flatMap((each) => each ?? [])],
+    [program, ...wanted.flatMap((each) => each ?? [])],
     { cwd: root },
   );
   return located.parse(JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? ""));
