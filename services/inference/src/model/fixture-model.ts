@@ -9,8 +9,8 @@ const root = fileURLToPath(new URL("../../../../", import.meta.url));
 
 /**
  * The real text model, or that of another task or name, for tests: fetched when the cache has none. A service
- * may not import the CLI, so this runs the CLI's program, which alone knows where the cache is; it needs `cli`
- * to be built.
+ * may not import the CLI, so this runs the CLI's program, which alone knows where the cache is.
+ * It needs `cli` to be built.
  */
 export async function fixtureModel(...wanted: [string?]): Promise<TextModelLocation> {
   const program = `${root}/cli/dist/models/pull-main.js`;
