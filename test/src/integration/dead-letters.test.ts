@@ -6,6 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { CodedError } from "@millrace/errors";
 import {
+  adminUser,
   type Broker,
   connectBroker,
   countDead,
@@ -19,7 +20,12 @@ import { AppendRequest, Sender } from "@millrace/proto/buffer";
 import { silentLogger } from "@millrace/runtime";
 import { testRuntime } from "@millrace/runtime/testing";
 import { TapRequest } from "@millrace/proto/tap";
-import { createStreamProcessor, type DeadLetter, type StreamProcessor } from "@millrace/sdk";
+import {
+  createStreamProcessor,
+  type DeadLetter,
+  type ReceivedMessage,
+  type StreamProcessor,
+} from "@millrace/sdk";
 import { buildBatch, inlineBatch } from "@millrace/testkit";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
 import { until } from "../system/observe.js";
@@ -32,11 +38,12 @@ const storage = (format: "lines" | "records") => ({ storage: { format, rollAge: 
 
 describe("dead letters", () => {
   let system: TestSystem;
+  let admin: Broker;
   let stream: StreamProcessor;
 
-  const letters = async (): Promise<DeadLetter[]> => {
+  const letters = async (of = "lines"): Promise<DeadLetter[]> => {
     const found: DeadLetter[] = [];
-    for await (const letter of system.client.deadLetters.list({ stream: "lines" })) found.push(letter);
+    for await (const letter of system.client.deadLetters.list({ stream: of })) found.push(letter);
     return found;
   };
   const connectAs = (user: string): Promise<Broker> =>
@@ -86,10 +93,12 @@ describe("dead letters", () => {
 
   before(async () => {
     system = await startTestSystem();
+    admin = await connectAs(adminUser);
     stream = await open("lines");
   });
   after(async () => {
     await stream.close();
+    await admin.connection.close();
     await system.stop();
   });
 
@@ -156,6 +165,66 @@ describe("dead letters", () => {
     assert.equal((await stored()).split("raw of [EMAIL]").length, 2);
     await assert.rejects(system.client.deadLetters.redrive(letter?.id ?? ""), { code: "not_found" });
     assert.deepEqual(await letters(), []);
+  });
+
+  it("one of every later stage reaches what it had not reached once, and nothing twice", async () => {
+    await using every = await createStreamProcessor("every", system.client, {
+      enrichments: { embeddings: true, sentiment: true },
+      outputs: { results: true, search: true, artifacts: false, events: false },
+    });
+    const { deadLetters } = system.client;
+    const { streams } = admin.manager;
+    const bus = ["ENRICHED", "EMBEDDINGS", "RESULT"] as const;
+    /** How many messages each took ever, if it has them still or not. */
+    const taken = (): Promise<number[]> =>
+      Promise.all(bus.map(async (name) => (await streams.info(name)).state.last_seq));
+    const sums = async (): Promise<unknown[]> => {
+      const { conservation } = await every.status();
+      return [conservation.in, conservation.dead, conservation.inFlight, conservation.balanced];
+    };
+    const textOf = (stage: string): string => `The ${stage} of a fine harvest, says ${canary}`;
+    const begun = await taken();
+    for (const [at, stage] of (["inference", "search", "results"] as const).entries()) {
+      const { config } = await streams.info(bus[at] as string);
+      // What the stage writes to refuses whatever it sends.
+      await streams.update(config.name, { ...config, max_msg_size: 1 });
+      const { position } = await every.publish({ text: textOf(stage), sourceId: stage });
+      await until(async () => (await letters("every")).length === 1, `the letter of ${stage}`);
+      const [letter] = await letters("every");
+      assert.deepEqual([letter?.stage, letter?.code, letter?.refusal], [stage, "data_loss", ""]);
+      assert.match(letter?.reason ?? "", /^publish to \w+: too large/);
+      const id = letter?.id ?? "";
+      const { message } = await deadLetters.get(id);
+      assert.equal(message?.kind === "text" && message.text, textOf(stage).replace(canary, "[EMAIL]"));
+      await until(async () => (await sums())[2] === 0, "what else takes it");
+      assert.deepEqual(await sums(), [at + 1, 1, 0, true]);
+      await assert.rejects(deadLetters.redrive(id), { code: "data_loss" });
+      assert.deepEqual(await sums(), [at + 1, 1, 0, true]);
+      await streams.update(config.name, config);
+      assert.deepEqual(await deadLetters.redrive({ stream: "every", stage }), { redriven: 1, failures: [] });
+      await assert.rejects(deadLetters.redrive(id), { code: "not_found" });
+      await until(async () => (await sums())[2] === 0, "its way to the end");
+      assert.deepEqual(await sums(), [at + 1, 0, 0, true]);
+      const after = { stream: "every", position };
+      const { hits } = await every.search(textOf(stage), { maxResults: 9, after, wait: "20s" });
+      assert.equal(hits.length, at + 1);
+      assert.ok(hits.some(({ sourceId }) => sourceId === stage));
+      assert.deepEqual(
+        await taken(),
+        begun.map((seq) => seq + at + 1),
+      );
+    }
+    const received: ReceivedMessage[] = [];
+    for await (const message of every.subscribe({ from: "earliest" }))
+      if (received.push(message) === 3) break;
+    assert.deepEqual(
+      received.map(({ sourceId, findings, sentiment }) => [
+        sourceId,
+        findings[0]?.type,
+        sentiment !== undefined,
+      ]),
+      ["inference", "search", "results"].map((stage) => [stage, "EMAIL", true]),
+    );
   });
 
   it("a tap shows what passes a stage, without what the filter took out", async () => {

@@ -4,9 +4,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { kafkaDrivers } from "@millrace/kafka";
-import { type KafkaServer, type ReadRecord, readTopic, startKafka } from "@millrace/kafka/testing";
+import {
+  configureTopic,
+  type KafkaServer,
+  type ReadRecord,
+  readTopic,
+  startKafka,
+  topicCount,
+} from "@millrace/kafka/testing";
 import { createAuthority } from "@millrace/runtime/testing";
-import { createStreamProcessor, type KafkaOutput, type StreamProcessor } from "@millrace/sdk";
+import {
+  createStreamProcessor,
+  type DeadLetter,
+  type KafkaOutput,
+  type StreamProcessor,
+} from "@millrace/sdk";
 import { startTestSystem, type TestSystem } from "../system/local-system.js";
 import { until } from "../system/observe.js";
 
@@ -104,6 +116,44 @@ describe("a stream with a Kafka topic as its output", () => {
     await kafka.createTopic("late");
     assert.equal((await read("late", 1))[0]?.value, "early");
     await settled(late, 1);
+  });
+
+  it("a record that a topic refuses is a dead letter, and goes there once when it is redriven", async () => {
+    const { deadLetters } = system.client;
+    await kafka.createTopic("narrow", { config: { "max.message.bytes": "2048" } });
+    await using stream = await open("narrow", { value: "record" });
+    const long = `to ann@example.com ${"and so on ".repeat(400)}`;
+    await stream.publish([
+      { text: long, sourceId: "long" },
+      { text: "short", sourceId: "short" },
+    ]);
+    await settled(stream, 2);
+    const found: DeadLetter[] = [];
+    for await (const letter of deadLetters.list({ stream: "narrow" })) found.push(letter);
+    assert.deepEqual(
+      found.map(({ stage, code, refusal }) => [stage, code, refusal]),
+      [["kafka", "invalid_argument", ""]],
+    );
+    const id = found[0]?.id ?? "";
+    assert.match(found[0]?.reason ?? "", /^kafka/);
+    const { message } = await deadLetters.get(id);
+    assert.equal(message?.kind === "text" && message.text, long.replace("ann@example.com", "[EMAIL]"));
+    await assert.rejects(deadLetters.redrive(id), { code: "invalid_argument" });
+    assert.equal((await stream.status()).conservation.dead, 1);
+    assert.equal(await topicCount(kafka.bootstrap, "narrow"), 1);
+    await configureTopic(kafka.bootstrap, "narrow", { "max.message.bytes": "1048576" });
+    const redriven = await deadLetters.redrive({ stream: "narrow", stage: "kafka" });
+    assert.deepEqual(redriven, { redriven: 1, failures: [] });
+    await settled(stream, 2);
+    assert.equal((await stream.status()).conservation.dead, 0);
+    const records = await read("narrow", 2);
+    assert.deepEqual(
+      records.map(({ key }) => key),
+      ["short", "long"],
+    );
+    const { findings } = JSON.parse(records[1]?.value ?? "") as { findings: { type: string }[] };
+    assert.equal(findings[0]?.type, "EMAIL");
+    assert.equal(await topicCount(kafka.bootstrap, "narrow"), 2);
   });
 
   it("a trigger tells another topic of events, and waits for a topic that is not there", async () => {

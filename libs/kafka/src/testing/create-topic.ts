@@ -1,5 +1,5 @@
 import { eventually } from "@millrace/runtime/testing";
-import { type Admin, Kafka, logLevel } from "kafkajs";
+import kafkajs, { type Admin, Kafka, logLevel } from "kafkajs";
 
 export interface TopicOptions {
   partitions?: number;
@@ -33,6 +33,19 @@ export function createTopic(
     const answers = async (): Promise<boolean> =>
       (await admin.fetchTopicOffsets(topic)).length === partitions;
     await eventually(answers, { what: `the partitions of ${topic} answer` });
+  });
+}
+
+/** Sets what a Kafka topic is configured to, instead of all that was set before. */
+export function configureTopic(
+  bootstrap: string,
+  name: string,
+  config: Readonly<Record<string, string>>,
+): Promise<void> {
+  const configEntries = Object.entries(config).map(([key, value]) => ({ name: key, value }));
+  const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name, configEntries }];
+  return withAdmin(bootstrap, async (admin) => {
+    await admin.alterConfigs({ resources, validateOnly: false });
   });
 }
 

@@ -1,6 +1,6 @@
 import { type CodedError, shownReason } from "@millrace/errors";
-import { idText, type OpenBatch, outputId, selectRows, wireColumns } from "@millrace/envelope";
-import { type Batch, DeadLetter } from "@millrace/proto/batch";
+import { idText, type OpenBatch, outputId, selectRows, wireBatch } from "@millrace/envelope";
+import { Batch, DeadLetter } from "@millrace/proto/batch";
 import { Event } from "@millrace/proto/event";
 import { subjects } from "../broker/subjects.js";
 import type { Publisher } from "./publisher.js";
@@ -65,14 +65,7 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
       const { tenant, stream } = open.header;
       for (const row of rows) {
         const one = selectRows(open, row, row + 1, { stage: `${stage}-dead`, index: row });
-        const { header, passport } = one;
-        const columns = wireColumns(one.columns);
-        const letter = withBody(
-          letterFor(error, attempts),
-          one.body,
-          { header, columns, passport },
-          bytesMax,
-        );
+        const letter = withBody(letterFor(error, attempts), one.body, wireBatch(one, undefined), bytesMax);
         const id = outputId(idText(open.header.id), `${idStage}-dead`, row);
         await publisher.publish({
           subject: subjects.deadLetter(side, tenant, stream),
@@ -83,7 +76,7 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
       }
     },
     writeUndecodable: async (bytes, of, error) => {
-      const nothing = { header: undefined, columns: undefined, passport: [] };
+      const nothing = Batch.create();
       const letter = withBody(letterFor(error, 1), bytes, nothing, publisher.bytesMax() - headerBytes);
       const id = outputId(of.id, `${stage}-undecodable`, 0);
       await publisher.publish({
@@ -96,13 +89,14 @@ export function createDeadLetterWriter(options: DeadLetterOptions): DeadLetterWr
   };
 }
 
-type Envelope = Pick<Batch, "header" | "columns" | "passport">;
-
-/** The letter with as much of the body as fits beside the rest: attributes alone may take half a MiB. */
-function withBody(letter: DeadLetter, bytes: Uint8Array, around: Envelope, bytesMax: number): DeadLetter {
+/**
+ * The letter with as much of the body as fits beside the rest: attributes alone may take half a MiB. What
+ * earlier stages found stays with it: who handles it again has it from nowhere else.
+ */
+function withBody(letter: DeadLetter, bytes: Uint8Array, around: Batch, bytesMax: number): DeadLetter {
   const holding = (body: Uint8Array): DeadLetter => ({
     ...letter,
-    batch: { ...around, body: { $case: "inline", value: body }, annotations: undefined },
+    batch: { ...around, body: { $case: "inline", value: body } },
     truncatedBytes: bytes.length - body.length,
   });
   // The empty letter counts the truncated bytes; what a body adds are its bytes, its tag and three lengths.
