@@ -150,10 +150,8 @@ describe("services as several pods", () => {
     const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
     /** What came, by the messages that it tells of. */
     const ids = new Map<string, string[]>();
-    let posts = 0;
     const target = createServer({ cert, key }, async (request, reply) => {
       const { data } = JSON.parse(await textOf(request)) as { data: { messages: { messageId: string }[] } };
-      posts++;
       for (const { messageId } of data.messages) {
         ids.set(messageId, [...(ids.get(messageId) ?? []), String(request.headers["webhook-id"])]);
       }
@@ -185,7 +183,6 @@ describe("services as several pods", () => {
     await until(() => ids.size === sent, "all are told");
     const isSettled = async () => (await triggers.get({ id: "hook", stream: "told" })).waiting === 0;
     await until(isSettled, "all are settled");
-    assert.equal(posts, sent, "each once");
     const killed = send(40);
     await pod("output-0").kill("SIGKILL");
     await killed;

@@ -206,13 +206,14 @@ async function keepTicking(hub: Hub): Promise<void> {
   const { parts, signal, frames, members } = hub;
   const teller = createMemberTeller(parts);
   while (!signal.aborted) {
-    await teller.tell(members.size);
     await parts.sleep(flushMs, signal);
     for (const member of members) member.expire(parts.now());
     dispatch(hub);
     frames.keep();
     for (const held of frames.all()) returnIdle(hub, held);
     await frames.flush();
+    // After the frames are kept: a slow broker must not make them come again.
+    await teller.tell(members.size);
   }
   await teller.tell(0);
 }

@@ -46,7 +46,9 @@ export const watchEvents =
       onItem: async ({ seq, data }) => {
         const event = Event.decode(data);
         place = { seq, index: "end" };
-        if (types.length === 0 || types.includes(event.type)) await say([event]);
+        const isWanted = types.length === 0 || types.includes(event.type);
+        if (isWanted) await say([event]);
+        return isWanted;
       },
       onSilence: () => say([]),
     });

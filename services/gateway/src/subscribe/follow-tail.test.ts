@@ -5,7 +5,9 @@ import { createFakeClock } from "@millrace/runtime/testing";
 import { followTail, heartbeatMs } from "./follow-tail.js";
 
 /** Items that are handed over when the test says so. */
-function setUp(more: { onItem?: (item: number) => Promise<void>; onSilence?: () => Promise<void> } = {}) {
+function setUp(
+  more: { onItem?: (item: number) => Promise<boolean | void>; onSilence?: () => Promise<void> } = {},
+) {
   const clock = createFakeClock();
   const told: (number | "silence")[] = [];
   const ending = new AbortController();
@@ -26,7 +28,7 @@ function setUp(more: { onItem?: (item: number) => Promise<void>; onSilence?: () 
     signal: ending.signal,
     onItem: async (item) => {
       told.push(item);
-      await more.onItem?.(item);
+      return (await more.onItem?.(item)) !== false;
     },
     onSilence: async () => {
       told.push("silence");
@@ -52,6 +54,16 @@ test("silence is told each time that nothing came for so long, and an item puts 
   await clock.advance(heartbeatMs);
   await come(2);
   assert.deepEqual(told, [1, "silence", "silence", 2]);
+  end();
+  await following;
+});
+
+test("items that a filter leaves out are silence", async () => {
+  const { clock, told, come, following, end } = setUp({ onItem: async () => false });
+  await clock.advance(heartbeatMs - 1);
+  await come(1);
+  await clock.advance(1);
+  assert.deepEqual(told, [1, "silence"]);
   end();
   await following;
 });

@@ -7,7 +7,8 @@ export interface Followed<Item> {
   sleep(ms: number, signal: AbortSignal): Promise<void>;
   now(): number;
   signal: AbortSignal;
-  onItem(item: Item): Promise<void>;
+  /** Whether anything was told: what a filter leaves out is silence to the caller. */
+  onItem(item: Item): Promise<boolean>;
   /** Called when nothing came for `heartbeatMs`. */
   onSilence(): Promise<void>;
 }
@@ -44,9 +45,9 @@ export async function followTail<Item>(followed: Followed<Item>): Promise<void> 
       if (telling !== undefined) await telling.catch(() => undefined);
       if (signal.aborted) return;
       state.isBusy = true;
-      await followed.onItem(item);
+      const isHeard = await followed.onItem(item);
       state.isBusy = false;
-      heard();
+      if (isHeard) heard();
     }
   } finally {
     ended.abort();

@@ -196,6 +196,19 @@ test("who waits is told at once, and in its turn from where that can't be on", a
   assert.deepEqual((await one.next()).texts, ["d"]);
 });
 
+test("a pause makes nobody slow: who conflates and has room is told all of it", async () => {
+  const { subscribe, store, pauses } = createStored();
+  const told = Array.from({ length: 20 }, (): unknown[][] => []);
+  for (const responses of told) {
+    const tellNow = (texts: unknown[]): boolean => responses.push(texts) > 0;
+    void (await subscribe(SlowConsumer.SLOW_CONSUMER_CONFLATE, undefined, tellNow)).next();
+  }
+  for (const text of ["a", "b", "c"]) await store(text);
+  pauses[0]?.resolve();
+  await Promise.resolve();
+  assert.deepEqual(told, Array(20).fill([["a"], ["b", "c"]]));
+});
+
 test("many subscribers are told what came in a pause together", async () => {
   const { subscribe, store, pauses } = createStored();
   const told = Array.from({ length: 20 }, (): unknown[][] => []);

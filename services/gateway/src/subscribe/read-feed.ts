@@ -1,6 +1,7 @@
 import { GapReason, SlowConsumer } from "@millrace/proto/message";
 import type { ResultEntry } from "./result-entry.js";
 import type { FeedEntry, ResultFeed } from "./result-feed.js";
+import { togetherMax } from "./result-responses.js";
 
 /*
  * One subscriber's way through the results of a stream:
@@ -38,10 +39,6 @@ export interface ReadFeedOptions {
 
 /** What waited for longer is left out where the subscriber says so. */
 const dropAfterMs = 1_000;
-
-/** What is told together: a response costs the gateway about the same with one result or with fifty. */
-const togetherBytesMax = 256 * 1024;
-const togetherMessagesMax = 512;
 
 /** An item that was dealt with for so long shows a subscriber that falls behind. */
 const stallMs = 1_000;
@@ -103,8 +100,7 @@ export async function* readFeed(options: ReadFeedOptions): AsyncGenerator<FeedIt
     for (let next = feed.after(cursor); next !== undefined; next = feed.after(cursor)) {
       const entries = together(next);
       const last = entries.at(-1);
-      const isSkipping = cursor < feed.floor() || (mayLeaveOut && entries.length > 1);
-      if (last === undefined || isSkipping || !options.tellNow(entries)) return false;
+      if (last === undefined || cursor < feed.floor() || !options.tellNow(entries)) return false;
       moveBehind(last);
     }
     return true;
@@ -127,7 +123,7 @@ export async function* readFeed(options: ReadFeedOptions): AsyncGenerator<FeedIt
     for (let entry: FeedEntry | undefined = next; entry !== undefined; entry = feed.after(entry.seq)) {
       bytes += entry.bytes;
       messages += entry.count;
-      if (waiting.length > 0 && (bytes > togetherBytesMax || messages > togetherMessagesMax)) break;
+      if (waiting.length > 0 && (bytes > togetherMax.bytes || messages > togetherMax.messages)) break;
       waiting.push(entry);
     }
     return waiting;

@@ -64,15 +64,7 @@ export function createResultEntry(
       const key = `${entries[0]?.seq} ${seq} ${createdMs}`;
       const known = joints.get(key);
       if (known !== undefined) return known;
-      const response = {
-        messages: entries.flatMap((entry) => entry.messages()),
-        resumeToken: formatToken({ seq, index: "end" }, createdMs),
-        gap: undefined,
-        places: entries.map((entry) => ({
-          messages: entry.messages().length,
-          resumeToken: formatToken({ seq: entry.seq, index: "end" }, createdMs),
-        })),
-      };
+      const response = joinResults(entries, createdMs);
       joints.set(key, response);
       for (const oldest of joints.keys()) {
         if (joints.size <= jointsMax) break;
@@ -84,5 +76,24 @@ export function createResultEntry(
       decoded = undefined;
       responses = undefined;
     },
+  };
+}
+
+/** The wanted messages of several results in a row as one response. */
+export function joinResults(
+  entries: readonly ResultEntry[],
+  createdMs: number,
+  isWanted: (message: Message) => boolean = () => true,
+): SubscribeResponse {
+  const told = entries.map((entry) => ({ seq: entry.seq, messages: entry.messages().filter(isWanted) }));
+  const places = told.map(({ seq, messages }) => ({
+    messages: messages.length,
+    resumeToken: formatToken({ seq, index: "end" }, createdMs),
+  }));
+  return {
+    messages: told.flatMap(({ messages }) => messages),
+    resumeToken: places.at(-1)?.resumeToken ?? "",
+    gap: undefined,
+    places,
   };
 }

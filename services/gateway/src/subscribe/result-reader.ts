@@ -10,9 +10,9 @@ import {
 import type { Stream } from "@millrace/proto/stream";
 import { missingBatches } from "./missing-batches.js";
 import type { FeedItem } from "./read-feed.js";
-import type { ResultEntry } from "./result-entry.js";
+import { joinResults, type ResultEntry } from "./result-entry.js";
 import type { IsWanted } from "./result-filter.js";
-import { partsOf } from "./result-responses.js";
+import { partsOf, togetherMax } from "./result-responses.js";
 import { checkReached, formatToken, parseToken, type Place, seqFrom } from "./resume-token.js";
 
 export interface ResultReaderOptions {
@@ -36,22 +36,34 @@ export interface ResultReaderOptions {
 export interface ResultReader {
   /** Answers at once, so that the subscriber knows from where on it will hear everything. */
   begin(): Promise<{ from: number }>;
-  onItem(item: FeedItem): Promise<void>;
-  /** Tells all of these at once; false where that can't be, and nothing of them is told. */
-  tellNow(entries: readonly ResultEntry[]): boolean;
+  /** Whether anything was told: a filter may want nothing of it. */
+  onItem(item: FeedItem): Promise<boolean>;
+  /** Tells all of these at once, in so many responses; undefined where that can't be, and nothing is told. */
+  tellNow(entries: readonly ResultEntry[]): 0 | 1 | undefined;
   onSilence(): Promise<void>;
 }
+
+/** A result by itself may be more than a response. */
+const isLarge = ([first, ...others]: readonly ResultEntry[]): boolean =>
+  others.length === 0 &&
+  first !== undefined &&
+  (first.bytes > togetherMax.bytes || first.count > togetherMax.messages);
 
 export function createResultReader(options: ResultReaderOptions): ResultReader {
   const { request, stream, isWanted, signal } = options;
   let place: Place = { seq: 0, index: "gap" };
   // Results may have been discarded since the token was given: until the next one shows.
   let isResumed = false;
+  let told = 0;
 
+  const write = (response: SubscribeResponse): Promise<void> => {
+    told += 1;
+    return options.write(response);
+  };
   const say = (more: Partial<SubscribeResponse>): Promise<void> => {
     const resumeToken = formatToken(place, stream.createdMs);
     if (more.gap !== undefined) options.onGap(more.gap);
-    return options.write({ messages: [], resumeToken, gap: undefined, places: [], ...more });
+    return write({ messages: [], resumeToken, gap: undefined, places: [], ...more });
   };
   const tellGap = async (next: number | undefined): Promise<void> => {
     const numbers = await options.stored();
@@ -81,10 +93,19 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
     if (responses === undefined) for (const entry of entries) await tellWanted(entry);
     else
       for (const response of responses) {
-        await options.write(response);
+        await write(response);
         if (signal.aborted) return;
       }
     if (!signal.aborted) place = { seq, index: "end" };
+  };
+  /** All that this subscriber is told of these, where it is one response. */
+  const atOnce = (entries: readonly ResultEntry[]): SubscribeResponse | undefined => {
+    const responses = common(entries);
+    if (responses !== undefined) return responses.length === 1 ? responses[0] : undefined;
+    const [first] = entries;
+    const isWithin = typeof place.index === "number" && first?.seq === place.seq;
+    if (isWanted === undefined || isWithin || isLarge(entries)) return undefined;
+    return joinResults(entries, stream.createdMs, isWanted);
   };
   /** Of each source id the last message, in the order of these. */
   const tellLatest = async (entries: readonly ResultEntry[], seq: number): Promise<void> => {
@@ -130,24 +151,26 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
       return { from: seqFrom(place) };
     },
     onItem: async ({ entries, isConflated, skipped, isDoubtful }) => {
+      const before = told;
       const [first] = entries;
       const last = entries.at(-1);
-      if (first === undefined || last === undefined) return;
+      if (first === undefined || last === undefined) return false;
       const mayHaveGap = isResumed || isDoubtful;
       isResumed = false;
       if (mayHaveGap && first.seq !== seqFrom(place)) await tellGap(first.seq);
       if (skipped !== undefined) await say({ gap: skipped });
       if (isConflated && entries.length > 1) await tellLatest(entries, last.seq);
       else await tellAll(entries, last.seq);
+      return told > before;
     },
     tellNow: (entries) => {
-      const responses = isResumed ? undefined : common(entries);
-      const [only] = responses ?? [];
       const last = entries.at(-1);
-      if (only === undefined || last === undefined || responses?.length !== 1) return false;
-      if (!options.offer(only)) return false;
+      const response = isResumed ? undefined : atOnce(entries);
+      if (response === undefined || last === undefined) return undefined;
+      const isEmpty = response.messages.length === 0;
+      if (!isEmpty && !options.offer(response)) return undefined;
       place = { seq: last.seq, index: "end" };
-      return true;
+      return isEmpty ? 0 : 1;
     },
     onSilence: async () => {
       if (isResumed) await tellGap(undefined);

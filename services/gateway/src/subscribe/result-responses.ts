@@ -2,6 +2,8 @@ import type { Message } from "@millrace/proto/message";
 
 /** Responses hold about so much: a client takes 4 MiB at most, and each message carries its passport. */
 const responseBytesMax = 1024 * 1024;
+/** What is told together: a response costs the gateway about the same with one result or with fifty. */
+export const togetherMax = { bytes: 256 * 1024, messages: 512 } as const;
 /** Ids, times and tags of a message. */
 const messageBytesBase = 160;
 const entryBytes = 64;

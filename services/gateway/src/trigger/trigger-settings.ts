@@ -68,11 +68,16 @@ export function shownTrigger(trigger: Trigger): Trigger {
   return { ...trigger, action: { $case: "webhook", value: { ...value, headers } } };
 }
 
-/** Headers that come as they are shown keep what they held. Errors: `invalid_argument`. */
+/**
+ * Headers that come as they are shown keep what they held, unless they would go to another host: whoever may
+ * change a trigger may not read them. Errors: `invalid_argument`.
+ */
 export function keepHidden(trigger: Trigger, before: Trigger | undefined): Trigger {
   if (trigger.action?.$case !== "webhook") return trigger;
   const { value } = trigger.action;
-  const held = before?.action?.$case === "webhook" ? before.action.value.headers : {};
+  const earlier = before?.action?.$case === "webhook" ? before.action.value : undefined;
+  const isSameHost = earlier !== undefined && new URL(earlier.url).origin === new URL(value.url).origin;
+  const held = isSameHost ? earlier.headers : {};
   const headers = Object.entries(value.headers).map(([name, each]): [string, Value] => {
     if (each.kind?.$case !== "text" || each.kind.value !== hiddenText) return [name, each];
     const kept = held[name];

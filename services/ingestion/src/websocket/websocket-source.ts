@@ -86,6 +86,8 @@ class WebsocketReader implements SourceReader {
   #connectionError: CodedError | undefined;
   #appendError: CodedError | undefined;
   #telling: Promise<void> = Promise.resolve();
+  /** Where the gaps begin that are not told yet: a kill must not lose them, so no more counts as complete. */
+  #untoldFromMs: number[] = [];
   #running: Promise<unknown> | undefined;
 
   constructor(options: WebsocketSourceOptions) {
@@ -115,7 +117,8 @@ class WebsocketReader implements SourceReader {
 
   #completeToMs(): number {
     const { wallClock } = this.#options;
-    return Math.round(this.#behindSinceMs ?? this.#sentMs ?? this.#queue.oldestMs ?? wallClock());
+    const durableMs = this.#behindSinceMs ?? this.#sentMs ?? this.#queue.oldestMs ?? wallClock();
+    return Math.round(Math.min(durableMs, ...this.#untoldFromMs));
   }
 
   async close(): Promise<void> {
@@ -188,6 +191,7 @@ class WebsocketReader implements SourceReader {
     this.#lost = undefined;
     if (lost === undefined) return;
     const gap = { ...lost, toMs: this.#options.wallClock(), resumed: isResumed };
+    this.#untoldFromMs.push(gap.fromMs);
     this.#telling = this.#telling.then(() => this.#tell(gap));
   }
 
@@ -195,6 +199,7 @@ class WebsocketReader implements SourceReader {
     for (let attempt = 0; ; attempt++) {
       try {
         await this.#options.tellGap(gap);
+        this.#untoldFromMs.shift();
         return;
       } catch (caught) {
         if (this.#stop.signal.aborted) return;

@@ -64,9 +64,9 @@ export const subscribeResults =
             now,
             signal: reading,
             tellNow: (entries) => {
-              const isTold = reader.tellNow(entries);
-              if (isTold) heard();
-              return isTold;
+              const told = reader.tellNow(entries);
+              if (told === 1) heard();
+              return told !== undefined;
             },
           }),
         sleep,
