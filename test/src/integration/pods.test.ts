@@ -145,6 +145,20 @@ describe("services as several pods", () => {
     );
   });
 
+  it("a tap shows bodies that lie on another node", async () => {
+    await using processor = await createStreamProcessor("tapped", clientAt(0), plain);
+    const stop = new AbortController();
+    let shown = "";
+    for await (const tapped of clientAt(1).tap("tapped", { stage: "privacy", signal: stop.signal })) {
+      assert.equal(tapped.unseen, 0);
+      const [message] = tapped.messages;
+      if (message === undefined) await publish(processor, 7, 1);
+      else shown = message.kind === "text" ? message.text : "";
+      if (shown !== "") stop.abort();
+    }
+    assert.equal(shown, `7 ${long}`);
+  });
+
   it("outputs share a trigger's events: each comes under one id, also when one is killed", async (t) => {
     const { certFile, keyFile } = await authority.issue("hook", { dns: ["localhost"] });
     const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
