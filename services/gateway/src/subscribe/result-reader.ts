@@ -70,6 +70,8 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
     const batches = missingBatches(place, next ?? numbers.last + 1, numbers);
     if (batches > 0) await say({ gap: { batches, messages: 0, reason: GapReason.GAP_REASON_DISCARDED } });
   };
+  /** Whether a part of it was told already. */
+  const isWithin = ({ seq }: ResultEntry): boolean => seq === place.seq && typeof place.index === "number";
   const tellWanted = async (entry: ResultEntry): Promise<void> => {
     const { seq } = entry;
     const afterIndex = typeof place.index === "number" && seq === place.seq ? place.index : -1;
@@ -84,8 +86,8 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
   const common = (entries: readonly ResultEntry[]): readonly SubscribeResponse[] | undefined => {
     const [first] = entries;
     const last = entries.at(-1);
-    const isWithin = typeof place.index === "number" && first?.seq === place.seq;
-    if (first === undefined || last === undefined || isWanted !== undefined || isWithin) return undefined;
+    if (first === undefined || last === undefined || isWanted !== undefined) return undefined;
+    if (isWithin(first)) return undefined;
     return first === last ? first.whole(stream.createdMs) : [last.joined(entries, stream.createdMs)];
   };
   const tellAll = async (entries: readonly ResultEntry[], seq: number): Promise<void> => {
@@ -103,8 +105,7 @@ export function createResultReader(options: ResultReaderOptions): ResultReader {
     const responses = common(entries);
     if (responses !== undefined) return responses.length === 1 ? responses[0] : undefined;
     const [first] = entries;
-    const isWithin = typeof place.index === "number" && first?.seq === place.seq;
-    if (isWanted === undefined || isWithin || isLarge(entries)) return undefined;
+    if (isWanted === undefined || (first && isWithin(first)) || isLarge(entries)) return undefined;
     return joinResults(entries, stream.createdMs, isWanted);
   };
   /** Of each source id the last message, in the order of these. */
